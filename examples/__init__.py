@@ -1,0 +1,1 @@
+"""Examples: recordings to try Offscript on."""

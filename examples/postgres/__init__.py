@@ -1,0 +1,1 @@
+"""A web shop on a real PostgreSQL server: its recorded log, what was planted, how to record it."""

@@ -1,0 +1,1 @@
+"""Why an alert was raised: exact attributions read from the weights."""

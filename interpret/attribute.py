@@ -1,0 +1,253 @@
+"""One event of an alert's window explained: its terms, its evidence, what was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from ..model.alert import Alert
+from ..model.vocabulary import Vocabulary
+from ..model.weights import Weights
+from .activations import Activations
+from .directions import Direction, base_rate, ranked, softmax
+from .explanation import Attribution, Evidence, Look, Outcome, PathShare, Surprise, Term
+from .paths import Paths, expand
+from .reference import Reference
+from .verify import check
+
+Array = np.ndarray
+View = Callable[[Float64[Array, " d_vocab"], int], Direction]
+
+_EXPECTED = 5  # outcomes listed
+_EVIDENCE = 5  # events listed at most …
+_COVERED = 0.8  # … or fewer, if they carry this share of what spoke for the total
+_NOTABLE = 0.1  # share of the total, or of the largest part, below which an event is not listed
+_TERMS = 48  # single path × event terms listed; the rest is one term a path
+_PATHS = 3  # paths named for a piece of evidence
+
+
+@dataclass(frozen=True)
+class Window:
+    """An alert's tokens from `offset` on, without the last, run through its model."""
+
+    weights: Weights  # float64
+    vocabulary: Vocabulary
+    reference: Reference
+    alert: Alert
+    activations: Activations
+    offset: int
+
+    def name(self, index: int) -> str:
+        """The event at an index into the alert's tokens."""
+        return self.vocabulary.names[self.alert.tokens[index]]
+
+
+def attribute(window: Window, index: int, view: View, *, checks: bool) -> tuple[Attribution, Paths]:
+    """The alert's event `index` explained along `view`, and all the paths into its prediction."""
+    weights, alert, reference = window.weights, window.alert, window.reference
+    destination = index - 1 - window.offset
+    logits = window.activations.logits[destination]
+    direction = view(logits, alert.tokens[index])
+    rates = np.log(reference.base_rates())
+    surprise = base_rate(rates, logits, alert.tokens[index])
+    both = (direction, surprise)
+    paths = expand(
+        weights, window.activations, destination, np.stack([d.w for d in both]), reference
+    )
+    errors = paths.total() + [d.remainder - d.total for d in both]
+    last = paths.direct + paths.usual.sum(axis=1)
+    by_source = paths.evidence.sum(axis=1)
+    by_source[:, -1] += last
+    evidence = tuple(
+        _evidence(window, index, direction, paths, by_source, source, rank, checks)
+        for rank, source in enumerate(_listed(by_source[0], direction.total), start=1)
+    )
+    base = float(paths.base[0]) + direction.remainder
+    anywhere = -float(rates[alert.tokens[index]])
+    after = float(paths.base[1] - rates @ surprise.w + last[1])
+    expected = [
+        _outcome(window, index, logits, token) for token in ranked(logits)[:_EXPECTED].tolist()
+    ]
+    attribution = Attribution(
+        index=index,
+        line=alert.lines[index],
+        time=alert.times[index],
+        view=direction.view,
+        against=tuple(window.vocabulary.names[token] for token in direction.against),
+        against_probability=float(softmax(logits)[list(direction.against)].sum()),
+        total=direction.total,
+        base=base,
+        others=direction.total - base - sum(item.value for item in evidence),
+        surprise=Surprise(
+            surprisal=surprise.total,
+            anywhere=anywhere,
+            last=after,
+            evidence=surprise.total - anywhere - after,
+        ),
+        observed=_outcome(window, index, logits, alert.tokens[index]),
+        expected=tuple(expected),
+        last=window.name(index - 1),
+        terms=_terms(window, index, direction, paths),
+        evidence=evidence,
+        completeness_error=float(np.abs(errors).max()),
+    )
+    return attribution, paths
+
+
+def _listed(by_source: Float64[Array, " sources"], total: float) -> list[int]:
+    """The strongest events for the total until most is covered; then the strongest against it."""
+    order = np.argsort(-by_source, kind="stable")
+    size = np.abs(by_source[order])
+    notable = size >= _NOTABLE * max(abs(total), size.max())
+    supporting = order[notable & (by_source[order] > 0.0)]
+    opposing = order[notable & (by_source[order] < 0.0)][-1:]
+    covered = np.cumsum(by_source[supporting])
+    enough = int(np.searchsorted(covered, _COVERED * covered[-1])) + 1 if len(covered) else 0
+    return [*supporting[: min(enough, _EVIDENCE)].tolist(), *opposing.tolist()]
+
+
+def _evidence(
+    window: Window,
+    index: int,
+    direction: Direction,
+    paths: Paths,
+    by_source: Float64[Array, "directions sources"],
+    source: int,
+    rank: int,
+    checks: bool,
+) -> Evidence:
+    alert, at, value = window.alert, window.offset + source, float(by_source[0, source])
+    checked = (
+        check(
+            window.weights,
+            window.activations,
+            destination=index - 1 - window.offset,
+            position=source,
+            direction=direction,
+            value=value,
+            reference=window.reference,
+        )
+        if checks
+        else None
+    )
+    return Evidence(
+        rank=rank if value > 0.0 else 0,
+        source=at,
+        event=window.name(at),
+        lag=index - at,
+        seconds=alert.times[index] - alert.times[at],
+        time=alert.times[at],
+        line=alert.lines[at],
+        value=value,
+        surprise=float(by_source[1, source]),
+        paths=_path_shares(window, index, paths, source),
+        check=checked,
+    )
+
+
+def _path_shares(window: Window, index: int, paths: Paths, source: int) -> tuple[PathShare, ...]:
+    """The paths that brought most of what `source` contributed, and why they looked there."""
+    brought = paths.evidence[0, :, source]
+    shares = []
+    for path in np.argsort(-np.abs(brought), kind="stable")[:_PATHS].tolist():
+        via, looks = _looks(window, index, path, source)
+        shares.append(PathShare(paths.names[path], float(brought[path]), via, looks))
+    if source == index - 1 - window.offset:
+        shares += [
+            PathShare("direct", float(paths.direct[0]), None, ()),
+            PathShare("usual", float(paths.usual[0].sum()), None, ()),
+        ]
+    shares.sort(key=lambda share: -abs(share.value))
+    return tuple(share for share in shares[:_PATHS] if share.value)
+
+
+def _looks(
+    window: Window, index: int, path: int, source: int
+) -> tuple[int | None, tuple[Look, ...]]:
+    """Lag of the event where a virtual head's second head mostly read, and each head's look."""
+    heads, destination = window.weights.n_heads, index - 1 - window.offset
+    if path < 2 * heads:
+        layer, head = divmod(path, heads)
+        return None, (_look(window, index, layer, head, destination, source),)
+    first, second = divmod(path - 2 * heads, heads)
+    middle = _middle(window, path, destination, source)
+    looks = (
+        _look(window, index, 1, second, destination, middle),
+        _look(window, index, 0, first, middle, source),
+    )
+    return index - window.offset - middle, looks
+
+
+def _middle(window: Window, path: int, destination: int, source: int) -> int:
+    """The event where the second head of a virtual one read most of what the first had brought."""
+    first, second = divmod(path - 2 * window.weights.n_heads, window.weights.n_heads)
+    brought, read = (layer.pattern for layer in window.activations.layers)
+    middle = slice(source, destination + 1)
+    return source + int(
+        np.argmax(read[second, destination, middle] * brought[first, middle, source])
+    )
+
+
+def _look(window: Window, index: int, layer: int, head: int, reader: int, source: int) -> Look:
+    at_work, lag = window.activations.layers[layer], index - window.offset
+    distance = reader - source
+    bias = (
+        float(window.weights.rho[layer, head, distance])
+        if distance < window.weights.window
+        else 0.0
+    )
+    return Look(
+        head=f"L{layer}H{head}",
+        reader=lag - reader,
+        source=lag - source,
+        attention=float(at_work.pattern[head, reader, source]),
+        content=float(at_work.scores[head, reader, source]) - bias,
+        distance=bias,
+        sink=float(window.weights.sink[layer, head]),
+    )
+
+
+def _outcome(window: Window, index: int, logits: Float64[Array, " d_vocab"], token: int) -> Outcome:
+    return Outcome(
+        event=window.vocabulary.names[token],
+        probability=float(softmax(logits)[token]),
+        base_rate=float(window.reference.base_rates()[token]),
+        rank=1 + int(np.count_nonzero(logits[ranked(logits)] > logits[token])),
+        support=window.reference.support(window.alert.tokens[index - 1], token),
+    )
+
+
+def _terms(window: Window, index: int, direction: Direction, paths: Paths) -> tuple[Term, ...]:
+    """Constants, the largest single terms, and each path's usual, resting and other parts."""
+    heads, destination = window.weights.n_heads, index - 1 - window.offset
+    terms = [Term("base", "base", float(paths.base[0]))]
+    if direction.remainder:
+        terms.append(Term("remainder", "entropy of the expected set", direction.remainder))
+    terms.append(Term("direct", "direct", float(paths.direct[0]), window.offset + destination, 1))
+    evidence = paths.evidence[0].copy()
+    largest = np.argsort(-np.abs(evidence), axis=None, kind="stable")[:_TERMS]
+    for path, source in np.stack(np.unravel_index(largest, evidence.shape), axis=1).tolist():
+        if evidence[path, source] == 0.0:
+            break
+        virtual = path >= 2 * heads
+        via = (
+            index - window.offset - _middle(window, path, destination, source) if virtual else None
+        )
+        at = window.offset + source
+        kind = "virtual" if virtual else "head"
+        terms.append(
+            Term(kind, paths.names[path], float(evidence[path, source]), at, index - at, via)
+        )
+        evidence[path, source] = 0.0
+    for kind, values in (
+        ("usual", paths.usual[0]),
+        ("resting", paths.resting[0]),
+        ("others", evidence.sum(axis=1)),
+    ):
+        for name, value in zip(paths.names, values.tolist(), strict=True):
+            if value:
+                terms.append(Term(kind, name, value))
+    return tuple(terms)

@@ -1,0 +1,272 @@
+"""An alert explained by the exact decomposition of the detector that raised it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32, Float64
+from numpy.typing import NDArray
+
+from ..model.alert import Alert
+from ..model.errors import InputError
+from ..model.vocabulary import PAST, START, Vocabulary
+from ..model.weights import Weights
+from .activations import run
+from .attribute import Window, attribute
+from .directions import entropy, headline, own_expectation, surprisal
+from .explanation import Attribution, CountShare, Excess, Explanation
+from .paths import Paths
+from .reference import read_reference
+from .verify import cancels
+
+Array = np.ndarray
+
+_WORST = 3  # drift: events of the span that are attributed
+_FEW = 5  # a last event seen less often than this gives no reliable reference
+_CANCELLING = 0.25  # share of all contributions from which a cancellation is worth a warning
+_LARGEST_COUNT = 20  # counts: tried for the rarest event when integers are recovered
+
+
+@runtime_checkable
+class _Calibration(Protocol):
+    @property
+    def kappa(self) -> float: ...
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """What an explanation needs of a model."""
+
+    @property
+    def weights(self) -> Weights: ...
+    @property
+    def vocabulary(self) -> Vocabulary: ...
+    @property
+    def reference(self) -> Mapping[str, NDArray[np.generic]]: ...
+    @property
+    def calibration(self) -> _Calibration: ...
+    @property
+    def count_vectors(self) -> Float32[np.ndarray, "vectors d_vocab"]: ...
+
+
+def explain(model: Readable, alert: Alert, *, checks: bool = True) -> Explanation:
+    """Why `alert` was raised, from the weights alone, in float64.
+
+    `checks` replaces each piece of evidence by typical events and scores again, which takes most
+    of the time. InputError if the alert was raised by a model of another vocabulary.
+    """
+    d_vocab = model.weights.d_vocab
+    tokens = (*alert.tokens, *alert.counts)
+    if tokens and not 0 <= min(tokens) <= max(tokens) < d_vocab:
+        raise InputError(
+            f"alert {alert.id} holds token {max(tokens)}, the model's vocabulary has {d_vocab}; "
+            "explain it with the model that raised it"
+        )
+    if alert.detector == "counts":
+        return _counts(model, alert)
+    if len(alert.tokens) < 2:
+        raise InputError(
+            f"alert {alert.id} holds {len(alert.tokens)} tokens; an explanation needs the observed "
+            "one and at least one before it"
+        )
+    if alert.detector == "drift":
+        return _drift(model, alert, checks)
+    return _surprising(model, alert, checks)
+
+
+def _surprising(model: Readable, alert: Alert, checks: bool) -> Explanation:
+    """event, end, new: the observed event against what was expected in its place."""
+    observed = len(alert.tokens) - 1
+    field = _receptive_field(model.weights)
+    window = _window(model, alert, max(0, observed - field))
+    warnings = []
+    if not _whole(alert, observed, field):
+        warnings.append(
+            f"only {observed} of the {field} events that the score depends on are at hand"
+        )
+    attribution, paths = attribute(window, observed, headline, checks=checks)
+    return _explanation(
+        alert,
+        view=attribution.view,
+        total=attribution.total,
+        recomputed=attribution.surprise.surprisal,
+        served=alert.surprisal,
+        attributions=(attribution,),
+        warnings=(*warnings, *_warnings(window, attribution, paths)),
+    )
+
+
+def _drift(model: Readable, alert: Alert, checks: bool) -> Explanation:
+    """C = Σ over the span of (S − H − κ) + earlier, and its most excessive events."""
+    observed = len(alert.tokens) - 1
+    field = _receptive_field(model.weights)
+    window = _window(model, alert, 0)
+    logits = window.activations.logits
+    excess = surprisal(logits, np.array(alert.tokens[1:])) - entropy(logits)
+    span = [
+        index
+        for index in range(max(1, observed + 1 - alert.span), observed + 1)
+        if _whole(alert, index, field)
+    ]
+    shares = [
+        Excess(
+            index=index,
+            event=window.name(index),
+            lag=observed - index,
+            value=float(excess[index - 1]) - model.calibration.kappa,
+        )
+        for index in span
+    ]
+    shares.sort(key=lambda share: -share.value)
+    worst = [share for share in shares[:_WORST] if share.value > 0.0]
+    explained = [attribute(window, share.index, own_expectation, checks=checks) for share in worst]
+    recomputed = sum(share.value for share in shares)
+    missing = alert.span - len(shares)
+    warnings = [warning for each in explained for warning in _warnings(window, *each)]
+    if missing:
+        warnings.append(
+            f"{missing} of the {alert.span} events of the span came before what is at hand; their "
+            "sum is what the statistic leaves for them"
+        )
+    # A sum that cannot be recomputed is compared by its last event instead.
+    last = float(surprisal(logits[-1:], np.array(alert.tokens[-1:]))[0])
+    return _explanation(
+        alert,
+        view="cusum",
+        total=alert.statistic if missing else recomputed,
+        recomputed=last if missing else recomputed,
+        served=alert.surprisal if missing else alert.statistic,
+        attributions=tuple(attribution for attribution, _ in explained),
+        span=tuple(shares),
+        earlier=alert.statistic - recomputed if missing else 0.0,
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _counts(model: Readable, alert: Alert) -> Explanation:
+    """1 − cos(u, v) = Σ_i ½ (u_i − v_i)², u the stream's counts, v the nearest normal stream's."""
+    vectors = np.asarray(model.count_vectors, dtype=np.float64)
+    if not len(vectors) or not any(alert.counts.values()):
+        missing = "the model has no count vectors" if not len(vectors) else "it has no counts"
+        raise InputError(
+            f"alert {alert.id} of the counts detector cannot be explained: {missing}; explain it "
+            "with the model that raised it"
+        )
+    counts = np.zeros(model.weights.d_vocab)
+    counts[list(alert.counts)] = list(alert.counts.values())
+    u = counts / np.linalg.norm(counts)
+    v = vectors[np.argmax(vectors @ u)]
+    v = v / np.linalg.norm(v)
+    shares = (u - v) ** 2 / 2.0
+    expected = _scaled(v, counts)
+    listed = [
+        CountShare(
+            event=model.vocabulary.names[token],
+            count=int(counts[token]),
+            expected=float(expected[token]),
+            value=float(shares[token]),
+        )
+        for token in np.argsort(-shares, kind="stable").tolist()
+        if counts[token] or v[token]
+    ]
+    total = 1.0 - float(u @ v)
+    return _explanation(
+        alert,
+        view="counts",
+        total=total,
+        recomputed=total,
+        served=alert.statistic,
+        counts=tuple(listed),
+    )
+
+
+def _scaled(
+    v: Float64[Array, " d_vocab"], counts: Float64[Array, " d_vocab"]
+) -> Float64[Array, " d_vocab"]:
+    """The normal stream's counts at this stream's size: the multiple of `v` that differs least.
+
+    `v` tells the counts' ratios only. Where they are those of small whole numbers, these are meant.
+    """
+    present = v > 0.0
+    for count in range(1, _LARGEST_COUNT + 1):
+        unit = v * (count / v[present].min())
+        if np.abs(unit - np.rint(unit)).max() < 1e-3:
+            unit = np.rint(unit)
+            ratios = counts[present] / unit[present]
+            sizes = np.maximum(1.0, np.concatenate([np.floor(ratios), np.ceil(ratios)]))
+            break
+    else:
+        unit, sizes = v, counts[present] / v[present]
+    # The sum of absolute differences is convex and bends only at the ratios.
+    difference = np.abs(sizes[:, None] * unit - counts).sum(axis=1)
+    return np.asarray(sizes[np.argmin(difference)] * unit)
+
+
+def _window(model: Readable, alert: Alert, offset: int) -> Window:
+    weights = model.weights.astype(np.float64)
+    tokens = np.array(alert.tokens[offset:-1])
+    return Window(
+        weights,
+        model.vocabulary,
+        read_reference(model.reference, weights),
+        alert,
+        run(weights, tokens),
+        offset,
+    )
+
+
+def _receptive_field(weights: Weights) -> int:
+    """Tokens that a prediction depends on."""
+    return weights.n_layers * (weights.window - 1) + 1
+
+
+def _whole(alert: Alert, index: int, field: int) -> bool:
+    """Whether all that the prediction of event `index` depends on is among the alert's tokens."""
+    return index >= field or alert.tokens[0] in (START, PAST)
+
+
+def _warnings(window: Window, attribution: Attribution, paths: Paths) -> list[str]:
+    """What to know before believing an attribution."""
+    warnings = [
+        f"the check of `{evidence.event}`, {evidence.lag} back, failed: with other events in its "
+        "place the total does not move as claimed"
+        for evidence in attribution.evidence
+        if evidence.check and evidence.check.verdict == "failed"
+    ]
+    heads = window.weights.n_heads
+    first, virtual = (paths.evidence[0, part] for part in (slice(heads), slice(2 * heads, None)))
+    notable = _CANCELLING * np.abs(paths.evidence[0].sum(axis=0)).sum()
+    pairs = zip(first.sum(axis=0).tolist(), virtual.sum(axis=0).tolist(), strict=True)
+    for source, (wrote, undone) in enumerate(pairs):
+        if cancels(wrote, undone) and abs(wrote) + abs(undone) > notable:
+            at = window.offset + source
+            warnings.append(
+                f"what layer 0 wrote about `{window.name(at)}`, {attribution.index - at} back, is "
+                "undone by layer 1: the paths one by one say more than their sum"
+            )
+    token = window.alert.tokens[attribution.index - 1]
+    seen = window.reference.last_count(token)
+    if seen < _FEW and window.reference.pairs.size:
+        warnings.append(
+            f"`{attribution.last}`, the last event, was followed by another only {seen} times in "
+            "training: what is usual after it is little known"
+        )
+    return warnings
+
+
+def _explanation(alert: Alert, **parts: Any) -> Explanation:
+    return Explanation(
+        alert=alert.id,
+        model=alert.model,
+        stream=alert.stream,
+        detector=alert.detector,
+        time=alert.time,
+        text=alert.text,
+        statistic=alert.statistic,
+        limit=alert.limit,
+        score=alert.score,
+        threshold=alert.threshold,
+        **parts,
+    )

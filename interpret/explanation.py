@@ -1,0 +1,217 @@
+"""What an explanation holds, and its JSON form (docs/explanations.md, schema version 1).
+
+Values are in nats unless a name says otherwise; a detector's statistic is in its own units. A
+`source` or `index` counts from 0 in the alert's tokens; a `lag` counts back from the event
+explained: 1 is the event right before it. Unknown times are nan, null in JSON.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .verify import Check
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An event that could come, did come, or both."""
+
+    event: str
+    probability: float
+    base_rate: float  # its share of all events in training
+    rank: int  # 1: the most probable
+    support: int  # how often it came right after the last event in training
+
+
+@dataclass(frozen=True)
+class Term:
+    """One contribution. The terms of an attribution sum to its total.
+
+    `kind`: "base" (an average event in an average context), "remainder" (of the view: the
+    entropy of the set it compares with), "direct" (the last event's row of W_E W_U), "usual" (what
+    a path brings on average after this last event), "head" and "virtual" (a path reading the
+    event `source`), "resting" (attention to no event), "others" (what a path read elsewhere).
+    """
+
+    kind: str
+    name: str  # "direct", "L0H2", "L1H3", "L0H1→L1H2" …
+    value: float
+    source: int | None = None
+    lag: int | None = None
+    via: int | None = None  # virtual: lag of the event where the second head mostly read
+
+
+@dataclass(frozen=True)
+class Look:
+    """Why a head looked where it did: its score for the source beside the sink's.
+
+    attention / attention to the sink = exp(content + distance − sink).
+    """
+
+    head: str
+    reader: int  # lag of the event that looked; the last known event has lag 1
+    source: int  # lag of the event that it looked at
+    attention: float
+    content: float  # q·k / √d_head: which events they are
+    distance: float  # rho: how far back
+    sink: float
+
+
+@dataclass(frozen=True)
+class PathShare:
+    """What one path brought of an event."""
+
+    name: str
+    value: float
+    via: int | None
+    looks: tuple[Look, ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One event before the one explained, with all that it contributed.
+
+    For the last event (lag 1) this includes what follows from it by itself: the direct path, and
+    what the heads bring on average after it.
+    """
+
+    rank: int  # 0 for an event that spoke against
+    source: int
+    event: str
+    lag: int
+    seconds: float  # before the event explained
+    time: float
+    line: str | None
+    value: float  # share of the attribution's total
+    surprise: float  # share of the surprisal
+    paths: tuple[PathShare, ...]  # strongest first
+    check: Check | None
+
+    @property
+    def bits(self) -> float:
+        """The share of the total in bits."""
+        return self.value / math.log(2.0)
+
+
+@dataclass(frozen=True)
+class Surprise:
+    """The surprisal of the event explained, split: rare anywhere, after the last event, evidence.
+
+    surprisal = anywhere + last + evidence. The weights of this split are an average prediction
+    (Aumann–Shapley), so these are shares of the surprise.
+    """
+
+    surprisal: float
+    anywhere: float  # −log of its share of all events in training
+    last: float  # what the last event, with what is usual after it, adds
+    evidence: float  # what the other events (and resting heads) add
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """One event explained: total = Σ terms = base + Σ evidence + others."""
+
+    index: int
+    line: str | None
+    time: float
+    view: str  # "contrast" | "contrast set" | "own expectation"
+    against: tuple[str, ...]  # what the observed event is held against
+    against_probability: float
+    total: float
+    base: float  # what no event brings: the average case and the view's remainder
+    others: float  # evidence not listed, and resting heads
+    surprise: Surprise
+    observed: Outcome
+    expected: tuple[Outcome, ...]  # most probable first
+    last: str  # the event right before
+    terms: tuple[Term, ...]
+    evidence: tuple[Evidence, ...]  # strongest first; events that spoke against come last
+    completeness_error: float  # |Σ terms − total|, with all terms
+
+
+@dataclass(frozen=True)
+class Excess:
+    """drift: one event of the span, S − H − κ."""
+
+    index: int
+    event: str
+    lag: int  # 0: the observed event
+    value: float
+
+
+@dataclass(frozen=True)
+class CountShare:
+    """counts: one event's share of 1 − cos, ½ (u_i − v_i)²."""
+
+    event: str
+    count: int
+    expected: float  # in the nearest normal stream, scaled to this one
+    value: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why an alert was raised: `total` is exactly the sum of what is listed.
+
+    event, end, new: `total` is that of the one attribution. drift: the statistic, the sum of `span`
+    and `earlier`. counts: the statistic, the sum of `counts`.
+    """
+
+    alert: str
+    model: str
+    stream: str
+    detector: str
+    time: float
+    text: str | None
+    statistic: float  # as served
+    limit: float
+    score: float
+    threshold: float
+    view: str
+    total: float
+    recomputed: float  # in float64, what `served` was in float32
+    served: float  # observed event's surprisal; the statistic of counts, and of a whole drift
+    attributions: tuple[Attribution, ...] = ()  # drift: the span's most excessive events
+    span: tuple[Excess, ...] = ()  # largest first
+    earlier: float = 0.0  # drift: events whose whole context is no longer at hand
+    counts: tuple[CountShare, ...] = ()  # largest first
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def gap(self) -> float:
+        """Recomputed minus served."""
+        return self.recomputed - self.served
+
+    @property
+    def completeness_error(self) -> float:
+        """The largest |Σ terms − total| among all parts."""
+        parts = (
+            [self.total - sum(part.value for part in self.span) - self.earlier] if self.span else []
+        )
+        if self.counts:
+            parts.append(self.total - sum(part.value for part in self.counts))
+        return max([a.completeness_error for a in self.attributions] + [abs(p) for p in parts])
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON value that fits schema version 1."""
+        value: dict[str, Any] = _finite(asdict(self))
+        value["version"] = SCHEMA_VERSION
+        value["gap"] = self.gap
+        value["completeness_error"] = self.completeness_error
+        for attribution in value["attributions"]:
+            for evidence in attribution["evidence"]:
+                evidence["bits"] = evidence["value"] / math.log(2.0)
+        return value
+
+
+def _finite(value: Any) -> Any:
+    """Lists for tuples and null for nan, which JSON has not."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

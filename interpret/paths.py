@@ -1,0 +1,130 @@
+"""A prediction split exactly over the decoder's paths and the events that they read.
+
+Along a zero-sum direction w over the vocabulary, u = W_U w, at the last known event q = e_t:
+
+    z·w = base + (D[q] − D̄)·w + Σ_k (μ_k[q] − μ̄_k) + Σ_k Σ_s A_k[t, s] (T_k[e_s] − μ_k[q])
+          + Σ_k A_k[t, sink] (0 − μ_k[q])
+
+with D = W_E W_U the direct path, k over heads and virtual heads, A_k a path's pattern, T_k[e] what
+it brings from event e, μ_k[q] what it brings on average after q, and a bar for the mean over all
+last events; base is what remains for an average event: biases, D̄ and Σ_k μ̄_k. Every path is
+evaluated as a d_head-vector times a reading vector, so no table over the vocabulary is formed.
+Centring inside the pattern is exact because pattern and sink sum to one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from ..model.weights import Weights
+from .activations import Activations, embedding_values
+from .reference import Reference
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Contributions in nats, for each of several directions; together they are z·w."""
+
+    names: tuple[str, ...]
+    base: Float64[Array, " directions"]
+    direct: Float64[Array, " directions"]  # the last event's row of W_E W_U, less the mean row
+    usual: Float64[Array, "directions paths"]  # the path's mean after q, less its mean
+    evidence: Float64[Array, "directions paths sources"]
+    resting: Float64[Array, "directions paths"]  # attention that went to no event
+
+    def total(self) -> Float64[Array, " directions"]:
+        """The sum of all contributions."""
+        paths = self.usual + self.resting + self.evidence.sum(axis=2)
+        total: Array = self.base + self.direct + paths.sum(axis=1)
+        return total
+
+
+def expand(
+    weights: Weights,
+    activations: Activations,
+    destination: int,
+    directions: Float64[Array, "directions d_vocab"],
+    reference: Reference,
+) -> Paths:
+    """All paths into the prediction made at position `destination`, along each direction."""
+    last = int(activations.tokens[destination])
+    u = directions @ weights.W_U.T
+    read = reading_vectors(weights, u)
+    mean_given_last = np.einsum("kpe,pe->kp", read, reference.means[last].astype(np.float64))
+    mean = np.einsum("kpe,pe->kp", read, reference.mean.astype(np.float64))
+    pattern, rest = path_patterns(weights, activations, destination)
+    value = np.einsum("kpe,pse->kps", read, _values(weights, activations, destination))
+    mean_embedding = reference.last @ weights.W_E
+    return Paths(
+        names=path_names(weights),
+        base=directions @ weights.b_U
+        + u @ (weights.b_O.sum(axis=0) + mean_embedding)
+        + mean.sum(axis=1),
+        direct=u @ (weights.W_E[last] - mean_embedding),
+        usual=mean_given_last - mean,
+        evidence=pattern * (value - mean_given_last[:, :, None]),
+        resting=-rest * mean_given_last,
+    )
+
+
+def path_names(weights: Weights) -> tuple[str, ...]:
+    """L0H0 … L1H3, then the virtual heads L0H0→L1H0, L0H0→L1H1, …"""
+    heads = range(weights.n_heads)
+    names = [f"L{layer}H{head}" for layer in range(weights.n_layers) for head in heads]
+    if weights.n_layers == 2:
+        names += [f"L0H{first}→L1H{second}" for first in heads for second in heads]
+    return tuple(names)
+
+
+def reading_vectors(
+    weights: Weights, u: Float64[Array, "directions d_model"]
+) -> Float64[Array, "directions paths d_head"]:
+    """What turns a path's d_head-vector into nats: W_O u, and W_O⁰ W_V¹ W_O¹ u if virtual."""
+    read = [u @ W_O.swapaxes(1, 2) for W_O in weights.W_O]  # one a layer: head, direction, d_head
+    if weights.n_layers == 2:
+        second = read[1] @ weights.W_V[1].swapaxes(1, 2)  # head of layer 1, direction, d_model
+        virtual = second[None] @ weights.W_O[0].swapaxes(1, 2)[:, None]
+        read.append(virtual.reshape(-1, *virtual.shape[2:]))
+    if not read:
+        return np.zeros((len(u), 0, weights.d_head))
+    return np.concatenate(read).swapaxes(0, 1)
+
+
+def path_patterns(
+    weights: Weights, activations: Activations, destination: int
+) -> tuple[Float64[Array, "paths sources"], Float64[Array, " paths"]]:
+    """Each path's attention over the sources from `destination`, and its share that rests.
+
+    A virtual head's is A¹A⁰: it rests where the second head rests, or where the first did.
+    """
+    visible = destination + 1
+    patterns = [layer.pattern[:, destination, :visible] for layer in activations.layers]
+    rests = [layer.rest[:, destination] for layer in activations.layers]
+    if weights.n_layers == 2:
+        first, second = activations.layers[0], patterns[1]
+        virtual = second[None] @ first.pattern[:, :visible, :visible]
+        rest = rests[1][None] + first.rest[:, :visible] @ second.T
+        patterns.append(virtual.reshape(-1, visible))
+        rests.append(rest.reshape(-1))
+    if not patterns:
+        return np.zeros((0, visible)), np.zeros(0)
+    return np.concatenate(patterns), np.concatenate(rests)
+
+
+def _values(
+    weights: Weights, activations: Activations, destination: int
+) -> Float64[Array, "paths sources d_head"]:
+    """What each path would bring from each source at full attention."""
+    visible = destination + 1
+    if not activations.layers:
+        return np.zeros((0, visible, weights.d_head))
+    first = activations.layers[0].v[:, :visible]
+    if weights.n_layers == 1:
+        return first
+    second = embedding_values(weights, activations)[:, :visible]
+    return np.concatenate([first, second, np.repeat(first, weights.n_heads, axis=0)])

@@ -1,0 +1,323 @@
+"""An explanation for the terminal: what happened in one sentence, then what it rests on."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections import defaultdict
+
+from .explanation import Attribution, CountShare, Evidence, Explanation, Look, Outcome
+from .verify import Check
+from .words import (
+    NAME,
+    SPOKEN,
+    WIDTH,
+    ago,
+    bar,
+    bits,
+    chance,
+    clean,
+    clock,
+    cut,
+    date,
+    ordinal,
+    percent,
+    plain,
+    quoted,
+    signed,
+    times,
+    were,
+)
+
+_COUNTS = 8  # counts: events listed
+_SPAN = 8  # drift: events listed
+_PATHS = 5
+_RARE = 0.05  # base rate below which an event is called rare
+_INDENT = " " * 10
+
+
+def text(explanation: Explanation) -> str:
+    """At most 96 columns, no colours, control characters of the log taken out. Values in bits."""
+    sections = [_sentence(explanation), _header(explanation)]
+    if explanation.detector == "drift":
+        sections.append(_span(explanation))
+    if explanation.detector == "counts":
+        sections.append(_counts(explanation))
+    for attribution in explanation.attributions:
+        if explanation.detector == "drift":
+            sections.append(_excessive(explanation, attribution) + _evidence(attribution))
+        else:
+            sections += [_expected(attribution), _evidence(attribution)]
+            sections += [_surprise(attribution), _paths(attribution), _looks(attribution)]
+    sections.append(_footer(explanation))
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def _sentence(explanation: Explanation) -> list[str]:
+    if explanation.detector == "counts":
+        said = _counts_sentence(explanation)
+    elif explanation.detector == "drift":
+        said = _drift_sentence(explanation)
+    else:
+        said = _event_sentence(explanation.detector, explanation.attributions[0])
+    return textwrap.wrap(said, WIDTH, break_long_words=True, break_on_hyphens=False)
+
+
+def _event_sentence(detector: str, attribution: Attribution) -> str:
+    observed, surprise = attribution.observed, attribution.surprise
+    saw = f"saw {quoted(observed.event)} ({chance(observed.probability)})"
+    if detector == "end":
+        saw = f"but the stream ended ({chance(observed.probability)})"
+    rare = f"because {_it(observed)} is rare anywhere"
+    parts = [
+        f"{bits(surprise.anywhere)} {rare if observed.base_rate < _RARE else 'as anywhere'}",
+        f"{bits(surprise.last)} after {quoted(attribution.last)}",
+    ]
+    rest = surprise.evidence
+    earlier = [item for item in attribution.evidence if item.lag > 1]
+    for item in sorted(earlier, key=lambda item: -item.surprise)[:2]:
+        if item.surprise >= 0.1 * surprise.surprisal:
+            parts.append(f"{bits(item.surprise)} because of {quoted(item.event)} {_where(item)}")
+            rest -= item.surprise
+    if round(rest / math.log(2.0), 1):
+        parts.append(f"{bits(rest)} from the rest")
+    split = ", ".join(parts)
+    return f"{_expectation(attribution)}, {saw}. Surprise {bits(surprise.surprisal)} bits: {split}."
+
+
+def _expectation(attribution: Attribution) -> str:
+    against = attribution.against
+    together = percent(attribution.against_probability)
+    if len(against) == 1:
+        return f"Expected {quoted(against[0])} ({together})"
+    listed = [quoted(event) for event in against[:2]]
+    if len(against) > 3:
+        listed.append(f"{len(against) - 2} others")
+    elif len(against) == 3:
+        listed.append(quoted(against[2]))
+    return f"Expected {', '.join(listed[:-1])} or {listed[-1]} ({together} together)"
+
+
+def _it(outcome: Outcome) -> str:
+    return "it" if outcome.event in SPOKEN else quoted(outcome.event)
+
+
+def _drift_sentence(explanation: Explanation) -> str:
+    worst = explanation.span[:3]
+    said = (
+        f"Over {len(explanation.span)} events this stream was {bits(explanation.total)} bits more "
+        f"surprising than the model expects of itself (limit {bits(explanation.limit)})"
+    )
+    if explanation.earlier:
+        said += f", {bits(explanation.earlier)} of them from events no longer at hand"
+    if not worst:
+        return said + "."
+    named = ", ".join(f"{quoted(part.event)} {bits(part.value)}" for part in worst)
+    return f"{said}; most of it: {named}."
+
+
+def _counts_sentence(explanation: Explanation) -> str:
+    said = (
+        f"This stream is finished, and no normal stream has its counts (distance "
+        f"{explanation.total:.3f}, limit {explanation.limit:.3f}): "
+    )
+    parts = [
+        f"{quoted(part.event)} came {times(part.count)}, {were(part.expected)}"
+        f"{' expected' if index else ' expected in the nearest normal stream'}"
+        for index, part in enumerate(_differing(explanation)[:3])
+    ]
+    return said + "; ".join(parts) + "."
+
+
+def _header(explanation: Explanation) -> list[str]:
+    lines = [
+        f"alert  {clean(explanation.alert)}  {date(explanation.time)}",
+        f"stream {clean(explanation.stream) or '(the only one)'}",
+        f"score  {explanation.score:.1f}, threshold {explanation.threshold:.1f}",
+        f"raised by the {explanation.detector} detector",
+    ]
+    if explanation.text and explanation.detector != "counts":
+        lines.append(f"line   {clean(explanation.text)}")
+    return [cut("  " + line) for line in lines]
+
+
+def _expected(attribution: Attribution) -> list[str]:
+    observed = attribution.observed
+    lines = [f"{'Expected':<58} {'here':>10} {'anywhere':>10} {'support':>10}"]
+    listed = [outcome.event for outcome in attribution.expected]
+    outcomes = [*attribution.expected, *([observed] if observed.event not in listed else [])]
+    for outcome in outcomes:
+        name = plain(outcome.event)
+        if outcome.event == observed.event:
+            mark = f" ← came, {ordinal(outcome.rank)}"
+            name = plain(outcome.event, NAME - len(mark)) + mark
+        lines.append(
+            f"  {name:<56} {percent(outcome.probability):>10} {percent(outcome.base_rate):>10} "
+            f"{outcome.support:>10,}"
+        )
+    last = quoted(attribution.last)
+    return [*lines, cut(f"  support: how often it came right after {last} in training")]
+
+
+def _evidence(attribution: Attribution) -> list[str]:
+    values = [item.value for item in attribution.evidence]
+    largest = max(map(abs, (*values, attribution.base, attribution.others)))
+    lines = [_question(attribution)]
+    for item in attribution.evidence:
+        paths = ", ".join(f"{path.name} {signed(path.value)}" for path in item.paths)
+        against = "" if item.rank else "; spoke against"
+        lines.append(f"{bar(item.value, largest)} {plain(item.event)}{against}")
+        lines.append(f"{_INDENT}{_where(item)}; {paths}")
+        if item.line and clean(item.line) != clean(item.event):
+            lines.append(f"{_INDENT}{clean(item.line)}")
+        if item.check:
+            lines.append(f"{_INDENT}{_checked(item.check, attribution.total)}")
+    lines.append(f"{bar(attribution.others, largest)} all other events, and heads at rest")
+    lines.append(f"{bar(attribution.base, largest)} the average case")
+    return [cut(line) for line in lines]
+
+
+def _question(attribution: Attribution) -> str:
+    if attribution.view == "own expectation":
+        asked = "Evidence for surprise beyond what was to be expected"
+    else:
+        expected = "the expected ones"
+        if len(attribution.against) == 1:
+            expected = quoted(attribution.against[0])
+        asked = f"Evidence for {expected} over {quoted(attribution.observed.event)}"
+    return f"{asked}, {bits(attribution.total)} bits"
+
+
+def _checked(check: Check, total: float) -> str:
+    replaced = "the other beginning" if check.draws == 1 else "other events"
+    error = f" ± {bits(check.standard_error)}" if check.draws > 1 else ""
+    return (
+        f"check {check.verdict}: with {replaced} in its place {bits(total - check.effect)}{error} "
+        f"bits, not {bits(total)}"
+    )
+
+
+def _surprise(attribution: Attribution) -> list[str]:
+    surprise = attribution.surprise
+    parts = (
+        (surprise.anywhere, f"{plain(attribution.observed.event)} by its share of all events"),
+        (surprise.last, f"after {plain(attribution.last)}"),
+        (surprise.evidence, "given the events before"),
+    )
+    largest = max(abs(value) for value, _ in parts)
+    lines = [f"Surprise, {bits(surprise.surprisal)} bits"]
+    return [cut(line) for line in [*lines, *(f"{bar(v, largest)} {what}" for v, what in parts)]]
+
+
+def _paths(attribution: Attribution) -> list[str]:
+    sums: dict[str, float] = defaultdict(float)
+    for term in attribution.terms:
+        if term.kind not in ("base", "remainder"):
+            sums[term.name] += term.value
+    ranked = sorted(sums.items(), key=lambda item: -abs(item[1]))
+    if len(ranked) < 2:
+        return []
+    listed, rest = ranked[:_PATHS], ranked[_PATHS:]
+    left = sum(value for _, value in rest)
+    largest = max(abs(value) for value in (left, *(value for _, value in listed)))
+    lines = ["By path, beyond the average case"]
+    lines += [f"{bar(value, largest)} {_path(name)}" for name, value in listed]
+    if rest:
+        lines.append(f"{bar(left, largest)} {len(rest)} other paths")
+    return lines
+
+
+def _path(name: str) -> str:
+    if name == "direct":
+        return "direct (what follows the last event by itself)"
+    return f"{name} (one head reading what the other had brought)" if "→" in name else name
+
+
+def _looks(attribution: Attribution) -> list[str]:
+    lines = []
+    for item in attribution.evidence[:2]:
+        for look in next((path.looks for path in item.paths if path.looks), ()):
+            if (line := _look(look)) not in lines:
+                lines.append(line)
+    return ["Why the heads looked there", *lines] if lines else []
+
+
+def _look(look: Look) -> str:
+    reader = "the last event" if look.reader == 1 else f"{look.reader} back"
+    source = "itself" if look.source == look.reader else f"{look.source} back"
+    return (
+        f"  {look.head} at {reader} looked at {source} with {percent(look.attention)}: "
+        f"content {look.content:+.1f}, distance {look.distance:+.1f}, rest {look.sink:+.1f}"
+    ).replace("-", "−")
+
+
+def _span(explanation: Explanation) -> list[str]:
+    listed, rest = explanation.span[:_SPAN], explanation.span[_SPAN:]
+    left = sum(part.value for part in rest)
+    largest = max([abs(part.value) for part in listed] + [abs(explanation.earlier), abs(left)])
+    lines = [f"Excess by event, {bits(explanation.total)} bits"]
+    for part in listed:
+        where = f"{part.lag} before the last" if part.lag else "the last"
+        lines.append(f"{bar(part.value, largest)} {plain(part.event)}, {where}")
+    if rest:
+        lines.append(f"{bar(left, largest)} {len(rest)} other events")
+    if explanation.earlier:
+        lines.append(f"{bar(explanation.earlier, largest)} events no longer at hand")
+    return [cut(line) for line in lines]
+
+
+def _excessive(explanation: Explanation, attribution: Attribution) -> list[str]:
+    lag = next(part.lag for part in explanation.span if part.index == attribution.index)
+    where = f"{lag} before the last" if lag else "the last"
+    if not math.isnan(attribution.time):
+        where += f" ({clock(attribution.time)})"
+    observed = attribution.observed
+    expected = ", ".join(
+        f"{plain(outcome.event, 24)} {percent(outcome.probability)}"
+        for outcome in attribution.expected[:3]
+    )
+    lines = [f"{plain(observed.event)}, {where}: surprise {bits(attribution.surprise.surprisal)}"]
+    if attribution.line and clean(attribution.line) != clean(observed.event):
+        lines.append(f"  line      {clean(attribution.line)}")
+    return [*map(cut, lines), cut(f"  expected  {expected}")]
+
+
+def _counts(explanation: Explanation) -> list[str]:
+    lines = [f"{'Event':<58} {'count':>10} {'expected':>10} {'share':>10}"]
+    for part in explanation.counts[:_COUNTS]:
+        share = percent(part.value / explanation.total) if explanation.total else ""
+        lines.append(
+            f"  {plain(part.event):<56} {part.count:>10,} {part.expected:>10,.4g} {share:>10}"
+        )
+    if len(explanation.counts) > _COUNTS:
+        lines.append(f"  {len(explanation.counts) - _COUNTS} other events")
+    return [cut(line) for line in lines]
+
+
+def _differing(explanation: Explanation) -> tuple[CountShare, ...]:
+    differing = tuple(p for p in explanation.counts if round(p.expected) != p.count)
+    return differing or explanation.counts
+
+
+def _footer(explanation: Explanation) -> list[str]:
+    quantity, unit = "Surprisal", " nats"
+    if explanation.detector == "counts":
+        quantity, unit = "Distance", ""
+    elif explanation.detector == "drift" and not explanation.earlier:
+        quantity = "Sum"
+    lines = [
+        f"The parts add up within {explanation.completeness_error:.0e}{unit}.",
+    ]
+    served = f"{explanation.recomputed:.5f}{unit}; served: {explanation.served:.5f}{unit}."
+    lines.append(f"{quantity} recomputed: {served}")
+    for warning in explanation.warnings:
+        lines += textwrap.wrap(clean(warning), WIDTH, initial_indent="! ", subsequent_indent="  ")
+    return lines
+
+
+def _where(item: Evidence) -> str:
+    where = "right before" if item.lag == 1 else f"{item.lag} events before"
+    if math.isnan(item.time):
+        return where
+    span = "" if math.isnan(item.seconds) else f", {ago(item.seconds)}"
+    return f"{where} ({clock(item.time)}{span})"

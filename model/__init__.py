@@ -1,0 +1,1 @@
+"""What training, interpretation and service share: events, decoder, scorer, detectors, folder."""

@@ -1,0 +1,84 @@
+"""An alert: what fired, with all that is needed to explain it later."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+DETECTORS = ("event", "drift", "end", "new", "counts")
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One stream, one cause. Times are unix seconds, surprisals nats; unknown times are nan.
+
+    `score` is the −log tail probability of `statistic` under held-out normal streams; the alert was
+    raised because it passed `threshold` (equivalently: because `statistic` passed `limit`).
+    `tokens` ends with the observed one; `times` and `lines` lie beside it.
+    """
+
+    id: str
+    model: str  # sha256 of the model folder's manifest
+    stream: str
+    detector: str
+    time: float
+    first_seen: float
+    last_seen: float
+    count: int
+    score: float
+    threshold: float
+    statistic: float
+    limit: float
+    joined: bool  # the stream was joined in the middle
+    position: int  # events of the stream so far, this one included
+    surprisal: float
+    entropy: float
+    observed: str
+    text: str | None  # the raw line, or the name that was not in the vocabulary
+    expected: str
+    expected_probability: float
+    tokens: tuple[int, ...]
+    times: tuple[float, ...]
+    lines: tuple[str | None, ...]
+    span: int = 1  # drift: events, counted back from the observed one, that the sum runs over
+    counts: dict[int, int] = field(default_factory=dict)  # counts: token → number in the stream
+
+    def __post_init__(self) -> None:
+        if self.detector not in DETECTORS:
+            raise ValueError(f"unknown detector {self.detector!r}, expected one of {DETECTORS}")
+        if not len(self.tokens) == len(self.times) == len(self.lines):
+            raise ValueError("an alert's tokens, times and lines have different lengths")
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON value; unknown times become null."""
+        value = asdict(self)
+        for name in ("time", "first_seen", "last_seen"):
+            value[name] = _number(value[name])
+        value["tokens"] = list(self.tokens)
+        value["times"] = [_number(time) for time in self.times]
+        value["lines"] = list(self.lines)
+        value["counts"] = {str(token): count for token, count in self.counts.items()}
+        return value
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Alert:
+        times = {name: _time(value[name]) for name in ("time", "first_seen", "last_seen")}
+        return cls(
+            **{
+                **value,
+                **times,
+                "tokens": tuple(value["tokens"]),
+                "times": tuple(_time(time) for time in value["times"]),
+                "lines": tuple(value["lines"]),
+                "counts": {int(token): count for token, count in value["counts"].items()},
+            }
+        )
+
+
+def _number(time: float) -> float | None:
+    return None if math.isnan(time) else time
+
+
+def _time(number: float | None) -> float:
+    return math.nan if number is None else number

@@ -1,0 +1,187 @@
+"""From detectors' statistics to one score under one alert budget.
+
+Each statistic x becomes −log P(X ≥ x), its tail probability on held-out normal streams, beyond the
+largest of them extrapolated by a Pareto tail. A stream's score is the maximum over the detectors;
+the threshold on that maximum comes from other held-out streams by split conformal prediction (Vovk,
+Gammerman and Shafer, 2005; for anomaly detection Laxhammar and Falkman, 2010).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from numpy.typing import NDArray
+
+from .alert import DETECTORS
+
+# Smallest scale of the extrapolated tail, in the detector's own units: where normal streams show
+# (nearly) no spread, a tail as thin as the data would make any deviation infinitely surprising. For
+# `counts` the caller says what one event more or less amounts to.
+LEAST_SCALE = {"event": 0.5, "drift": 1.0, "end": 0.5, "new": 1.0}
+_TAIL_SHARE = 0.1  # of the streams, the largest: what the tail is fitted to
+_FEWEST_EXCESSES = 10
+_HEAVIEST = 1.0  # largest shape; past it the mean does not exist
+
+
+@dataclass(frozen=True)
+class Tail:
+    """−log P(X ≥ x) of one statistic: empirical up to the largest value seen, a Pareto tail beyond.
+
+    `values` and `scores` are the empirical part, `streams` how many it rests on; beyond the last
+    value the excess over `start` follows a generalised Pareto law with `scale` and `shape` ≥ 0.
+    """
+
+    values: tuple[float, ...]
+    scores: tuple[float, ...]
+    streams: int
+    start: float
+    scale: float
+    shape: float
+
+    def score(self, x: NDArray[np.float64] | float) -> NDArray[np.float64]:
+        """Nats, increasing in x; beyond all streams seen at least log(streams + 1)."""
+        x = np.asarray(x, dtype=np.float64)
+        inside = np.interp(x, self.values, self.scores)
+        beyond = np.log(self.streams + 1) + self._tail(x) - self._tail(np.float64(self.values[-1]))
+        return np.where(x > self.values[-1], beyond, inside)
+
+    def limit(self, score: float) -> float:
+        """The largest x whose score does not pass `score`."""
+        top = self.values[-1]
+        over = score - np.log(self.streams + 1)
+        if over > 0.0:
+            level = over + float(self._tail(np.float64(top)))
+            grown = level if self.shape == 0.0 else np.expm1(self.shape * level) / self.shape
+            return float(self.start + self.scale * grown)
+        if score >= self.scores[-1]:
+            return top
+        above = int(np.searchsorted(self.scores, score, side="right"))
+        if above == 0:
+            return -math.inf
+        x0, x1 = self.values[above - 1], self.values[above]
+        y0, y1 = self.scores[above - 1], self.scores[above]
+        return x0 + (x1 - x0) * (score - y0) / (y1 - y0)
+
+    def _tail(self, x: NDArray[np.float64] | np.float64) -> NDArray[np.float64]:
+        """−log of the Pareto survival: log(1 + ξ y) / ξ, y if ξ = 0; y = (x − start) / scale."""
+        y = np.maximum(0.0, (x - self.start) / self.scale)
+        return np.asarray(y if self.shape == 0.0 else np.log1p(self.shape * y) / self.shape)
+
+
+def fit_tail(statistic: Float64[np.ndarray, " streams"], *, least_scale: float) -> Tail:
+    """Empirical −log((1 + #{X ≥ x}) / (n + 1)), and a Pareto tail fitted to the largest tenth.
+
+    With a₀ = mean(y) and a₁ = mean(y·(1 − rank)) of the excesses y, the probability-weighted
+    moments of Hosking and Wallis (1987) give the shape ξ = 2 − a₀ / (a₀ − 2 a₁) and the scale
+    2 a₀ a₁ / (a₀ − 2 a₁). Shapes below 0 (a tail with an end) are not believed.
+    """
+    x = np.sort(np.asarray(statistic, dtype=np.float64))
+    n = len(x)
+    levels = np.unique(x)
+    if len(levels) > 256:
+        # Dense in the tail, where it matters.
+        keep = np.concatenate([np.linspace(0, n - 1, 128), n - 1 - np.geomspace(1, n / 4, 128)])
+        levels = np.unique(x[np.unique(np.clip([*keep, n - 1], 0, n - 1).astype(int))])
+    at_least = n - np.searchsorted(x, levels, side="left")
+    scores = -np.log((1 + at_least) / (n + 1))
+    start = float(x[-max(1, int(_TAIL_SHARE * n))])
+    excess = x[x > start] - start
+    scale, shape = least_scale, 0.0
+    if len(excess) >= _FEWEST_EXCESSES:
+        ranks = (np.arange(len(excess)) + 0.65) / len(excess)
+        a0, a1 = float(excess.mean()), float((excess * (1.0 - ranks)).mean())
+        shape = float(np.clip(2.0 - a0 / (a0 - 2.0 * a1), 0.0, _HEAVIEST))
+        # The mean of the law is scale / (1 − ξ); keep it where the shape was cut.
+        scale = a0 if shape == 0.0 else 2.0 * a0 * a1 / (a0 - 2.0 * a1)
+        scale = max(scale, least_scale)
+    return Tail(tuple(levels.tolist()), tuple(scores.tolist()), n, start, scale, shape)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Tails of each detector and the threshold on their maximum, for one kind of stream."""
+
+    tails: dict[str, Tail]
+    threshold: float  # on the maximal score, nats
+    streams: int  # held-out streams that the threshold was calibrated on
+
+    def score(
+        self, statistics: Float64[np.ndarray, "streams detectors"]
+    ) -> Float64[np.ndarray, "streams detectors"]:
+        """Each statistic as a score in nats; −∞ for detectors that are not fitted."""
+        scores = np.full(statistics.shape, -np.inf)
+        for index, name in enumerate(DETECTORS):
+            if name in self.tails:
+                scores[:, index] = self.tails[name].score(statistics[:, index])
+        return scores
+
+    def limits(self) -> Float64[np.ndarray, " detectors"]:
+        """What each statistic must pass for an alert; ∞ for detectors that are not fitted."""
+        return np.array(
+            [
+                self.tails[name].limit(self.threshold) if name in self.tails else np.inf
+                for name in DETECTORS
+            ]
+        )
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What turns statistics into alerts, for streams seen from their beginning and joined ones."""
+
+    kappa: float  # drift: excess in nats that an event must pass to add to the sum
+    budget: str  # as the user said it, or what the data supports
+    rate: float  # false alerts per stream (endless: per block) that the threshold allows
+    whole: Threshold
+    joined: Threshold
+
+    def of(self, joined: bool) -> Threshold:
+        return self.joined if joined else self.whole
+
+    def to_json(self) -> dict[str, Any]:
+        def threshold(value: Threshold) -> dict[str, Any]:
+            tails = {
+                name: {**asdict(t), "values": list(t.values), "scores": list(t.scores)}
+                for name, t in value.tails.items()
+            }
+            return {"threshold": value.threshold, "streams": value.streams, "tails": tails}
+
+        return {
+            "kappa": self.kappa,
+            "budget": self.budget,
+            "rate": self.rate,
+            "whole": threshold(self.whole),
+            "joined": threshold(self.joined),
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Calibration:
+        def threshold(part: dict[str, Any]) -> Threshold:
+            tails = {
+                name: Tail(**{**t, "values": tuple(t["values"]), "scores": tuple(t["scores"])})
+                for name, t in part["tails"].items()
+            }
+            return Threshold(tails, float(part["threshold"]), int(part["streams"]))
+
+        return cls(
+            float(value["kappa"]),
+            str(value["budget"]),
+            float(value["rate"]),
+            threshold(value["whole"]),
+            threshold(value["joined"]),
+        )
+
+
+def conformal_threshold(scores: Float64[np.ndarray, " streams"], rate: float) -> float:
+    """The ⌊rate·(n + 1)⌋-th largest score: an exchangeable normal stream passes it with P ≤ rate.
+
+    Raises ValueError when rate·(n + 1) < 1, for which no finite threshold has the guarantee.
+    """
+    rank = math.floor(rate * (len(scores) + 1) + 1e-9)
+    if rank < 1:
+        raise ValueError(f"{len(scores)} streams cannot support a rate of {rate}")
+    return float(np.sort(scores)[-rank]) if rank <= len(scores) else -math.inf

@@ -1,0 +1,281 @@
+"""Lines → events: stream key, event name and time of each."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64, Int32
+
+from .errors import InputError
+from .templates import UNSEEN, WILDCARD, Templates
+from .timestamps import TimeReader, parse_time
+
+FORMATS = ("text", "json", "sequences")
+
+
+@dataclass(frozen=True)
+class EventConfig:
+    """How an event is read."""
+
+    format: str = "text"
+    # Text: a regular expression, whose group 1 (else the whole match) is the key. JSON: a field.
+    # None: all events are one endless stream.
+    stream_key: str | None = None
+    event: tuple[str, ...] = ()  # JSON: fields whose values, joined by "|", are the event's name
+    message: str | None = None  # JSON: the field whose text is made a template instead
+    time: str | None = None  # JSON: a field. Text: the name of a time stamp's format
+    masks: tuple[tuple[str, str], ...] = ()  # text: (regular expression, replacement)
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise InputError(f"unknown format {self.format!r}: expected {', '.join(FORMATS)}")
+        key = self.stream_key if self.format == "text" else None
+        if key is not None and compile_expression(key, "stream key").search(""):
+            raise InputError(
+                f"stream key {key!r} also matches an empty text, so every line would have it: "
+                "ask for one character at least, with + instead of *"
+            )
+        for pattern, replacement in self.masks:
+            try:
+                compile_expression(pattern, "mask").sub(replacement, "")
+            except (re.error, IndexError) as error:
+                raise InputError(f"mask's replacement {replacement!r}: {error}") from None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> EventConfig:
+        masks = tuple((pattern, replacement) for pattern, replacement in value["masks"])
+        return cls(**{**value, "event": tuple(value["event"]), "masks": masks})
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """Columns, one row an event. A line may give none, one or several."""
+
+    line: Int32[np.ndarray, "events"]  # index of the line that the event came from
+    stream: list[str]  # key; "" for the endless stream
+    name: list[str | None]  # event's name or template; None is an unseen template
+    time: Float64[np.ndarray, "events"]  # Unix seconds, nan where there is none
+    unkeyed: int = 0  # lines passed over because they hold no stream key
+    continuations: int = 0  # lines passed over because they go on with the record before
+    broken: int = 0  # lines passed over because they are no JSON object
+    first_broken: str = ""  # which line that was, and why
+
+
+def compile_expression(pattern: str, what: str) -> re.Pattern[str]:
+    """A regular expression; InputError when it is none."""
+    try:
+        return re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise InputError(f"{what} {pattern!r} is no regular expression: {error}") from None
+
+
+def field_value(record: Any, path: str) -> Any:
+    """Value of a dotted field; None if it is missing. A key with dots in it goes first."""
+    if not isinstance(record, dict):
+        return None
+    if path in record:
+        return record[path]
+    value: Any = record
+    for name in path.split("."):
+        if not isinstance(value, dict) or name not in value:
+            return None
+        value = value[name]
+    return value
+
+
+def field_text(value: Any) -> str:
+    """A field's value as part of a name; "-" if it is missing."""
+    if value is None:
+        return "-"
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    # JSON can escape half a surrogate pair, which no other format can carry.
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+class _Keys:
+    """Finds the keys in a line, and the line with `<*>` in their place."""
+
+    def __init__(self, pattern: str) -> None:
+        self._expression = compile_expression(pattern, "stream key")
+        self._split: Callable[[str], list[str | Any]] | None = None
+        if not self._expression.groups:
+            try:
+                self._split = re.compile(f"({pattern})").split
+            except re.error:  # flags such as (?i) must stand first
+                self._split = None
+
+    def find(self, text: str) -> tuple[list[str], str]:
+        """Distinct keys in the order of the line, and the masked line."""
+        if self._split is not None:
+            parts = self._split(text)
+            if len(parts) == 3 and parts[1]:
+                return [parts[1]], parts[0] + WILDCARD + parts[2]
+            keys = [key for key in parts[1::2] if key]
+            masked = WILDCARD.join(parts[::2])
+            if len(keys) == 2 and keys[0] == keys[1]:
+                return keys[:1], masked
+        else:
+            keys, pieces, end = [], [], 0
+            for found in self._expression.finditer(text):
+                group = 1 if self._expression.groups and found[1] is not None else 0
+                if not found[group]:
+                    continue
+                keys.append(found[group])
+                pieces += [text[end : found.start(group)], WILDCARD]
+                end = found.end(group)
+            masked = "".join(pieces) + text[end:]
+        return (list(dict.fromkeys(keys)) if len(keys) > 1 else keys), masked
+
+
+class _Rows:
+    """Events on their way to becoming columns."""
+
+    def __init__(self) -> None:
+        self.line: list[int] = []
+        self.stream: list[str] = []
+        self.time: list[float] = []
+        self.text: list[str] = []  # what is made a template, one entry an event
+        self.unkeyed = 0
+        self.continuations = 0
+        self.broken = 0
+        self.first_broken = ""
+
+
+class EventParser:
+    """Lines → events, in the way of one model; the same in training and in serving.
+
+    Not thread-safe: the time stamp before is remembered where stamps have no year.
+    """
+
+    def __init__(self, config: EventConfig, templates: Templates) -> None:
+        self.config = config
+        self.templates = templates
+        text = config.format == "text"
+        self._keys = _Keys(config.stream_key) if text and config.stream_key is not None else None
+        self._time = TimeReader(config.time) if text and config.time is not None else None
+        self._masks = [(re.compile(pattern), replacement) for pattern, replacement in config.masks]
+
+    def parse(self, lines: Sequence[str]) -> Parsed:
+        """The events of lines. Lines that cannot be read are passed over and counted."""
+        rows = self._read(lines)
+        if self._templated:
+            texts = self.templates.texts
+            known = self.templates.match_all(rows.text)
+            names = [None if template == UNSEEN else texts[template] for template in known]
+        else:
+            names = [name or None for name in rows.text]
+        return Parsed(
+            line=np.array(rows.line, dtype=np.int32),
+            stream=rows.stream,
+            name=names,
+            time=np.array(rows.time, dtype=np.float64),
+            unkeyed=rows.unkeyed,
+            continuations=rows.continuations,
+            broken=rows.broken,
+            first_broken=rows.first_broken,
+        )
+
+    def texts(self, lines: Sequence[str]) -> list[str]:
+        """What templates are learned from: the text of each event; none where names are ready."""
+        return self._read(lines).text if self._templated else []
+
+    @property
+    def _templated(self) -> bool:
+        return self.config.format == "text" or self.config.message is not None
+
+    def _read(self, lines: Sequence[str]) -> _Rows:
+        rows = _Rows()
+        if self.config.format == "text":
+            self._read_text(lines, rows)
+        else:
+            read = self._json_event if self.config.format == "json" else self._sequence
+            for number, line in enumerate(lines):
+                if not line.strip():
+                    rows.continuations += 1
+                    continue
+                try:
+                    record = json.loads(line)
+                    if not isinstance(record, dict):
+                        raise ValueError(f"expected an object, found {type(record).__name__}")
+                    read(number, record, rows)
+                except (ValueError, RecursionError) as error:
+                    rows.broken += 1
+                    rows.first_broken = rows.first_broken or f"line {number + 1}: {error}"
+        return rows
+
+    def _read_text(self, lines: Sequence[str], rows: _Rows) -> None:
+        read = self._time.read if self._time else None
+        find = self._keys.find if self._keys else None
+        moment, keys = math.nan, [""]
+        for number, line in enumerate(lines):
+            text = line
+            if read is not None:
+                stamped = read(line)
+                if stamped is None:
+                    rows.continuations += 1
+                    continue
+                moment, text = stamped
+            text = text.strip()
+            if not text:
+                rows.continuations += 1
+                continue
+            if find is not None:
+                keys, text = find(text)
+                if not keys:
+                    rows.unkeyed += 1
+                    continue
+            for mask, replacement in self._masks:
+                text = mask.sub(replacement, text)
+            for key in keys:
+                rows.line.append(number)
+                rows.stream.append(key)
+                rows.time.append(moment)
+                rows.text.append(text)
+
+    def _json_event(self, number: int, record: dict[str, Any], rows: _Rows) -> None:
+        config = self.config
+        keys = [""]
+        if config.stream_key is not None:
+            value = field_value(record, config.stream_key)
+            values = value if isinstance(value, list) else [value]
+            keys = list(dict.fromkeys(field_text(v) for v in values if v not in (None, "")))
+            if not keys:
+                rows.unkeyed += 1
+                return
+        if config.message is not None:
+            value = field_value(record, config.message)
+            text = field_text(value) if value is not None else ""
+            for mask, replacement in self._masks:
+                text = mask.sub(replacement, text)
+        else:
+            values = [field_value(record, path) for path in config.event]
+            missing = all(value is None for value in values)
+            text = "" if missing else "|".join(field_text(value) for value in values)
+        moment = math.nan
+        if config.time is not None:
+            moment = parse_time(field_value(record, config.time))
+        for key in keys:
+            rows.line.append(number)
+            rows.stream.append(key)
+            rows.time.append(moment)
+            rows.text.append(text)
+
+    def _sequence(self, number: int, record: dict[str, Any], rows: _Rows) -> None:
+        events, times = record.get("events"), record.get("t")
+        if "id" not in record or not isinstance(events, list):
+            raise ValueError('expected {"id": …, "events": […]}')
+        if times is not None and (not isinstance(times, list) or len(times) != len(events)):
+            raise ValueError(f"expected {len(events)} times in 't', one for each event")
+        rows.line += [number] * len(events)
+        rows.stream += [field_text(record["id"])] * len(events)
+        rows.time += [parse_time(t) for t in times] if times else [math.nan] * len(events)
+        rows.text += [field_text(event) for event in events]

@@ -1,0 +1,224 @@
+"""The model folder on disk: JSON and safetensors, each named with its SHA-256 in the manifest.
+
+config.json  weights.safetensors  templates.json  vocabulary.json  calibration.json
+detectors.safetensors (count vectors of normal streams)  reference.safetensors (means for
+explanations)  baseline.safetensors (the n-gram fitted beside the decoder)  manifest.json
+(SHA-256 of each, training summary). Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from .calibration import Calibration
+from .config import ModelConfig
+from .errors import ModelError
+from .templates import Templates
+from .vocabulary import Vocabulary
+from .weights import Weights, shapes
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+_JSON = ("config.json", "templates.json", "vocabulary.json", "calibration.json")
+_TENSORS = (
+    "weights.safetensors",
+    "detectors.safetensors",
+    "reference.safetensors",
+    "baseline.safetensors",
+)
+FILES = (*_JSON, *_TENSORS)
+_LARGEST = 1 << 30  # bytes of one file; a model is a few megabytes
+
+
+@dataclass(frozen=True)
+class Model:
+    """All that scoring and explaining need, as read from one folder."""
+
+    sha256: str  # of the manifest, which holds those of all other files
+    config: ModelConfig
+    weights: Weights  # float32
+    vocabulary: Vocabulary
+    templates: Templates
+    calibration: Calibration
+    count_vectors: Float32[np.ndarray, "vectors d_vocab"]  # event counts of normal streams
+    reference: Mapping[str, NDArray[np.generic]]
+    baseline: Mapping[str, NDArray[np.generic]]
+    summary: Mapping[str, Any]  # of the training: data, sizes, losses, versions
+
+
+def save_model(model: Model, path: Path) -> Model:
+    """Write the folder all at once (a killed process leaves none), and return it as loaded.
+
+    An existing folder at `path` is replaced if it is a model folder; anything else is refused.
+    """
+    occupied = path.exists() and any(path.iterdir() if path.is_dir() else [path])
+    if occupied and not (path / MANIFEST).is_file():
+        raise ModelError(
+            f"{path} exists and is not a model folder; choose another place for the model"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        for name, content in _contents(model).items():
+            (staging / name).write_bytes(content)
+        staging.chmod(0o755)  # a temporary folder is for its maker alone
+        if path.exists():
+            shutil.rmtree(path)
+        staging.rename(path)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    return load_model(path)
+
+
+def load_model(path: Path) -> Model:
+    """Read and check a model folder; ModelError says what does not fit."""
+    if not path.is_dir():
+        raise ModelError(f"no model folder at {path}; train one with `offscript train`")
+    if not (path / MANIFEST).is_file():
+        raise ModelError(f"{path} holds no {MANIFEST}: it is not a model folder; train again")
+    strangers = sorted(entry.name for entry in path.iterdir() if entry.name not in _KNOWN)
+    if strangers:
+        raise ModelError(
+            f"{path} holds {strangers[0]}, which is no part of a model; remove it or train again"
+        )
+    return model_from_files({name: _read(path / name) for name in _KNOWN})
+
+
+def model_from_files(files: Mapping[str, bytes]) -> Model:
+    """A model from its files' contents, all checked against the manifest first."""
+    manifest = _json(MANIFEST, files[MANIFEST])
+    if manifest.get("format") != FORMAT:
+        raise ModelError(
+            f"model format {manifest.get('format')!r}, this version reads {FORMAT}; train again"
+        )
+    sums = manifest.get("sha256")
+    if not isinstance(sums, dict) or sorted(sums) != sorted(FILES):
+        raise ModelError(f"{MANIFEST} does not name the files of a model; train again")
+    for name in FILES:
+        actual = hashlib.sha256(files[name]).hexdigest()
+        if actual != sums[name]:
+            raise ModelError(
+                f"{name} is damaged or was changed: SHA-256 {actual[:12]}…, manifest says "
+                f"{str(sums[name])[:12]}…; restore the file or train again"
+            )
+    tensors = {name: _tensors(name, files[name]) for name in _TENSORS}
+    try:
+        config = ModelConfig.from_json(_json("config.json", files["config.json"]))
+        vocabulary = Vocabulary.from_json(_json("vocabulary.json", files["vocabulary.json"]))
+        templates = Templates.from_json(_json("templates.json", files["templates.json"]))
+        calibration = Calibration.from_json(_json("calibration.json", files["calibration.json"]))
+        vectors = tensors["detectors.safetensors"]["count_vectors"]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(f"the model's JSON does not fit: {error!r}; train again") from error
+    if len(vocabulary) != config.decoder.d_vocab:
+        raise ModelError(
+            f"vocabulary.json has {len(vocabulary)} events, config.json says "
+            f"{config.decoder.d_vocab}; train again"
+        )
+    if vectors.ndim != 2 or vectors.shape[1] != len(vocabulary):
+        raise ModelError(
+            f"count vectors are {vectors.shape}, the vocabulary has {len(vocabulary)}; train again"
+        )
+    return Model(
+        sha256=hashlib.sha256(files[MANIFEST]).hexdigest(),
+        config=config,
+        weights=_weights(config, tensors["weights.safetensors"]),
+        vocabulary=vocabulary,
+        templates=templates,
+        calibration=calibration,
+        count_vectors=np.ascontiguousarray(vectors, dtype=np.float32),
+        reference=tensors["reference.safetensors"],
+        baseline=tensors["baseline.safetensors"],
+        summary=manifest.get("summary", {}),
+    )
+
+
+def model_files(path: Path) -> dict[str, bytes]:
+    """The files of a model folder as bytes, for keeping beside the alerts that it raises."""
+    return {name: _read(path / name) for name in _KNOWN}
+
+
+_KNOWN = (MANIFEST, *FILES)
+
+
+def _contents(model: Model) -> dict[str, bytes]:
+    def pack(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
+        packed: bytes = save({name: np.ascontiguousarray(a) for name, a in arrays.items()})
+        return packed
+
+    files = {
+        "config.json": _dump(model.config.to_json()),
+        "templates.json": _dump(model.templates.to_json()),
+        "vocabulary.json": _dump(model.vocabulary.to_json()),
+        "calibration.json": _dump(model.calibration.to_json()),
+        "weights.safetensors": pack(model.weights.arrays()),
+        "detectors.safetensors": pack({"count_vectors": model.count_vectors}),
+        "reference.safetensors": pack(model.reference),
+        "baseline.safetensors": pack(model.baseline),
+    }
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    manifest = {"format": FORMAT, "sha256": sums, "summary": dict(model.summary)}
+    return {**files, MANIFEST: _dump(manifest)}
+
+
+def _dump(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise ModelError(f"{path.name} is larger than {_LARGEST} bytes; that is no model")
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror}); train again") from error
+
+
+def _json(name: str, content: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(content)
+    except ValueError as error:
+        raise ModelError(f"{name} is not JSON ({error}); train again") from error
+    if not isinstance(value, dict):
+        raise ModelError(f"{name} holds a {type(value).__name__}, expected an object; train again")
+    return value
+
+
+def _tensors(name: str, content: bytes) -> dict[str, NDArray[np.generic]]:
+    try:
+        arrays: dict[str, NDArray[np.generic]] = load(content)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{name} is not a safetensors file ({error}); train again") from error
+    return arrays
+
+
+def _weights(config: ModelConfig, arrays: dict[str, NDArray[np.generic]]) -> Weights:
+    expected = shapes(config.decoder)
+    if set(arrays) != set(expected):
+        raise ModelError(
+            f"weights.safetensors holds {sorted(arrays)}, expected {sorted(expected)}; train again"
+        )
+    for name, shape in expected.items():
+        array = arrays[name]
+        if array.shape != shape or array.dtype != np.float32:
+            raise ModelError(
+                f"{name} is {array.dtype} {array.shape}, config.json asks for float32 {shape}; "
+                "train again"
+            )
+        if not np.isfinite(array.astype(np.float32)).all():
+            raise ModelError(f"{name} holds values that are not finite; train again")
+    return Weights(**{name: arrays[name].astype(np.float32) for name in expected})

@@ -1,0 +1,217 @@
+"""The detectors' inner loop, compiled by Numba: events of many streams, in order, with state kept.
+
+All state lies in columns, one row a stream (see streams.py); a call takes a batch of events and
+writes what passed a limit into preallocated findings. When those are full it returns early with the
+number of events that are done, and is called again.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .kernels import (
+    COUNTS,
+    DRIFT,
+    END_DETECTOR,
+    EVENT,
+    NEW_DETECTOR,
+    RING,
+    _jit,
+    count_distance,
+    expected_besides,
+    predict,
+    surprisal_and_entropy,
+)
+from .vocabulary import END, NEW
+
+ROOM = 8  # findings that one event can raise at the most, with room to spare
+
+
+@_jit
+def _slot(row, slot_of, row_of, used, hand, cached):
+    """The live cache of a row: its own, or the next one whose turn has passed (CLOCK)."""
+    slot = slot_of[row]
+    if slot < 0:
+        while used[hand[0]]:
+            used[hand[0]] = 0
+            hand[0] = (hand[0] + 1) % row_of.shape[0]
+        slot = hand[0]
+        hand[0] = (hand[0] + 1) % row_of.shape[0]
+        if row_of[slot] >= 0:
+            slot_of[row_of[slot]] = -1
+        row_of[slot] = row
+        slot_of[row] = slot
+        cached[slot] = 0
+    used[slot] = 1
+    return slot
+
+
+@_jit
+def _logits(tables, state, cache, work, row):
+    """Logits of the next event of a row, into the last array of `work`."""
+    ring, length = state[0], state[2]
+    keys, values, cached, slot_of, row_of, used, hand = cache
+    resid, query, logits = work[4], work[5], work[6]
+    slot = _slot(row, slot_of, row_of, used, hand, cached)
+    cached[slot] = predict(
+        tables,
+        ring[row],
+        length[row],
+        keys[slot],
+        values[slot],
+        cached[slot],
+        work[:4],
+        resid,
+        query,
+        logits,
+    )
+
+
+@_jit
+def _report(
+    found, state, index, row, detector, token, statistic, surprisal, entropy, time, span, logits
+):
+    """Write one finding, with the stream's window as it is now and the observed token last."""
+    count, numbers, values, tokens, times, tallies = found
+    ring, ring_time, length, joined, tally = state[0], state[1], state[2], state[4], state[11]
+    at = count[0]
+    expected, probability = expected_besides(logits, token)
+    kept = min(length[row], RING - 1)
+    numbers[at, 0] = index
+    numbers[at, 1] = row
+    numbers[at, 2] = detector
+    # Tokens in the stream less its beginning mark, and this event; an end is not an event.
+    numbers[at, 3] = length[row] - 1 + (0 if token == END else 1)
+    numbers[at, 4] = span
+    numbers[at, 5] = token
+    numbers[at, 6] = expected
+    numbers[at, 7] = joined[row]
+    numbers[at, 8] = kept + 1
+    values[at, 0] = statistic
+    values[at, 1] = surprisal
+    values[at, 2] = entropy
+    values[at, 3] = probability
+    values[at, 4] = time
+    for i in range(kept):
+        position = (length[row] - kept + i) % RING
+        tokens[at, i] = ring[row, position]
+        times[at, i] = ring_time[row, position]
+    tokens[at, kept] = token
+    times[at, kept] = time
+    if detector == COUNTS:
+        for v in range(tally.shape[1]):
+            tallies[at, v] = tally[row, v]
+    count[0] = at + 1
+
+
+@_jit
+def _pass(found, state, limits, index, row, detector, token, value, s, h, time, span, logits):
+    """Keep the stream's maximum of a statistic; report it when it goes past its limit."""
+    joined, stats = state[4], state[10]
+    stats[row, detector] = max(stats[row, detector], value)
+    if value > limits[joined[row], detector]:
+        _report(found, state, index, row, detector, token, value, s, h, time, span, logits)
+
+
+@_jit
+def _end(tables, state, cache, work, found, limits, vectors, index, row, time):
+    """Score the end of a stream. Nothing is fed to it: a late event finds the stream as it was."""
+    ended, tally, joined = state[5], state[11], state[4]
+    logits = work[6]
+    _logits(tables, state, cache, work, row)
+    s, h = surprisal_and_entropy(logits, END)
+    _pass(found, state, limits, index, row, END_DETECTOR, END, s, s, h, time, 1, logits)
+    if joined[row] == 0 and vectors.shape[0] > 0:
+        distance, _ = count_distance(tally[row], vectors)
+        _pass(found, state, limits, index, row, COUNTS, END, distance, s, h, time, 1, logits)
+    ended[row] = 1
+    return s, h
+
+
+@_jit
+def end_rows(tables, state, cache, work, found, limits, vectors, rows, time, done, surprisal):
+    """End the streams of `rows[done:]`; returns how many are done when there is no room left."""
+    room = found[1].shape[0]
+    for i in range(done, rows.shape[0]):
+        if found[0][0] + ROOM > room:
+            return i
+        s, _ = _end(tables, state, cache, work, found, limits, vectors, i, rows[i], time[i])
+        surprisal[i] = s
+    return rows.shape[0]
+
+
+@_jit
+def observe_rows(
+    tables,
+    state,
+    cache,
+    work,
+    found,
+    limits,
+    vectors,
+    rows,
+    tokens,
+    times,
+    idle,
+    block,
+    kappa,
+    done,
+    surprisal,
+    entropy,
+    tick,
+):
+    """Score events `done:` in order and feed them to their streams; returns how many are done.
+
+    `idle`: seconds of silence that end a stream (0: never); `block`: seconds of a block of an
+    endless stream (0: not endless); `kappa`: what an event's excess must pass to add to the drift.
+    """
+    ring, ring_time, length, last, joined, ended = state[:6]
+    cusum, span, news, blocks, stats, tally, touched = state[6:13]
+    logits = work[6]
+    room = found[1].shape[0]
+    for i in range(done, rows.shape[0]):
+        if found[0][0] + ROOM > room:
+            return i
+        row, token, time = rows[i], tokens[i], times[i]
+        if idle > 0.0 and ended[row] == 0 and length[row] > 1 and time - last[row] > idle:
+            _end(tables, state, cache, work, found, limits, vectors, i, row, last[row] + idle)
+        ended[row] = 0
+        if block > 0.0 and not math.isnan(time):
+            now = math.floor(time / block)
+            if now != blocks[row]:
+                blocks[row] = now
+                cusum[row] = 0.0
+                span[row] = 0
+                news[row] = 0
+                for d in range(stats.shape[1]):
+                    stats[row, d] = 0.0
+        _logits(tables, state, cache, work, row)
+        s, h = surprisal_and_entropy(logits, token)
+        surprisal[i] = s
+        entropy[i] = h
+        _pass(found, state, limits, i, row, EVENT, token, s, s, h, time, 1, logits)
+        before = cusum[row]
+        cusum[row] = max(0.0, before + s - h - kappa)
+        span[row] = span[row] + 1 if cusum[row] > 0.0 else 0
+        stats[row, DRIFT] = max(stats[row, DRIFT], cusum[row])
+        limit = limits[joined[row], DRIFT]
+        # Once each time it passes the limit, not for every event that it stays above.
+        if cusum[row] > limit and before <= limit:
+            _report(found, state, i, row, DRIFT, token, cusum[row], s, h, time, span[row], logits)
+        if token == NEW:
+            news[row] += 1
+            _pass(
+                found, state, limits, i, row, NEW_DETECTOR, token, news[row], s, h, time, 1, logits
+            )
+        if tally[row, token] < np.iinfo(np.uint16).max:
+            tally[row, token] += 1
+        at = length[row] % RING
+        ring[row, at] = token
+        ring_time[row, at] = time
+        length[row] += 1
+        if not math.isnan(time):
+            last[row] = time
+        touched[row] = tick
+    return rows.shape[0]

@@ -1,0 +1,1 @@
+"""Streams in, alerts out: gRPC and HTTP, the alert store, the client."""

@@ -1,0 +1,62 @@
+"""A batch of events on its way through the service, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int32
+
+from .store import StoredAlert
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Events as columns, a row an event or a raw line: either `names` or `lines` is given.
+
+    `streams` None: raw lines carry their keys themselves, named events are of the stream "".
+    `times` None: raw lines carry them, named events happen at `received`. All in unix seconds.
+    """
+
+    client: str
+    seq: int
+    streams: list[str] | None
+    names: list[str] | None
+    lines: list[str] | None
+    times: Float64[np.ndarray, " rows"] | None
+    received: float
+    started: frozenset[str] = frozenset()
+    ended: tuple[str, ...] = ()
+    want_scores: bool = False
+    size: int = 0  # bytes
+
+    def __len__(self) -> int:
+        return len(self.names if self.names is not None else self.lines or ())
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a batch says, one row an event, in order."""
+
+    stream: list[str]
+    name: list[str | None]
+    time: Float64[np.ndarray, " events"]
+    row: Int32[np.ndarray, " events"] | None = None  # of the batch; None: events are the rows
+    unkeyed: int = 0
+    continuations: int = 0
+
+    def __len__(self) -> int:
+        return len(self.stream)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a batch, once the alerts that it raised are stored."""
+
+    events: int
+    unkeyed: int = 0
+    continuations: int = 0
+    surprisal: Float32[np.ndarray, " events"] | None = None
+    row: Int32[np.ndarray, " events"] | None = None
+    alerts: tuple[StoredAlert, ...] = field(default_factory=tuple)
+    repeated: bool = False

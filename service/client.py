@@ -1,0 +1,279 @@
+"""A client of the service: sends events in batches, reads alerts, asks why, gives verdicts."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import TypeVar
+
+import grpc
+
+from ..model.errors import InputError, NotFoundError, OffscriptError, OverloadError
+from ..protos import detector_pb2 as pb
+from ..protos.detector_pb2_grpc import DetectorStub
+from .config import MESSAGE_BYTES
+from .errors import retry_seconds
+from .outbox import Outbox
+
+_WINDOW = 32  # batches under way
+_IDLE_SECONDS = 1.0
+_LONGEST_RETRY_SECONDS = 5.0
+_CALL_SECONDS = 30.0
+_RETRIED = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.ABORTED,
+    grpc.StatusCode.UNKNOWN,
+}
+_VERDICTS = {"normal": pb.VERDICT_NORMAL, "anomalous": pb.VERDICT_ANOMALOUS}
+_STATUSES = {
+    "": pb.STATUS_UNSPECIFIED,
+    "open": pb.STATUS_OPEN,
+    "normal": pb.STATUS_NORMAL,
+    "anomalous": pb.STATUS_ANOMALOUS,
+}
+
+
+Answer = TypeVar("Answer")
+
+
+class Client:
+    """Connected to the service at `address`, HOST:PORT.
+
+    `event`, `line` and `end` only gather; what they got is sent when a batch is full or 20 ms
+    later, and sent again if the connection breaks before it is acknowledged. They wait while too
+    much is under way. `acknowledged` is called with each acknowledgement, `waiting` with the reason
+    when the service is away; both from the thread that talks to it.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        acknowledged: Callable[[pb.ScoreBatch], None] = lambda _: None,
+        waiting: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._address = address
+        self._acknowledged = acknowledged
+        self._waiting = waiting
+        self._channel = grpc.insecure_channel(
+            address,
+            options=[
+                ("grpc.max_receive_message_length", -1),
+                ("grpc.max_send_message_length", MESSAGE_BYTES),
+                ("grpc.keepalive_time_ms", 30_000),
+                # The retries are ours; gRPC's own would wait up to two minutes between two.
+                ("grpc.initial_reconnect_backoff_ms", 100),
+                ("grpc.max_reconnect_backoff_ms", 2000),
+            ],
+        )
+        self._stub = DetectorStub(self._channel)
+        self._outbox = Outbox(uuid.uuid4().hex, _WINDOW)
+        self._closing = threading.Event()
+        self._error: OffscriptError | None = None  # that sending again does not mend
+        self._sender: threading.Thread | None = None
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.flush()
+        self.close()
+
+    def event(
+        self, name: str, *, stream: str = "", time: float | None = None, started: bool = False
+    ) -> None:
+        """Send one event by name; `time` in unix seconds, `started` for the first of a stream."""
+        micros = 0 if time is None else round(time * 1e6)
+        self._make_room()
+        self._outbox.add(stream=stream, name=name, time_micros=micros, started=started)
+
+    def line(self, line: str, *, stream: str | None = None, time: float | None = None) -> None:
+        """Send one raw line; stream and time are read from it unless they are given."""
+        micros = 0 if time is None else round(time * 1e6)
+        self._make_room()
+        self._outbox.add(stream=stream, line=line, time_micros=micros)
+
+    def end(self, stream: str) -> None:
+        """Say that a stream is over."""
+        self._make_room()
+        self._outbox.end(stream)
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until all is acknowledged; False if that takes longer than `timeout` seconds."""
+        self._outbox.complete()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._outbox.changed:
+            while len(self._outbox):
+                self._raise_error()
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    return False
+                self._outbox.changed.wait(left)
+        return True
+
+    def score_once(self, batch: pb.EventBatch) -> pb.ScoreBatch:
+        """Score one batch in a call of its own."""
+        return self._call(lambda: self._stub.ScoreOnce(batch, timeout=_CALL_SECONDS))
+
+    def alerts(
+        self,
+        *,
+        stream: str | None = None,
+        detector: str = "",
+        since: float | None = None,
+        status: str = "",
+    ) -> Iterator[pb.Alert]:
+        """Alerts, newest first; `status` is open, normal or anomalous, `since` in unix seconds."""
+        if status not in _STATUSES:
+            raise InputError(f"expected the status open, normal or anomalous, got {status!r}")
+        request = pb.ListAlertsRequest(
+            stream=stream,
+            detector=detector,
+            since_micros=0 if since is None else round(since * 1e6),
+            status=_STATUSES[status],
+        )
+        while True:
+            page = self._call(lambda: self._stub.ListAlerts(request, timeout=_CALL_SECONDS))
+            yield from page.alerts
+            request.page_token = page.next_page_token
+            if not page.next_page_token:
+                return
+
+    def watch(
+        self, *, stream: str | None = None, detector: str = "", since: float | None = None
+    ) -> Iterator[pb.Alert]:
+        """Alerts as they change, for ever; first those seen since `since`, unix seconds."""
+        request = pb.WatchAlertsRequest(
+            stream=stream,
+            detector=detector,
+            since_micros=0 if since is None else round(since * 1e6),
+        )
+        failures = 0
+        while not self._closing.is_set():
+            try:
+                for alert in self._stub.WatchAlerts(request):
+                    failures = 0
+                    request.after_revision = alert.revision
+                    yield alert
+            except grpc.RpcError as error:
+                failures += 1
+                self._wait_to_retry(error, failures)
+
+    def explain(self, alert_id: str, *, checks: bool = True) -> pb.Explanation:
+        """Why an alert was raised; `checks` also replaces the evidence and scores again."""
+        request = pb.ExplainRequest(alert_id=alert_id, checks=checks)
+        return self._call(lambda: self._stub.Explain(request, timeout=4 * _CALL_SECONDS))
+
+    def feedback(self, alert_id: str, verdict: str, *, comment: str = "", by: str = "") -> pb.Alert:
+        """Record that an alert was normal or anomalous."""
+        if verdict not in _VERDICTS:
+            raise InputError(f"expected the verdict normal or anomalous, got {verdict!r}")
+        request = pb.FeedbackRequest(
+            alert_id=alert_id, verdict=_VERDICTS[verdict], comment=comment, by=by
+        )
+        return self._call(lambda: self._stub.Feedback(request, timeout=_CALL_SECONDS)).alert
+
+    def describe(self) -> pb.ModelDescription:
+        """The model that is served."""
+        request = pb.DescribeModelRequest()
+        return self._call(lambda: self._stub.DescribeModel(request, timeout=_CALL_SECONDS))
+
+    def close(self) -> None:
+        """Hang up; what is not acknowledged by now may not have arrived."""
+        self._closing.set()
+        self._outbox.connect()
+        self._channel.close()
+        if self._sender is not None:
+            self._sender.join()
+
+    def _make_room(self) -> None:
+        """Wait until something may be added; the thread that sends starts with the first."""
+        if self._sender is None:
+            self._sender = threading.Thread(target=self._send, name="sender", daemon=True)
+            self._sender.start()
+        with self._outbox.changed:
+            while self._outbox.full:
+                self._raise_error()
+                self._outbox.changed.wait()
+        self._raise_error()
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _send(self) -> None:
+        failures = 0
+        while not self._closing.is_set() and self._error is None:
+            connection = self._outbox.connect()
+            try:
+                for reply in self._stub.Score(self._batches(connection)):
+                    failures = 0
+                    if reply.HasField("drain"):
+                        self._outbox.connect()  # ends the batches, not the answers
+                    else:
+                        self._outbox.acknowledge(reply.seq)
+                        self._acknowledged(reply)
+            except grpc.RpcError as error:
+                failures += 1
+                if failures == 1 and not self._closing.is_set():
+                    self._waiting(str(self._translated(error)))
+                try:
+                    self._wait_to_retry(error, failures)
+                except OffscriptError as final:
+                    self._error = final
+                    self._outbox.connect()  # wakes whoever waits for room
+
+    def _batches(self, connection: int) -> Iterator[pb.EventBatch]:
+        while self._outbox.connection == connection:
+            batch = self._outbox.next(connection, _IDLE_SECONDS)
+            if batch is not None:
+                yield batch
+
+    def _wait_to_retry(self, error: grpc.RpcError, failures: int) -> None:
+        """Wait as long as the service asks, or ever longer; raises what no retry mends."""
+        if self._closing.is_set():
+            return
+        if _code(error) not in _RETRIED:
+            raise self._translated(error) from error
+        asked = retry_seconds(error)
+        delay = 0.05 * 2 ** min(failures, 10) if asked is None else asked
+        self._closing.wait(min(delay, _LONGEST_RETRY_SECONDS))
+
+    def _call(self, call: Callable[[], Answer]) -> Answer:
+        try:
+            return call()
+        except grpc.RpcError as error:
+            raise self._translated(error) from error
+
+    def _translated(self, error: grpc.RpcError) -> OffscriptError:
+        """The error in our own terms."""
+        code = _code(error)
+        said = (error.details() if isinstance(error, grpc.Call) else None) or code.name
+        if code == grpc.StatusCode.INVALID_ARGUMENT:
+            return InputError(said)
+        if code == grpc.StatusCode.NOT_FOUND:
+            return NotFoundError(said)
+        asked = retry_seconds(error)
+        if asked is not None:
+            return OverloadError(said, retry_seconds=asked)
+        if code in _RETRIED:
+            return OverloadError(
+                f"no answer from a service at {self._address}: {said.rsplit(': ', 1)[-1]}",
+                retry_seconds=1.0,
+            )
+        return OffscriptError(f"the service at {self._address} failed: {said} ({code.name})")
+
+
+def _code(error: grpc.RpcError) -> grpc.StatusCode:
+    return error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN

@@ -1,0 +1,64 @@
+"""How a service runs: addresses, bounds, where it keeps what."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..model.errors import InputError
+
+BATCH_EVENTS = 65_536  # rows of one batch
+MESSAGE_BYTES = 4 << 20  # of one message, decompressed
+
+
+@dataclass(frozen=True)
+class ServiceConfig:
+    """Everything `serve` needs to know. An address is HOST:PORT; port 0 takes a free one."""
+
+    model: Path
+    grpc: str = "127.0.0.1:50051"
+    http: str = "127.0.0.1:9464"
+    store: str = "sqlite:///offscript.db"
+    insecure: bool = False  # listen outside loopback without TLS
+    threads: int = 1  # scorer threads; a stream belongs to one of them
+    max_streams: int = 1_000_000  # remembered at a time; past that the longest silent are forgotten
+    queue_events: int = 262_144  # accepted and not scored yet, at most
+    queue_bytes: int = 64 << 20
+    buffered_alerts: int = 2_000  # that wait for the store, at most
+    checkpoint_seconds: float = 5.0  # between two saves of the streams' state
+    repeat_seconds: float = 3600.0  # the same cause within this time is the same alert
+    grace_seconds: float = 10.0  # for clients to finish when the service stops
+    spool_bytes: int = 256 << 20  # raw lines kept on disk for alerts to come; 0: none
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "max_streams", "queue_events", "queue_bytes", "buffered_alerts"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for name in ("checkpoint_seconds", "repeat_seconds", "grace_seconds", "spool_bytes"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} is {getattr(self, name)}; it must not be negative")
+        for address in (self.grpc, self.http):
+            host, _ = split_address(address)
+            if not self.insecure and not _is_loopback(host):
+                raise InputError(
+                    f"{address} can be reached from other machines, and this service does not "
+                    "encrypt: listen on 127.0.0.1, or allow it with --insecure"
+                )
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Host and port of HOST:PORT; the host of `[::1]:80` keeps its brackets."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise InputError(f"expected an address like 127.0.0.1:50051, got {address!r}")
+    return host, int(port)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

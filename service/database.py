@@ -1,0 +1,125 @@
+"""The alert store's database, SQLite or PostgreSQL, with errors in one clear line."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from ..model.errors import InputError, StoreError
+from . import tables
+
+_BUSY_MILLISECONDS = 5000
+
+# (in the database's message, what to do about it)
+_ADVICE = {
+    "is full": "make room on that disk",
+    "No space left": "make room on that disk",
+    "is locked": "another program holds it; close that one",
+    "not a database": "it is another kind of file; give another one with --store",
+    "unable to open": "see that its folder exists and can be written",
+    "readonly": "see that the file and its folder can be written",
+    "psycopg": "install offscript[postgres]",
+}
+
+
+class Database:
+    """Transactions of one database, made ready with our tables; any thread may call.
+
+    Writers wait for each other here, as SQLite has only one.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = _parse(url)
+        self._one_writer = threading.Lock()
+        with self._clear_errors():
+            self._engine = self._connect()
+            tables.metadata.create_all(self._engine)
+        with self.writing() as connection:
+            self._check_schema(connection)
+
+    @property
+    def path(self) -> Path | None:
+        """The database's file, if it is one."""
+        sqlite = self._url.get_backend_name() == "sqlite"
+        return Path(str(self._url.database)).absolute() if sqlite else None
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection to read from; StoreError if that fails."""
+        with self._clear_errors(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A transaction, committed at the end; StoreError if that fails, and nothing is written."""
+        with self._one_writer, self._clear_errors(), self._engine.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def __str__(self) -> str:
+        return self._url.render_as_string(hide_password=True)
+
+    def _connect(self) -> sa.Engine:
+        if self.path is None:
+            return sa.create_engine(self._url, pool_pre_ping=True)
+        # It holds raw lines: nobody else's to read. SQLite gives its other files the same mode.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        engine = sa.create_engine(self._url)
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        return engine
+
+    def _check_schema(self, connection: sa.Connection) -> None:
+        table = tables.meta
+        found = connection.scalar(sa.select(table.c.value).where(table.c.key == "schema"))
+        if found is None:
+            connection.execute(sa.insert(table).values(key="schema", value=str(tables.SCHEMA)))
+        elif found != str(tables.SCHEMA):
+            raise StoreError(
+                f"alert store {self} has schema {found}, this version reads schema "
+                f"{tables.SCHEMA}: use the version that wrote it, or another store"
+            )
+
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sa.exc.SQLAlchemyError, OSError, ImportError) as error:
+            raise StoreError(self._explain(error)) from error
+
+    def _explain(self, error: Exception) -> str:
+        cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+        text = " ".join(str(cause).split())
+        advice = [advice for part, advice in _ADVICE.items() if part in text]
+        return ": ".join([f"alert store {self}", text, *advice[:1]])
+
+
+def _parse(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url)
+        name = parsed.get_backend_name()
+    except sa.exc.SQLAlchemyError:
+        name = ""
+    if name == "postgresql" and parsed.database:
+        return parsed.set(drivername="postgresql+psycopg")
+    if name == "sqlite" and parsed.database not in (None, "", ":memory:"):
+        return parsed
+    raise InputError(
+        "expected an alert store like sqlite:///alerts.db or postgresql://USER@HOST/DATABASE, got "
+        f"{url!r}"
+    )
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")  # survives a killed process
+    cursor.close()

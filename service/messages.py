@@ -1,0 +1,267 @@
+"""Messages of the wire ↔ our columns and dataclasses; everything from outside is checked here."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+from google.protobuf.message import DecodeError, Message
+from jaxtyping import Float64
+
+from ..interpret.explanation import Explanation
+from ..interpret.text import text
+from ..model.alert import DETECTORS
+from ..model.errors import InputError
+from ..model.folder import Model
+from ..protos import detector_pb2 as pb
+from .batch import Batch, Outcome
+from .config import BATCH_EVENTS
+from .errors import FieldError
+from .store import Filter, StoredAlert
+
+_LONGEST = {"client": 128, "streams": 1024, "names": 65_536, "lines": 65_536}
+_LATEST_MICROS = 253_402_300_800 * 10**6  # the year 10000
+_STATUS = {
+    pb.STATUS_UNSPECIFIED: "",
+    pb.STATUS_OPEN: "open",
+    pb.STATUS_NORMAL: "normal",
+    pb.STATUS_ANOMALOUS: "anomalous",
+}
+VERDICTS = {pb.VERDICT_NORMAL: "normal", pb.VERDICT_ANOMALOUS: "anomalous"}
+_VERDICT_OF = {name: verdict for verdict, name in VERDICTS.items()}
+
+AnyMessage = TypeVar("AnyMessage", bound=Message)
+
+
+def parse(kind: type[AnyMessage], data: bytes) -> AnyMessage:
+    """The message in `data`; InputError if there is none."""
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        raise InputError(
+            f"expected a {kind.DESCRIPTOR.full_name}, got bytes that are none"
+        ) from error
+
+
+def read_batch(message: pb.EventBatch, *, size: int, received: float) -> Batch:
+    """A batch of events, checked; `received` is the time, in unix seconds, that it came in."""
+    named, raw = bool(message.name_ix or message.names), bool(message.lines)
+    if named and raw:
+        raise FieldError("lines", "expected either names or lines in a batch, got both")
+    rows = len(message.lines) if raw else len(message.name_ix)
+    if rows > BATCH_EVENTS:
+        field = "lines" if raw else "name_ix"
+        raise FieldError(field, f"expected at most {BATCH_EVENTS} rows in a batch, got {rows}")
+    _check_lengths("client", [message.client])
+    keys, names = list(message.streams), list(message.names)
+    _check_lengths("streams", keys)
+    _check_lengths("names", names)
+    _check_lengths("lines", message.lines)
+    streams = None
+    if message.stream_ix:
+        _check_rows("stream_ix", len(message.stream_ix), rows)
+        streams = _look_up("stream_ix", message.stream_ix, keys)
+    elif not raw and keys:
+        streams = keys[:1] * rows
+    return Batch(
+        client=message.client,
+        seq=message.seq,
+        streams=streams,
+        names=None if raw else _look_up("name_ix", message.name_ix, names),
+        lines=list(message.lines) if raw else None,
+        times=_times(message, rows),
+        received=received,
+        started=frozenset(_look_up("started", message.started, keys)),
+        ended=tuple(dict.fromkeys(_look_up("ended", message.ended, keys))),
+        want_scores=message.want_scores,
+        size=size,
+    )
+
+
+def _check_lengths(field: str, texts: Sequence[str]) -> None:
+    longest = max(map(len, texts), default=0)
+    if longest > _LONGEST[field]:
+        raise FieldError(
+            field, f"expected at most {_LONGEST[field]} characters, got {longest}; cut it shorter"
+        )
+
+
+def _check_rows(field: str, got: int, rows: int) -> None:
+    if got != rows:
+        raise FieldError(field, f"expected one entry a row, {rows}, got {got}")
+
+
+def _look_up(field: str, indexes: Sequence[int], dictionary: list[str]) -> list[str]:
+    if indexes and max(indexes) >= len(dictionary):
+        raise FieldError(field, f"expected indexes below {len(dictionary)}, got {max(indexes)}")
+    return [dictionary[index] for index in indexes]
+
+
+def _times(message: pb.EventBatch, rows: int) -> Float64[np.ndarray, " rows"] | None:
+    base, deltas = message.base_time_micros, message.time_delta_micros
+    if deltas:
+        _check_rows("time_delta_micros", len(deltas), rows)
+    if not base:
+        if any(deltas):
+            raise FieldError("base_time_micros", "expected a base for the time deltas, got none")
+        return None
+    micros = np.zeros(rows, np.int64)
+    if deltas:
+        micros[:] = deltas
+    # In floating point first, where nothing overflows.
+    reach = abs(base) + float(np.abs(np.cumsum(micros.astype(np.float64))).max(initial=0.0))
+    if reach > _LATEST_MICROS:
+        raise FieldError(
+            "time_delta_micros", "expected microseconds since 1970, got a time past the year 9999"
+        )
+    return np.asarray((base + np.cumsum(micros)) / 1e6)
+
+
+def write_outcome(seq: int, outcome: Outcome) -> pb.ScoreBatch:
+    """The acknowledgement of a batch."""
+    return pb.ScoreBatch(
+        seq=seq,
+        surprisal=() if outcome.surprisal is None else outcome.surprisal.tolist(),
+        row=() if outcome.row is None else outcome.row.tolist(),
+        alerts=[write_alert(stored) for stored in outcome.alerts],
+        events=outcome.events,
+        unkeyed=outcome.unkeyed,
+        continuations=outcome.continuations,
+        repeated_batch=outcome.repeated,
+    )
+
+
+def write_alert(stored: StoredAlert) -> pb.Alert:
+    """An alert without its window."""
+    alert = stored.alert
+    return pb.Alert(
+        id=alert.id,
+        model=alert.model,
+        stream=alert.stream,
+        detector=alert.detector,
+        time_micros=micros(alert.time),
+        first_seen_micros=micros(alert.first_seen),
+        last_seen_micros=micros(alert.last_seen),
+        count=alert.count,
+        score=alert.score,
+        threshold=alert.threshold,
+        surprisal=alert.surprisal,
+        observed=alert.observed,
+        text=alert.text or "",
+        expected=alert.expected,
+        expected_probability=alert.expected_probability,
+        joined=alert.joined,
+        revision=stored.revision,
+        feedback=[
+            pb.FeedbackEntry(
+                verdict=_VERDICT_OF[said.verdict],
+                comment=said.comment,
+                by=said.by,
+                time_micros=micros(said.time),
+            )
+            for said in stored.feedback
+        ],
+    )
+
+
+def micros(seconds: float) -> int:
+    """Microseconds of a unix time; 0 for an unknown one."""
+    return 0 if math.isnan(seconds) else round(seconds * 1e6)
+
+
+def read_filter(request: pb.ListAlertsRequest | pb.WatchAlertsRequest) -> Filter:
+    """Which alerts a request is about."""
+    if request.detector and request.detector not in DETECTORS:
+        raise FieldError(
+            "detector", f"expected one of {', '.join(DETECTORS)}, got {request.detector[:64]!r}"
+        )
+    status = ""
+    if isinstance(request, pb.ListAlertsRequest):
+        if request.status not in _STATUS:
+            raise FieldError("status", f"expected a known status, got {request.status}")
+        status = _STATUS[request.status]
+    return Filter(
+        stream=request.stream if request.HasField("stream") else None,
+        detector=request.detector,
+        status=status,
+        since=request.since_micros / 1e6 if request.since_micros else -math.inf,
+    )
+
+
+def read_page(request: pb.ListAlertsRequest) -> tuple[int, int | None]:
+    """How many alerts a page has, and the row before which it begins."""
+    if request.page_size > 1000:
+        raise FieldError("page_size", f"expected at most 1000, got {request.page_size}")
+    token = request.page_token
+    if token and not (token.isascii() and token.isdigit() and len(token) < 19):
+        raise FieldError("page_token", f"expected the token of a page before, got {token[:64]!r}")
+    return request.page_size or 100, int(token) if token else None
+
+
+def read_feedback(request: pb.FeedbackRequest) -> tuple[str, str, str]:
+    """Verdict, comment and who says so."""
+    if request.verdict not in VERDICTS:
+        raise FieldError(
+            "verdict", "expected VERDICT_NORMAL or VERDICT_ANOMALOUS; say which of the two it is"
+        )
+    for field, most in (("comment", 4096), ("by", 256)):
+        length = len(getattr(request, field))
+        if length > most:
+            raise FieldError(field, f"expected at most {most} characters, got {length}")
+    return VERDICTS[request.verdict], request.comment, request.by
+
+
+def write_explanation(explanation: Explanation) -> pb.Explanation:
+    """An explanation: its core as fields, all of it as text and as JSON."""
+    whole = text(explanation)
+    sentence = " ".join(whole.split("\n\n", 1)[0].split())  # its first paragraph, unwrapped
+    first = explanation.attributions[0] if explanation.attributions else None
+    expected = [] if first is None else first.expected
+    evidence = [] if first is None else first.evidence
+    return pb.Explanation(
+        alert_id=explanation.alert,
+        sentence=sentence,
+        total=explanation.total,
+        expected=[pb.Expected(name=one.event, probability=one.probability) for one in expected],
+        evidence=[
+            pb.Evidence(
+                name=one.event,
+                distance=one.lag,
+                time_micros=micros(one.time),
+                line=one.line or "",
+                value=one.value,
+            )
+            for one in evidence
+        ],
+        completeness_error=explanation.completeness_error,
+        gap=explanation.gap,
+        text=whole,
+        json=json.dumps(explanation.to_json()),
+    )
+
+
+def write_model(model: Model, version: str) -> pb.ModelDescription:
+    """What is served, without its weights."""
+    config = model.config
+    return pb.ModelDescription(
+        sha256=model.sha256,
+        version=version,
+        format=config.events.format,
+        stream_key=config.events.stream_key or "",
+        endless=config.streams.endless,
+        idle_seconds=config.streams.idle_seconds,
+        events=model.vocabulary.names,
+        layers=config.decoder.n_layers,
+        window=config.decoder.window,
+        limits=[
+            pb.Limit(detector=name, limit=limit)
+            for name, limit in zip(
+                DETECTORS, model.calibration.whole.limits().tolist(), strict=True
+            )
+            if math.isfinite(limit)
+        ],
+        summary_json=json.dumps(dict(model.summary)),
+    )

@@ -1,0 +1,103 @@
+"""What Prometheus sees. No label holds a stream: their number has no bound."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from ..model.alert import DETECTORS
+from ..model.folder import Model
+
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_EVENTS = (1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536)
+_OUTCOMES = ("scored", "repeated", "unkeyed", "continuation", "refused")
+
+
+class Metrics:
+    """One service's counters, with a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        events = Counter(
+            "offscript_events", "Events and passed-over lines.", ["outcome"], registry=registry
+        )
+        self.events = {outcome: events.labels(outcome) for outcome in _OUTCOMES}
+        self.batches = Counter("offscript_batches", "Batches accepted.", registry=registry)
+        self.batch_events = Histogram(
+            "offscript_batch_events", "Events scored at a time.", buckets=_EVENTS, registry=registry
+        )
+        self.queue_seconds = Histogram(
+            "offscript_queue_seconds",
+            "Time from the acceptance of a batch to its scoring.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.score_seconds = Histogram(
+            "offscript_score_seconds",
+            "Time to score what waited.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.queue_events = Gauge(
+            "offscript_queue_events", "Events accepted and not scored yet.", registry=registry
+        )
+        self.queue_bytes = Gauge(
+            "offscript_queue_bytes", "Bytes accepted and not scored yet.", registry=registry
+        )
+        self.streams_active = Gauge(
+            "offscript_streams_active", "Streams remembered.", ["shard"], registry=registry
+        )
+        self.streams_evicted = Counter(
+            "offscript_streams_evicted", "Streams forgotten to make room.", registry=registry
+        )
+        self.template_misses = Counter(
+            "offscript_template_misses", "Events never seen in training.", registry=registry
+        )
+        self.last_event = Gauge(
+            "offscript_last_event_timestamp_seconds",
+            "Time of the latest event, as it says itself.",
+            registry=registry,
+        )
+        alerts = Counter(
+            "offscript_alerts", "Alerts raised, repeats included.", ["detector"], registry=registry
+        )
+        self.alerts = {detector: alerts.labels(detector) for detector in DETECTORS}
+        self.alerts_pending = Gauge(
+            "offscript_alerts_pending", "Alerts that wait for the store.", registry=registry
+        )
+        self.store_up = Gauge(
+            "offscript_store_up", "1 if the last write to the store worked.", registry=registry
+        )
+        self.store_commit_seconds = Histogram(
+            "offscript_store_commit_seconds",
+            "Time of one transaction.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.spool_bytes = Gauge(
+            "offscript_spool_bytes", "Raw lines kept on disk.", ["shard"], registry=registry
+        )
+        self.rpc_seconds = Histogram(
+            "offscript_rpc_seconds",
+            "Time of a call; of a stream, its life.",
+            ["method", "code"],
+            buckets=(*_SECONDS, 60.0, 3600.0),
+            registry=registry,
+        )
+        self.ready = Gauge("offscript_ready", "1 while requests are served.", registry=registry)
+        self._model = Gauge(
+            "offscript_model_info", "The model that is served.", ["sha256"], registry=registry
+        )
+        self._loaded = Gauge(
+            "offscript_model_loaded_timestamp_seconds",
+            "When the model was loaded.",
+            registry=registry,
+        )
+
+    def loaded(self, model: Model) -> None:
+        """A model was loaded."""
+        self._model.labels(model.sha256).set(1)
+        self._loaded.set_to_current_time()
+
+    def text(self) -> bytes:
+        """All of it in Prometheus's text format."""
+        return generate_latest(self.registry)

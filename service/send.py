@@ -1,0 +1,151 @@
+"""`offscript send`: logs or standard input, line by line, to a service; also live."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..model.errors import InputError, LogError
+from ..model.logs import detect_format, read_lines
+from ..protos import detector_pb2 as pb
+from .client import Client
+
+_POLL_SECONDS = 0.2
+_BLOCK = 1 << 16
+_LAST_WORDS_SECONDS = 2.0  # for what was read, when interrupted
+
+
+@dataclass
+class Sent:
+    """What has been sent and acknowledged so far."""
+
+    lines: int = 0  # read; those of the last moments may not be acknowledged yet
+    events: int = 0
+    unkeyed: int = 0  # lines without a stream key
+    continuations: int = 0  # lines that go on with the record before
+    alerts: int = 0  # raised, or raised again
+    interrupted: bool = False
+
+
+def send(
+    paths: Sequence[Path],
+    to: str,
+    *,
+    follow: bool = False,
+    progress: Callable[[Sent], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Sent:
+    """Send the lines of logs (`-`: standard input) to the service at `to`, until they end.
+
+    `follow` goes on with what is added to the files, as `tail -F` does. Lines that are sequences
+    (one JSON object with `id` and `events` a line) are sent by name. `progress` is called with
+    every acknowledgement, `say` once when the service is away. Ctrl-C ends in good order.
+    """
+    sent = Sent()
+
+    def acknowledged(reply: pb.ScoreBatch) -> None:
+        sent.events += reply.events
+        sent.unkeyed += reply.unkeyed
+        sent.continuations += reply.continuations
+        sent.alerts += len(reply.alerts)
+        progress(sent)
+
+    def waiting(reason: str) -> None:
+        say(f"{reason}; waiting for it")
+
+    client = Client(to, acknowledged=acknowledged, waiting=waiting)
+    try:
+        lines = _follow(paths) if follow else read_lines(paths)
+        _send_all(client, lines, sent)
+        client.flush()
+    except KeyboardInterrupt:
+        sent.interrupted = True
+        client.flush(_LAST_WORDS_SECONDS)
+    finally:
+        client.close()
+    return sent
+
+
+def _send_all(client: Client, lines: Iterable[str], sent: Sent) -> None:
+    lines = iter(lines)
+    first = next(lines, None)
+    if first is None:
+        return
+    named = detect_format([first]) == "sequences"
+    for line in itertools.chain([first], lines):
+        sent.lines += 1
+        if named:
+            _send_sequence(client, line, sent.lines)
+        else:
+            client.line(line)
+
+
+def _send_sequence(client: Client, line: str, number: int) -> None:
+    """One whole stream, with its beginning and its end."""
+    try:
+        record = json.loads(line)
+        stream, names = str(record["id"]), [str(name) for name in record["events"]]
+        times = record.get("t") or [None] * len(names)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f'line {number}: expected {{"id": …, "events": […]}} like the first line: {error!r}'
+        ) from error
+    for index, (name, event_time) in enumerate(zip(names, times, strict=False)):
+        client.event(name, stream=stream, time=event_time, started=index == 0)
+    client.end(stream)
+
+
+def _follow(paths: Sequence[Path]) -> Iterator[str]:
+    """The lines of growing files, for ever; a file that is replaced is read from its beginning."""
+    tails = [_Tail(path) for path in paths]
+    while True:
+        grown = False
+        for tail in tails:
+            for line in tail.lines():
+                grown = True
+                yield line
+        if not grown:
+            time.sleep(_POLL_SECONDS)
+
+
+class _Tail:
+    """One growing file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rest = b""
+        self._open()
+
+    def lines(self) -> Iterator[str]:
+        """The complete lines that were added since the last call."""
+        while block := self._file.read(_BLOCK):
+            *lines, self._rest = (self._rest + block).split(b"\n")
+            for line in lines:
+                yield line.decode(errors="replace").rstrip("\r")
+        if self._is_replaced():
+            if self._rest:
+                yield self._rest.decode(errors="replace")
+            self._rest = b""
+            self._file.close()
+            self._open()
+
+    def _open(self) -> None:
+        try:
+            self._file = self._path.open("rb")
+        except OSError as error:
+            raise LogError(f"cannot follow {self._path}: {error.strerror}") from error
+
+    def _is_replaced(self) -> bool:
+        try:
+            now = self._path.stat()
+        except OSError:
+            return False  # between two files; look again later
+        then = os.fstat(self._file.fileno())
+        return (now.st_dev, now.st_ino) != (then.st_dev, then.st_ino) or (
+            now.st_size < self._file.tell()
+        )

@@ -1,0 +1,163 @@
+"""The service put together: ports, health, reflection, signals, an end that loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from ..model.errors import InputError
+from ..model.folder import load_model, model_files
+from .config import MESSAGE_BYTES, ServiceConfig, split_address
+from .engine import Engine
+from .http import HttpServer
+from .metrics import Metrics
+from .servicer import SERVICE, Servicer
+from .store import Store
+
+logger = logging.getLogger("offscript")
+
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+def serve(config: ServiceConfig) -> int:
+    """Serve until SIGTERM or SIGINT, then end in good order; returns the exit status."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    asyncio.run(_serve_until_signal(config))
+    return 0
+
+
+async def _serve_until_signal(config: ServiceConfig) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    server = Server(config)
+    await server.start()
+    try:
+        await stop.wait()
+    finally:
+        await server.stop()
+
+
+class Server:
+    """One service in this process. `grpc_port` and `http_port` are the ones that are bound."""
+
+    def __init__(self, config: ServiceConfig) -> None:
+        self._config = config
+        self._ready = False
+        self.grpc_port = self.http_port = 0
+
+    async def start(self) -> None:
+        """Listen, load, and serve. Until all is loaded health says NOT_SERVING."""
+        config = self._config
+        loop = asyncio.get_running_loop()
+        model = load_model(config.model)
+        self._metrics = Metrics()
+        self._metrics.loaded(model)
+        self._store = Store(config.store, repeat_seconds=config.repeat_seconds)
+        self._store.keep_model(model.sha256, model_files(config.model))
+        self._engine = Engine(model, self._store, config, self._metrics, self._alerts_changed(loop))
+        self._servicer = Servicer(
+            model,
+            self._engine,
+            self._store,
+            self._metrics,
+            version=_version(),
+            grace_seconds=config.grace_seconds,
+        )
+        self._health = health.aio.HealthServicer()
+        await self._say(_NOT_SERVING)
+        self._http = HttpServer(config.http, self._metrics, lambda: self._ready)
+        self.http_port = self._http.port
+        try:
+            self._grpc = await self._listen()
+            await asyncio.to_thread(self._engine.start)
+        except BaseException:
+            self._http.stop()
+            raise
+        await self._say(_SERVING)
+        self._show_ready(True)
+        host, _ = split_address(config.grpc)
+        web, _ = split_address(config.http)
+        print(
+            f"offscript: serving {config.model} on {host}:{self.grpc_port} (gRPC) and "
+            f"http://{web}:{self.http_port}/metrics",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    async def stop(self) -> None:
+        """Say so, let clients finish, score and store what was accepted, end."""
+        self._show_ready(False)
+        await self._health.enter_graceful_shutdown()
+        self._servicer.drain()
+        await self._grpc.stop(self._config.grace_seconds)
+        await asyncio.to_thread(self._engine.stop)
+        self._http.stop()
+        self._store.close()
+
+    async def _listen(self) -> grpc.aio.Server:
+        server = grpc.aio.server(
+            options=[
+                ("grpc.so_reuseport", 0),  # else a second service would quietly share the port
+                ("grpc.max_receive_message_length", MESSAGE_BYTES),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.keepalive_time_ms", 60_000),
+                ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+            ]
+        )
+        server.add_generic_rpc_handlers((self._servicer.handlers(),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+        self._check_free()
+        self.grpc_port = server.add_insecure_port(self._config.grpc)
+        await server.start()
+        return server
+
+    def _check_free(self) -> None:
+        """gRPC's own complaint about an address in use is several lines of C++."""
+        host, port = split_address(self._config.grpc)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            socket.create_server((host.strip("[]"), port), family=family).close()
+        except OSError as error:
+            raise InputError(
+                f"cannot listen on {self._config.grpc}: {os.strerror(error.errno or 0)}; stop what "
+                "listens there, or choose another address with --grpc"
+            ) from error
+
+    async def _say(self, status: Any) -> None:  # the stubs name no type for it
+        for name in ("", SERVICE):
+            await self._health.set(name, status)
+
+    def _show_ready(self, ready: bool) -> None:
+        self._ready = ready
+        self._metrics.ready.set(ready)
+
+    def _alerts_changed(self, loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
+        def changed() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended; so have the watchers
+                loop.call_soon_threadsafe(self._servicer.alerts_changed)
+
+        return changed
+
+
+def _version() -> str:
+    try:
+        return version("offscript")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,262 @@
+"""The gRPC methods: message → our types, one call, our types → message."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+
+from ..interpret.explain import explain
+from ..model.errors import OverloadError, StoreError
+from ..model.folder import Model, model_from_files
+from ..protos import detector_pb2 as pb
+from . import messages
+from .batch import Batch, Outcome
+from .engine import Engine
+from .errors import abort
+from .metrics import Metrics
+from .store import Store
+
+SERVICE = pb.DESCRIPTOR.services_by_name["Detector"].full_name
+
+_PATIENCE_SECONDS = 5.0  # that a stream waits for room, or an answer for the store
+_AHEAD = 64  # batches of one stream under way
+_PAGE = 500  # alerts read at a time for a watcher
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class Servicer:
+    """Answers for one engine and one store. Requests are taken as bytes, so that what is no message
+    is the caller's mistake and not a failure of ours.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        engine: Engine,
+        store: Store,
+        metrics: Metrics,
+        *,
+        version: str,
+        grace_seconds: float,
+    ) -> None:
+        self._model = model
+        self._engine = engine
+        self._store = store
+        self._metrics = metrics
+        self._version = version
+        self._grace_seconds = grace_seconds
+        self._kept = lru_cache(maxsize=4)(self._load)
+        self._changed = asyncio.Event()
+        self._draining = False
+        self._streams: set[_Answers] = set()
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """All methods, for a server."""
+        unary = {
+            "ScoreOnce": self._score_once,
+            "ListAlerts": self._list_alerts,
+            "Explain": self._explain,
+            "Feedback": self._feedback,
+            "DescribeModel": self._describe_model,
+        }
+        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            name: grpc.unary_unary_rpc_method_handler(
+                partial(self._answer, name, method), response_serializer=_serialize
+            )
+            for name, method in unary.items()
+        }
+        handlers["Score"] = grpc.stream_stream_rpc_method_handler(
+            partial(self._answer_stream, "Score", self._score), response_serializer=_serialize
+        )
+        handlers["WatchAlerts"] = grpc.unary_stream_rpc_method_handler(
+            partial(self._answer_stream, "WatchAlerts", self._watch_alerts),
+            response_serializer=_serialize,
+        )
+        return grpc.method_handlers_generic_handler(SERVICE, handlers)
+
+    def alerts_changed(self) -> None:
+        """Wake the watchers; on the event loop's thread."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def drain(self) -> None:
+        """Tell open streams that the service is about to stop; on the event loop's thread."""
+        self._draining = True
+        for answers in self._streams:
+            answers.queue.put_nowait(self._drain_notice())
+        self.alerts_changed()
+
+    async def _score_once(self, request: bytes) -> pb.ScoreBatch:
+        batch = self._batch(request)
+        outcome = await self._stored(self._engine.submit(batch))
+        return messages.write_outcome(batch.seq, outcome)
+
+    async def _score(self, requests: AsyncIterator[bytes]) -> AsyncIterator[pb.ScoreBatch]:
+        """Answers in the order of the requests, while later ones are being read and scored."""
+        answers = _Answers()
+        self._streams.add(answers)
+        reading = asyncio.create_task(self._read(requests, answers))
+        try:
+            if self._draining:
+                yield self._drain_notice()
+            while (item := await answers.queue.get()) is not None:
+                if isinstance(item, Exception):
+                    raise item
+                if isinstance(item, pb.ScoreBatch):
+                    yield item
+                else:
+                    seq, future = item
+                    yield messages.write_outcome(seq, await self._stored(future))
+                    answers.room.release()
+        finally:
+            reading.cancel()
+            self._streams.discard(answers)
+
+    async def _read(self, requests: AsyncIterator[bytes], answers: _Answers) -> None:
+        """Submit what comes; a full queue makes the stream wait, and with it its client."""
+        try:
+            async for request in requests:
+                await answers.room.acquire()
+                batch = self._batch(request)
+                answers.queue.put_nowait((batch.seq, await self._submitted(batch)))
+            answers.queue.put_nowait(None)
+        except Exception as error:  # noqa: BLE001 - it ends the stream, where it is told apart
+            answers.queue.put_nowait(error)
+
+    async def _submitted(self, batch: Batch) -> Future[Outcome]:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                return self._engine.submit(batch)
+            except OverloadError as error:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(min(0.05, error.retry_seconds))
+
+    async def _stored(self, future: Future[Outcome]) -> Outcome:
+        """The outcome; StoreError if that waits for a store that fails."""
+        wrapped = asyncio.wrap_future(future)
+        while True:
+            done, _ = await asyncio.wait({wrapped}, timeout=_PATIENCE_SECONDS)
+            if done:
+                return wrapped.result()
+            if self._engine.store_error is not None:
+                raise StoreError(str(self._engine.store_error))
+
+    async def _list_alerts(self, request: bytes) -> pb.ListAlertsResponse:
+        message = messages.parse(pb.ListAlertsRequest, request)
+        which = messages.read_filter(message)
+        limit, before = messages.read_page(message)
+        found = await asyncio.to_thread(self._store.alerts, which, limit=limit + 1, before=before)
+        page = found[:limit]
+        return pb.ListAlertsResponse(
+            alerts=[messages.write_alert(stored) for stored in page],
+            next_page_token=str(page[-1].row) if len(found) > limit else "",
+        )
+
+    async def _watch_alerts(self, request: bytes) -> AsyncIterator[pb.Alert]:
+        message = messages.parse(pb.WatchAlertsRequest, request)
+        which = messages.read_filter(message)
+        after = message.after_revision
+        if not after and not message.since_micros:
+            after = await asyncio.to_thread(lambda: self._store.revision)
+        while not self._draining:
+            changed = self._changed  # before reading, so that no change falls between
+            found = await asyncio.to_thread(self._store.changes, which, after=after, limit=_PAGE)
+            for stored in found:
+                yield messages.write_alert(stored)
+            if found:
+                after = found[-1].revision
+            else:
+                await changed.wait()
+        raise OverloadError("the service stops; watch again in a moment", retry_seconds=1.0)
+
+    async def _explain(self, request: bytes) -> pb.Explanation:
+        message = messages.parse(pb.ExplainRequest, request)
+        return await asyncio.to_thread(self._explained, message.alert_id, message.checks)
+
+    def _explained(self, alert_id: str, checks: bool) -> pb.Explanation:
+        alert = self._store.alert(alert_id).alert
+        model = self._model if alert.model == self._model.sha256 else self._kept(alert.model)
+        return messages.write_explanation(explain(model, alert, checks=checks))
+
+    def _load(self, sha256: str) -> Model:
+        return model_from_files(self._store.model_files(sha256))
+
+    async def _feedback(self, request: bytes) -> pb.FeedbackResponse:
+        message = messages.parse(pb.FeedbackRequest, request)
+        verdict, comment, by = messages.read_feedback(message)
+        stored = await asyncio.to_thread(self._store.record, message.alert_id, verdict, comment, by)
+        self.alerts_changed()
+        return pb.FeedbackResponse(alert=messages.write_alert(stored))
+
+    async def _describe_model(self, request: bytes) -> pb.ModelDescription:
+        messages.parse(pb.DescribeModelRequest, request)
+        return messages.write_model(self._model, self._version)
+
+    def _batch(self, request: bytes) -> Batch:
+        message = messages.parse(pb.EventBatch, request)
+        return messages.read_batch(message, size=len(request), received=time.time())
+
+    def _drain_notice(self) -> pb.ScoreBatch:
+        return pb.ScoreBatch(drain=pb.Drain(grace_millis=round(1000 * self._grace_seconds)))
+
+    async def _answer(
+        self,
+        name: str,
+        method: Callable[[bytes], Awaitable[Message]],
+        request: bytes,
+        context: Context,
+    ) -> Message:
+        with self._timed(name, context):
+            try:
+                return await method(request)
+            except Exception as error:  # noqa: BLE001 - told apart in one place
+                await abort(context, error)
+
+    async def _answer_stream(
+        self,
+        name: str,
+        method: Callable[[Any], AsyncIterator[Message]],
+        request: Any,
+        context: Context,
+    ) -> AsyncIterator[Message]:
+        with self._timed(name, context):
+            try:
+                async for message in method(request):
+                    yield message
+            except Exception as error:  # noqa: BLE001 - told apart in one place
+                await abort(context, error)
+
+    @contextmanager
+    def _timed(self, name: str, context: Context) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            code = context.code() or grpc.StatusCode.OK
+            label = code.name if isinstance(code, grpc.StatusCode) else str(code)
+            seconds = time.perf_counter() - start
+            self._metrics.rpc_seconds.labels(name, label).observe(seconds)
+
+
+class _Answers:
+    """What one Score stream has to answer, in order; `room` for what is under way."""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[tuple[int, Future[Outcome]] | pb.ScoreBatch | Exception | None]
+        self.queue = asyncio.Queue()
+        self.room = asyncio.Semaphore(_AHEAD)
+
+
+def _serialize(message: Message) -> bytes:
+    return message.SerializeToString()

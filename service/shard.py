@@ -1,0 +1,315 @@
+"""One scorer thread with the streams that belong to it: scores what waits, raises alerts, saves."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections import deque
+from dataclasses import replace
+from functools import partial
+from itertools import accumulate
+
+import numpy as np
+from jaxtyping import Int64
+
+from ..model.alert import Alert
+from ..model.detector import Detector, Finding, Observed
+from ..model.folder import Model
+from ..model.vocabulary import END, NEW
+from .batch import Rows
+from .clocks import Clocks
+from .config import ServiceConfig
+from .metrics import Metrics
+from .redaction import redact
+from .spool import Spool
+from .store import Arrays, StoredAlert
+from .ticket import Part, PartOutcome
+from .writer import Entry, Writer
+
+logger = logging.getLogger("offscript")
+
+_CLIENTS = 10_000  # whose last batch is remembered
+_CAUSES = 10_000  # of recent alerts that are remembered
+_GROUP_EVENTS = 4096  # scored at a time; more would gain nothing
+_TICK_SECONDS = 1.0  # between two looks for streams that have ended by silence
+_SAVED_BYTES_PER_SECOND = 16 << 20  # of state, at most, on average
+
+
+class Shard:
+    """Owns a detector. `put` and `stop` may be called by any thread."""
+
+    def __init__(
+        self,
+        number: int,
+        model: Model,
+        config: ServiceConfig,
+        *,
+        spool: Spool | None,
+        writer: Writer,
+        metrics: Metrics,
+    ) -> None:
+        self.number = number
+        self._model = model
+        self._config = config
+        self._spool = spool
+        self._writer = writer
+        self._metrics = metrics
+        self._detector = Detector(model, max_streams=max(1, config.max_streams // config.threads))
+        self._clocks = Clocks(model.config.streams.idle_seconds)
+        self._scored: dict[str, int] = {}  # last batch scored of each client, latest client last
+        self._causes: dict[tuple[str, str, int], float] = {}  # of alerts, and when
+        self._parts: deque[Part] = deque()
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._saving = False
+        self._thread = threading.Thread(target=self._run, name=f"scorer-{number}", daemon=True)
+
+    def restore(self, arrays: Arrays) -> None:
+        """Take up the state that `_save` left, if it is of this model and this number of shards."""
+        if not arrays:
+            return
+        if arrays["owner"].tolist() != [self._owner()]:
+            logger.warning(
+                "the saved streams belong to another model or number of threads; starting afresh, "
+                "all streams count as joined in the middle"
+            )
+            return
+        own = {"owner", "clients", "seqs", "now"}
+        self._detector.restore({name: arrays[name] for name in arrays if name not in own})
+        self._scored = dict(zip(arrays["clients"].tolist(), arrays["seqs"].tolist(), strict=True))
+        self._clocks.heard("", float(arrays["now"].astype(np.float64)[0]), time.time())
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def put(self, part: Part) -> None:
+        with self._wake:
+            self._parts.append(part)
+            self._wake.notify()
+
+    def stop(self) -> None:
+        """Score what waits, save the state, end."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        next_tick = next_save = time.monotonic() + _TICK_SECONDS
+        changed = False
+        while True:
+            group = self._take(next_tick - time.monotonic())
+            if group:
+                self._score(group)
+                changed = True
+            elif self._stopping:
+                break
+            now = time.monotonic()
+            if now >= next_tick:
+                self._end_idle()
+                next_tick = now + _TICK_SECONDS
+            # One save at a time: while the store fails they must not pile up.
+            if changed and now >= next_save and not self._saving:
+                next_save = now + max(
+                    self._config.checkpoint_seconds, self._save() / _SAVED_BYTES_PER_SECOND
+                )
+                changed = False
+        self._save()
+        if self._spool is not None:
+            self._spool.close()
+
+    def _take(self, timeout: float) -> list[Part]:
+        """What waits, in order; parts that begin or end streams by a mark come alone."""
+        with self._wake:
+            if not self._parts and not self._stopping:
+                self._wake.wait(max(0.0, timeout))
+            group: list[Part] = []
+            events = 0
+            while self._parts:
+                part = self._parts[0]
+                events += len(part.rows)
+                alone = bool(part.started or part.ended)
+                if group and (alone or events > _GROUP_EVENTS):
+                    break
+                group.append(self._parts.popleft())
+                if alone:
+                    break
+        return group
+
+    def _score(self, group: list[Part]) -> None:
+        fresh = []
+        for part in group:
+            batch = part.ticket.batch
+            self._metrics.queue_seconds.observe(max(0.0, time.time() - batch.received))
+            if batch.client and batch.seq <= self._scored.get(batch.client, 0):
+                self._metrics.events["repeated"].inc(len(part.rows))
+                # What it raised the first time may still wait for the store; so does this answer.
+                outcome = PartOutcome(np.zeros(0, np.float32), repeated=True)
+                self._writer.put(Entry(done=partial(_answer, part, outcome)))
+            else:
+                fresh.append(part)
+        try:
+            if fresh:
+                self._observe(fresh)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the thread has to go on
+            for part in fresh:
+                part.ticket.fail(error)
+        for part in group:
+            part.ticket.scored()
+
+    def _observe(self, parts: list[Part]) -> None:
+        rows = _joined([part.rows for part in parts])
+        positions = self._keep_lines(parts)
+        started = frozenset().union(*(part.started for part in parts))
+        start = time.perf_counter()
+        observed = self._detector.observe(rows.stream, rows.name, rows.time, started=started)
+        bounds = list(accumulate((len(part.rows) for part in parts), initial=0))
+        raised: list[list[Alert]] = [[] for _ in parts]
+        for finding in _strongest(observed.findings):
+            # An event's finding belongs to the part that the event came with.
+            at = int(np.searchsorted(bounds, max(finding.index, 0), side="right")) - 1
+            raised[at].append(self._alert(finding, parts[at], bounds[at], positions))
+        for part, alerts in zip(parts, raised, strict=True):
+            ended = _strongest(self._detector.end(part.ended).findings)
+            alerts += [self._alert(finding, part, 0, None) for finding in ended]
+        self._metrics.score_seconds.observe(time.perf_counter() - start)
+        self._count(rows, observed)
+        for at, part in enumerate(parts):
+            batch = part.ticket.batch
+            if batch.client:
+                self._scored.pop(batch.client, None)
+                self._scored[batch.client] = batch.seq
+            if len(part.rows):
+                self._clocks.heard(batch.client, float(part.rows.time.max()), batch.received)
+            surprisal = observed.surprisal[bounds[at] : bounds[at + 1]]
+            self._raise(raised[at], part, PartOutcome(surprisal))
+        while len(self._scored) > _CLIENTS:
+            del self._scored[next(iter(self._scored))]
+
+    def _keep_lines(self, parts: list[Part]) -> Int64[np.ndarray, " events"] | None:
+        """Positions of the events' lines in the spool, −1 where there is none."""
+        if self._spool is None or all(part.lines is None for part in parts):
+            return None
+        kept = []
+        for part in parts:
+            if part.lines is None:
+                kept.append(np.full(len(part.rows), -1, np.int64))
+            else:
+                kept.append(self._spool.append(part.rows.stream, part.lines, part.rows.time))
+        self._metrics.spool_bytes.labels(self.number).set(len(self._spool))
+        return np.concatenate(kept)
+
+    def _alert(
+        self,
+        finding: Finding,
+        part: Part | None,
+        begin: int,
+        positions: Int64[np.ndarray, " events"] | None,
+    ) -> Alert:
+        """The alert with its lines; `begin` is the part's first event in the batch.
+
+        A repeat only makes a count grow, so its lines are not looked for: in a storm of alerts that
+        would be most of the work and of the memory.
+        """
+        lines: list[str | None] = [None] * len(finding.tokens)
+        if self._spool is not None and not self._is_repeat(finding):
+            position = None
+            if positions is not None and finding.index >= 0 and positions[finding.index] >= 0:
+                position = int(positions[finding.index])
+            lines = list(self._spool.window(finding.stream, finding.times, position))
+        lines[-1] = text = self._text(finding, part, begin)
+        alert = self._detector.alert(finding, lines)
+        if math.isnan(alert.time):
+            now = time.time()
+            alert = replace(alert, time=now, first_seen=now, last_seen=now)
+        if text is None and finding.token == NEW and part is not None and finding.index >= 0:
+            name = part.rows.name[finding.index - begin]
+            alert = replace(alert, text=None if name is None else redact([name])[0])
+        return alert
+
+    def _is_repeat(self, finding: Finding) -> bool:
+        cause = (finding.stream, finding.detector, finding.token)
+        last = self._causes.pop(cause, -math.inf)
+        self._causes[cause] = finding.time
+        if len(self._causes) > _CAUSES:
+            del self._causes[next(iter(self._causes))]
+        return abs(finding.time - last) <= self._config.repeat_seconds
+
+    def _text(self, finding: Finding, part: Part | None, begin: int) -> str | None:
+        """The observed event's own line; an end has none."""
+        if part is None or part.lines is None or finding.index < 0 or finding.token == END:
+            return None
+        return redact([part.lines[finding.index - begin]])[0]
+
+    def _raise(self, alerts: list[Alert], part: Part | None, outcome: PartOutcome | None) -> None:
+        """Store alerts, then answer; with none there is nothing to wait for."""
+        for alert in alerts:
+            self._metrics.alerts[alert.detector].inc()
+        if part is not None and outcome is not None:
+            if alerts:
+                self._writer.put(Entry(tuple(alerts), done=partial(_answer, part, outcome)))
+            else:
+                part.ticket.done(part, outcome)
+        elif alerts:
+            self._writer.put(Entry(tuple(alerts)))
+
+    def _count(self, rows: Rows, observed: Observed) -> None:
+        metrics = self._metrics
+        metrics.events["scored"].inc(len(rows))
+        metrics.batch_events.observe(len(rows))
+        metrics.template_misses.inc(observed.new)
+        metrics.streams_evicted.inc(observed.evicted)
+        metrics.streams_active.labels(self.number).set(len(self._detector))
+        if len(rows):
+            metrics.last_event.set(float(rows.time.max()))
+
+    def _end_idle(self) -> None:
+        now = self._clocks.now(time.time())
+        if not math.isnan(now):
+            findings = _strongest(self._detector.end_idle(now).findings)
+            self._raise([self._alert(finding, None, 0, None) for finding in findings], None, None)
+
+    def _save(self) -> int:
+        """Have the state of the streams stored; its size in bytes."""
+        self._saving = True
+        arrays = {
+            **self._detector.snapshot(),
+            "owner": np.array([self._owner()]),
+            "clients": np.array(list(self._scored), dtype=np.str_),
+            "seqs": np.array(list(self._scored.values()), dtype=np.uint64),
+            "now": np.array([self._clocks.now(time.time())]),
+        }
+        self._writer.put(Entry(state=(self.number, arrays), done=self._saved))
+        return sum(array.nbytes for array in arrays.values())
+
+    def _saved(self, _: list[StoredAlert]) -> None:
+        self._saving = False
+
+    def _owner(self) -> str:
+        return f"{self._model.sha256} {self.number}/{self._config.threads}"
+
+
+def _strongest(findings: list[Finding]) -> list[Finding]:
+    """Of the detectors that one event made fire, the one with the highest score."""
+    best: dict[tuple[int, int, int], Finding] = {}
+    for finding in findings:
+        event = (finding.index, finding.row, finding.position)
+        if event not in best or finding.score > best[event].score:
+            best[event] = finding
+    return list(best.values())
+
+
+def _joined(rows: list[Rows]) -> Rows:
+    if len(rows) == 1:
+        return rows[0]
+    return Rows(
+        stream=[stream for each in rows for stream in each.stream],
+        name=[name for each in rows for name in each.name],
+        time=np.concatenate([each.time for each in rows]),
+    )
+
+
+def _answer(part: Part, outcome: PartOutcome, stored: list[StoredAlert]) -> None:
+    part.ticket.done(part, replace(outcome, alerts=tuple(stored)))

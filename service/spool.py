@@ -1,0 +1,200 @@
+"""Raw lines on disk, bounded and redacted, so that an alert can show those of its window.
+
+Append-only segments. A record is the position of the record before it in the same bucket, a hash of
+its stream, its time and the line; a stream's bucket is its hash modulo a power of two, so that any
+number of streams costs one fixed array of 8 bytes a bucket. The lines of a window are found by
+walking a bucket's chain backwards. When all is full the oldest segment goes, and its lines with it.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import struct
+from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from .redaction import redact
+
+logger = logging.getLogger("offscript")
+
+_RECORD = struct.Struct("<qQdI")  # previous position, hash of the stream, time, length of the line
+_BUCKETS = 1 << 19
+_SEGMENTS = 16  # that the bound is divided into
+_STEPS = 4096  # records looked at for one window, as streams share buckets
+_NOWHERE = -1
+
+
+class Spool:
+    """The lines of the recent past in `folder`, at most `size` bytes of them. One thread owns it.
+
+    Lines that the disk does not take are not kept; scoring does not depend on them.
+    """
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self._folder = folder
+        self._segment = max(size // _SEGMENTS, 1 << 12)  # bytes; segment n begins at n * _segment
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._heads = self._take_heads()
+        kept = sorted(int(path.name.removeprefix("lines-")) for path in folder.glob("lines-*"))
+        self._first = kept[0] if kept else 0
+        self._failing = False
+        self._file = -1
+        self._begin_segment(kept[-1] + 1 if kept else 0)
+
+    def append(
+        self, streams: Sequence[str], lines: Sequence[str], times: Float64[np.ndarray, " lines"]
+    ) -> Int64[np.ndarray, " lines"]:
+        """Keep the redacted lines; returns their positions, −1 for what the disk does not take."""
+        positions = np.full(len(lines), _NOWHERE, np.int64)
+        try:
+            self._append(streams, redact(lines), times, positions)
+            self._failing = False
+        except OSError as error:
+            if not self._failing:
+                logger.warning("raw lines are not kept: %s: %s", self._folder, error.strerror)
+            self._failing = True
+        return positions
+
+    def _append(
+        self,
+        streams: Sequence[str],
+        lines: Sequence[str],
+        times: Float64[np.ndarray, " lines"],
+        positions: Int64[np.ndarray, " lines"],
+    ) -> None:
+        heads: dict[int, int] = {}  # of buckets, by the records not written yet
+        records: list[bytes] = []
+        places: list[int] = []  # their positions
+        end = self._end
+        for index, line in enumerate(lines):
+            text = line.encode(errors="replace")[: self._segment // 4]
+            if end + _RECORD.size + len(text) > (self._number + 1) * self._segment:
+                self._write(records, heads)
+                positions[index - len(places) : index] = places
+                self._begin_segment(self._number + 1)
+                heads, records, places, end = {}, [], [], self._end
+            key = _key(streams[index])
+            bucket = key % _BUCKETS
+            previous = heads.get(bucket, int(self._heads[bucket]))
+            records += [_RECORD.pack(previous, key, times[index], len(text)), text]
+            places.append(end)
+            heads[bucket] = end
+            end += _RECORD.size + len(text)
+        self._write(records, heads)
+        positions[len(lines) - len(places) :] = places
+
+    def window(
+        self, stream: str, times: Sequence[float], position: int | None = None
+    ) -> tuple[str | None, ...]:
+        """Lines of a stream's events at these times; those after `position` are not looked at.
+
+        None for an event that came without a line, or whose line is gone.
+        """
+        lines: list[str | None] = [None] * len(times)
+        key = _key(stream)
+        at = int(self._heads[key % _BUCKETS]) if position is None else position
+        event = len(times) - 1
+        for _ in range(_STEPS):
+            record = self._read(at) if event >= 0 else None
+            if record is None:
+                break
+            at, owner, time, text = record
+            if owner != key:
+                continue
+            # Events later than the record came without a line; a later record is another event's.
+            while event >= 0 and not times[event] <= time:
+                event -= 1
+            if event >= 0 and times[event] == time:
+                lines[event] = text
+                event -= 1
+        return tuple(lines)
+
+    def __len__(self) -> int:
+        """Bytes on disk, to within a segment."""
+        return self._end - self._first * self._segment
+
+    def close(self) -> None:
+        """Keep the positions too, so that the next service finds the lines."""
+        os.close(self._file)
+        path = self._folder / "heads.npy"
+        try:
+            np.save(path, np.append(self._heads, self._segment), allow_pickle=False)
+            path.chmod(0o600)
+        except OSError as error:
+            logger.warning("raw lines up to now are lost: %s: %s", path, error.strerror)
+            path.unlink(missing_ok=True)
+
+    def _take_heads(self) -> Int64[np.ndarray, " buckets"]:
+        """The positions that the last service left; without them its lines cannot be found.
+
+        They are removed from disk: after a crash they would lag behind the lines.
+        """
+        path = self._folder / "heads.npy"
+        try:
+            saved = np.load(path, allow_pickle=False)
+        except (OSError, ValueError):
+            saved = np.zeros(0, np.int64)
+        path.unlink(missing_ok=True)
+        if saved.shape == (_BUCKETS + 1,) and saved[-1] == self._segment:
+            return np.array(saved[:-1], np.int64)
+        for old in self._folder.glob("lines-*"):
+            old.unlink()
+        return np.full(_BUCKETS, _NOWHERE, np.int64)
+
+    def _begin_segment(self, number: int) -> None:
+        file = os.open(self._path(number), os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        if self._file >= 0:
+            os.close(self._file)
+        self._file, self._number, self._end = file, number, number * self._segment
+        while number - self._first >= _SEGMENTS:
+            self._path(self._first).unlink(missing_ok=True)
+            self._first += 1
+
+    def _write(self, records: list[bytes], heads: dict[int, int]) -> None:
+        data = b"".join(records)
+        if os.pwrite(self._file, data, self._end - self._number * self._segment) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._end += len(data)
+        if heads:
+            self._heads[list(heads)] = list(heads.values())
+
+    def _read(self, position: int) -> tuple[int, int, float, str] | None:
+        number, offset = divmod(position, self._segment)
+        if not self._first <= number <= self._number:
+            return None
+        if number == self._number:
+            return _read_record(self._file, offset)
+        try:
+            file = os.open(self._path(number), os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        try:
+            return _read_record(file, offset)
+        finally:
+            os.close(file)
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"lines-{number:010d}"
+
+
+def _read_record(file: int, offset: int) -> tuple[int, int, float, str] | None:
+    data = os.pread(file, _RECORD.size + 512, offset)  # most lines come with the first read
+    if len(data) < _RECORD.size:
+        return None
+    previous, key, time, length = _RECORD.unpack_from(data)
+    text = data[_RECORD.size : _RECORD.size + length]
+    if len(text) < length:
+        text = os.pread(file, length, offset + _RECORD.size)
+    return previous, key, time, text.decode(errors="replace")
+
+
+def _key(stream: str) -> int:
+    return int.from_bytes(
+        blake2b(stream.encode(errors="replace"), digest_size=8).digest(), "little"
+    )

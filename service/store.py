@@ -1,0 +1,307 @@
+"""The alert store: alerts, what people say of them, the streams' state, and the models."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from ..model.alert import Alert
+from ..model.errors import NotFoundError
+from . import tables
+from .database import Database
+
+_PART_BYTES = 8 << 20  # of an array in one row of the database
+
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What one person said of an alert, normal or anomalous; `time` in unix seconds."""
+
+    verdict: str
+    comment: str
+    by: str
+    time: float
+
+
+@dataclass(frozen=True)
+class StoredAlert:
+    """An alert as it stands in the store."""
+
+    row: int  # grows with every new alert
+    revision: int  # grows with every change of any alert
+    alert: Alert
+    feedback: tuple[Feedback, ...] = ()
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which alerts are meant; what is left out lets all pass."""
+
+    stream: str | None = None
+    detector: str = ""
+    status: str = ""  # open, normal or anomalous
+    since: float = -math.inf  # last seen then or later, unix seconds
+
+    def __call__(self, query: sa.Select[Any]) -> sa.Select[Any]:
+        column = tables.alerts.c
+        if self.stream is not None:
+            query = query.where(column.stream == _text(self.stream))
+        if self.detector:
+            query = query.where(column.detector == self.detector)
+        if self.status:
+            query = query.where(column.status == self.status)
+        if self.since > -math.inf:
+            query = query.where(column.last_seen >= self.since)
+        return query
+
+
+class Store:
+    """All that outlives the service. Any thread may call; every method may raise StoreError."""
+
+    def __init__(self, url: str, *, repeat_seconds: float = 3600.0) -> None:
+        self._database = Database(url)
+        self._repeat_seconds = repeat_seconds
+
+    @property
+    def path(self) -> Path | None:
+        """The database's file, if it is one."""
+        return self._database.path
+
+    @property
+    def revision(self) -> int:
+        """The revision of the last change."""
+        with self._database.reading() as connection:
+            return _last_numbers(connection)[1]
+
+    def write(
+        self, alerts: Sequence[Alert], states: Sequence[tuple[int, Arrays]] = ()
+    ) -> list[StoredAlert]:
+        """Store alerts and the state of shards, in one transaction.
+
+        An alert of a cause (stream, detector, observed event) that was seen less than
+        `repeat_seconds` ago only makes that alert's count grow. Returns what each alert became.
+        """
+        became: list[_Row] = []
+        with self._database.writing() as connection:
+            last_row, revision = _last_numbers(connection)
+            rows: dict[tuple[str, str, str, str], _Row] = {}
+            new: dict[int, dict[str, object]] = {}
+            for alert in alerts:
+                cause = (alert.model, alert.stream, alert.detector, alert.observed)
+                row = rows.get(cause) or _last_of(connection, alert)
+                if row is None or abs(alert.time - row.last_seen) > self._repeat_seconds:
+                    last_row += 1
+                    row = _Row(last_row, alert.id, 0, 0, alert.first_seen, alert.last_seen)
+                    new[last_row] = _columns(alert)
+                row.count += alert.count
+                row.last_seen = max(row.last_seen, alert.last_seen)
+                rows[cause] = row
+                became.append(row)
+            changed = {row.row: row for row in became}
+            for row in changed.values():
+                revision += 1
+                row.revision = revision
+            added = [{**new[at], **asdict(row)} for at, row in changed.items() if at in new]
+            grown = [row.grown() for at, row in changed.items() if at not in new]
+            if added:
+                connection.execute(sa.insert(tables.alerts), added)
+            if grown:
+                connection.execute(_GROW, grown)
+            for shard, arrays in states:
+                _save_state(connection, shard, arrays)
+        return [row.stored(alert) for row, alert in zip(became, alerts, strict=True)]
+
+    def alerts(self, which: Filter, *, limit: int, before: int | None = None) -> list[StoredAlert]:
+        """Alerts, newest first; only rows before `before`."""
+        table = tables.alerts
+        query = which(sa.select(table)).order_by(table.c.row.desc()).limit(limit)
+        return self._select(query if before is None else query.where(table.c.row < before))
+
+    def changes(self, which: Filter, *, after: int, limit: int) -> list[StoredAlert]:
+        """Alerts that changed after revision `after`, in the order of their last change."""
+        table = tables.alerts
+        query = which(sa.select(table)).where(table.c.revision > after)
+        return self._select(query.order_by(table.c.revision).limit(limit))
+
+    def alert(self, id: str) -> StoredAlert:  # noqa: A002 - the field's name everywhere
+        """One alert by name."""
+        found = self._select(sa.select(tables.alerts).where(tables.alerts.c.id == _text(id)))
+        if not found:
+            raise NotFoundError(f"there is no alert {id[:64]!r}; `offscript alerts` lists them")
+        return found[0]
+
+    def record(self, id: str, verdict: str, comment: str, by: str) -> StoredAlert:  # noqa: A002
+        """Record a verdict, normal or anomalous; returns the alert with all its feedback."""
+        row = self.alert(id).row
+        said = {"verdict": verdict, "comment": _text(comment), "by": _text(by)}
+        with self._database.writing() as connection:
+            connection.execute(
+                sa.insert(tables.feedback).values(alert=row, time=time.time(), **said)
+            )
+            connection.execute(
+                sa.update(tables.alerts)
+                .where(tables.alerts.c.row == row)
+                .values(status=verdict, revision=_last_numbers(connection)[1] + 1)
+            )
+        return self.alert(id)
+
+    def keep_model(self, sha256: str, files: Mapping[str, bytes]) -> None:
+        """Keep a model's files, if they are not kept already."""
+        table = tables.models
+        with self._database.writing() as connection:
+            known = sa.select(table.c.file).where(table.c.sha256 == sha256).limit(1)
+            if connection.scalar(known) is None:
+                rows = [{"sha256": sha256, "file": name, "data": files[name]} for name in files]
+                connection.execute(sa.insert(table), rows)
+
+    def model_files(self, sha256: str) -> dict[str, bytes]:
+        """A kept model's files by name."""
+        table = tables.models
+        query = sa.select(table.c.file, table.c.data).where(table.c.sha256 == sha256)
+        with self._database.reading() as connection:
+            found = {row.file: bytes(row.data) for row in connection.execute(query)}
+        if not found:
+            raise NotFoundError(f"model {sha256[:12]} is not in the alert store")
+        return found
+
+    def state(self, shard: int) -> dict[str, NDArray[np.generic]]:
+        """The arrays saved last for a shard; empty if none were."""
+        table = tables.states
+        query = sa.select(table).where(table.c.shard == shard).order_by(table.c.array, table.c.part)
+        parts: dict[str, list[NDArray[np.generic]]] = {}
+        with self._database.reading() as connection:
+            for row in connection.execute(query):
+                loaded = np.load(io.BytesIO(row.data), allow_pickle=False)
+                parts.setdefault(row.array, []).append(loaded)
+        return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _select(self, query: sa.Select[Any]) -> list[StoredAlert]:
+        table = tables.feedback
+        said: dict[int, list[Feedback]] = {}
+        with self._database.reading() as connection:
+            rows = connection.execute(query).mappings().all()
+            judged = [row["row"] for row in rows if row["status"] != "open"]
+            if judged:
+                entries = sa.select(table).where(table.c.alert.in_(judged)).order_by(table.c.row)
+                for entry in connection.execute(entries):
+                    said.setdefault(entry.alert, []).append(
+                        Feedback(entry.verdict, entry.comment, entry.by, entry.time)
+                    )
+        return [_stored(row, tuple(said.get(row["row"], ()))) for row in rows]
+
+
+@dataclass
+class _Row:
+    """What of an alert's row changes while repeats are counted into it."""
+
+    row: int
+    id: str
+    revision: int
+    count: int
+    first_seen: float
+    last_seen: float
+
+    def grown(self) -> dict[str, object]:
+        """Parameters of `_GROW`."""
+        return {f"new_{name}": value for name, value in asdict(self).items()}
+
+    def stored(self, alert: Alert) -> StoredAlert:
+        """One of the alerts that became this row."""
+        counted = replace(
+            alert,
+            id=self.id,
+            count=self.count,
+            first_seen=self.first_seen,
+            last_seen=self.last_seen,
+        )
+        return StoredAlert(self.row, self.revision, counted)
+
+
+def _stored(row: Mapping[Any, Any], feedback: tuple[Feedback, ...]) -> StoredAlert:
+    alert = Alert.from_json(json.loads(row["alert"]))
+    counted = replace(alert, count=row["count"], last_seen=row["last_seen"])
+    return StoredAlert(row["row"], row["revision"], counted, feedback)
+
+
+def _last_numbers(connection: sa.Connection) -> tuple[int, int]:
+    """The highest row and the highest revision."""
+    column = tables.alerts.c
+    query = sa.select(sa.func.max(column.row), sa.func.max(column.revision))
+    row, revision = connection.execute(query).one()
+    return row or 0, revision or 0
+
+
+def _last_of(connection: sa.Connection, alert: Alert) -> _Row | None:
+    """The newest row of the same cause."""
+    cause = {
+        "of_model": alert.model,
+        "of_stream": _text(alert.stream),
+        "of_detector": alert.detector,
+        "of_observed": _text(alert.observed),
+    }
+    row = connection.execute(_LAST, cause).first()
+    return None if row is None else _Row(*row)
+
+
+def _columns(alert: Alert) -> dict[str, object]:
+    """What of an alert's row never changes, and its first status."""
+    return {
+        "model": alert.model,
+        "stream": _text(alert.stream),
+        "detector": alert.detector,
+        "observed": _text(alert.observed),
+        "status": "open",
+        "alert": json.dumps(alert.to_json()),
+    }
+
+
+# Made once, as building a statement costs more than running it.
+_ALERTS = tables.alerts.c
+_LAST = (
+    sa.select(*(_ALERTS[field.name] for field in fields(_Row)))
+    .where(
+        _ALERTS.stream == sa.bindparam("of_stream"),
+        _ALERTS.detector == sa.bindparam("of_detector"),
+        _ALERTS.observed == sa.bindparam("of_observed"),
+        _ALERTS.model == sa.bindparam("of_model"),
+    )
+    .order_by(_ALERTS.row.desc())
+    .limit(1)
+)
+_GROW = (
+    sa.update(tables.alerts)
+    .where(_ALERTS.row == sa.bindparam("new_row"))
+    .values({name: sa.bindparam(f"new_{name}") for name in ("count", "last_seen", "revision")})
+)
+
+
+def _save_state(connection: sa.Connection, shard: int, arrays: Arrays) -> None:
+    table = tables.states
+    connection.execute(sa.delete(table).where(table.c.shard == shard))
+    for name, array in arrays.items():
+        step = max(1, _PART_BYTES * len(array) // max(1, array.nbytes))
+        for part, start in enumerate(range(0, max(1, len(array)), step)):
+            data = io.BytesIO()
+            np.save(data, array[start : start + step], allow_pickle=False)
+            values = {"shard": shard, "array": name, "part": part, "data": data.getvalue()}
+            connection.execute(sa.insert(table).values(values))
+
+
+def _text(value: str) -> str:
+    """PostgreSQL takes no NUL in a text."""
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}")

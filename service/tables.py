@@ -1,0 +1,74 @@
+"""The tables of the alert store, the same on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+SCHEMA = 1  # grows when a table changes
+
+metadata = MetaData()
+_row = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in INTEGER columns
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("row", _row, primary_key=True, autoincrement=False),
+    Column("id", String, nullable=False, unique=True),
+    Column("revision", BigInteger, nullable=False, index=True),  # of the last change of the row
+    Column("model", String, nullable=False),
+    Column("stream", Text, nullable=False),
+    Column("detector", String, nullable=False),
+    Column("observed", Text, nullable=False),
+    Column("first_seen", Float(53), nullable=False),
+    Column("last_seen", Float(53), nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("status", String, nullable=False),  # open, normal, anomalous
+    Column("alert", Text, nullable=False),  # as JSON, with the scored window, when first raised
+)
+Index("alerts_by_cause", alerts.c.stream, alerts.c.detector, alerts.c.observed, alerts.c.row)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("row", _row, primary_key=True, autoincrement=True),
+    Column("alert", BigInteger, nullable=False, index=True),  # its row
+    Column("verdict", String, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("time", Float(53), nullable=False),
+)
+
+models = Table(  # their folders' files, so that an old alert is explained by the model it came from
+    "models",
+    metadata,
+    Column("sha256", String, primary_key=True),
+    Column("file", String, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)
+
+states = Table(  # the streams' state as arrays, each in parts along its first axis
+    "states",
+    metadata,
+    Column("shard", Integer, primary_key=True),
+    Column("array", String, primary_key=True),
+    Column("part", Integer, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)

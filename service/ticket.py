@@ -1,0 +1,126 @@
+"""A batch under way: split by the shards that own its streams, joined when all are done."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from zlib import crc32
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from .batch import Batch, Outcome, Rows
+from .store import StoredAlert
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one shard gets of a batch."""
+
+    ticket: Ticket
+    shard: int
+    rows: Rows
+    lines: list[str] | None  # raw, one a row
+    started: frozenset[str]
+    ended: tuple[str, ...]
+    index: Int64[np.ndarray, " events"] | None = None  # of its events in the batch; None: all
+
+
+@dataclass(frozen=True)
+class PartOutcome:
+    """What came of a part, once its alerts are stored."""
+
+    surprisal: Float32[np.ndarray, " events"]
+    alerts: tuple[StoredAlert, ...] = ()
+    repeated: bool = False
+
+
+class Ticket:
+    """A batch's future. `left_queue` is called when the batch has been scored, or has failed."""
+
+    def __init__(self, batch: Batch, left_queue: Callable[[Batch], None]) -> None:
+        self.batch = batch
+        self.future: Future[Outcome] = Future()
+        self._left_queue = left_queue
+        self._lock = threading.Lock()
+        self._rows = Rows([], [], np.zeros(0))
+        self._scoring = self._waiting = 1  # parts
+        self._outcomes: list[tuple[Part, PartOutcome]] = []
+
+    def split(self, rows: Rows, shards: int) -> list[Part]:
+        """The parts of the batch that go to each shard; at least one, so that something answers."""
+        self._rows = rows
+        batch, lines = self.batch, self.batch.lines
+        if lines is not None and rows.row is not None:
+            lines = [lines[row] for row in rows.row.tolist()]
+        if shards == 1:
+            return [Part(self, 0, rows, lines, batch.started, batch.ended)]
+        owner = np.array([shard_of(stream, shards) for stream in rows.stream], dtype=np.int64)
+        marked = {shard_of(stream, shards) for stream in (*batch.started, *batch.ended)}
+        parts = []
+        for shard in sorted({*owner.tolist(), *marked}) or [0]:
+            index = np.flatnonzero(owner == shard)
+            at = index.tolist()
+            own = Rows([rows.stream[i] for i in at], [rows.name[i] for i in at], rows.time[index])
+            parts.append(
+                Part(
+                    ticket=self,
+                    shard=shard,
+                    rows=own,
+                    lines=None if lines is None else [lines[i] for i in at],
+                    started=frozenset(s for s in batch.started if shard_of(s, shards) == shard),
+                    ended=tuple(s for s in batch.ended if shard_of(s, shards) == shard),
+                    index=index,
+                )
+            )
+        self._scoring = self._waiting = len(parts)
+        return parts
+
+    def scored(self) -> None:
+        """A part has been scored; its alerts may not be stored yet."""
+        with self._lock:
+            self._scoring -= 1
+            last = self._scoring == 0
+        if last:
+            self._left_queue(self.batch)
+
+    def done(self, part: Part, outcome: PartOutcome) -> None:
+        """A part has been scored and its alerts are stored."""
+        with self._lock:
+            self._outcomes.append((part, outcome))
+            self._waiting -= 1
+            last = self._waiting == 0
+        if last and not self.future.done():
+            self.future.set_result(self._join())
+
+    def fail(self, error: Exception) -> None:
+        """A part could not be scored."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+    def _join(self) -> Outcome:
+        repeated = any(outcome.repeated for _, outcome in self._outcomes)
+        surprisal = None
+        if self.batch.want_scores and not repeated:
+            surprisal = np.zeros(len(self._rows), np.float32)
+            for part, outcome in self._outcomes:
+                surprisal[slice(None) if part.index is None else part.index] = outcome.surprisal
+        alerts = {
+            stored.alert.id: stored for _, outcome in self._outcomes for stored in outcome.alerts
+        }
+        return Outcome(
+            events=0 if repeated else len(self._rows),
+            unkeyed=self._rows.unkeyed,
+            continuations=self._rows.continuations,
+            surprisal=surprisal,
+            row=None if surprisal is None else self._rows.row,
+            alerts=tuple(alerts.values()),
+            repeated=repeated,
+        )
+
+
+def shard_of(stream: str, shards: int) -> int:
+    """The shard that owns a stream, the same in every run."""
+    return crc32(stream.encode()) % shards

@@ -1,0 +1,116 @@
+"""The thread that writes to the store: what waits goes into one transaction.
+
+While the store fails, all that was handed in stays in memory, in order, and is tried again; what
+waits for it is not acknowledged.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..model.alert import Alert
+from ..model.errors import StoreError
+from .metrics import Metrics
+from .store import Arrays, Store, StoredAlert
+
+logger = logging.getLogger("offscript")
+
+_RETRY_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Alerts and state to be stored, and whom to tell when they are."""
+
+    alerts: tuple[Alert, ...] = ()
+    state: tuple[int, Arrays] | None = None  # of a shard
+    done: Callable[[list[StoredAlert]], None] | None = None
+
+
+class Writer:
+    """Stores entries in the order in which they are handed in; any thread may hand in."""
+
+    def __init__(
+        self, store: Store, metrics: Metrics, changed: Callable[[], None] = lambda: None
+    ) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._changed = changed
+        self._entries: deque[Entry] = deque()
+        self._wake = threading.Condition()
+        self._stopping = False
+        self.pending = 0  # alerts that are not stored yet
+        self.error: StoreError | None = None  # why the last write failed
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+
+    def start(self) -> None:
+        self._metrics.store_up.set(1)
+        self._thread.start()
+
+    def put(self, entry: Entry) -> None:
+        """Hand in an entry; it is stored after all that were handed in before."""
+        with self._wake:
+            self._entries.append(entry)
+            self.pending += len(entry.alerts)
+            self._wake.notify()
+
+    def stop(self) -> None:
+        """Store what waits, with a last try if the store fails, and end."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        self._thread.join()
+        if self._entries:
+            logger.error("%d alerts are lost: %s", self.pending, self.error)
+
+    def _run(self) -> None:
+        waiting: list[Entry] = []
+        while True:
+            with self._wake:
+                while not self._entries and not self._stopping:
+                    self._wake.wait()
+                waiting = list(self._entries)
+                stopping = self._stopping
+            if waiting and self._write(waiting):
+                with self._wake:
+                    for _ in waiting:
+                        self._entries.popleft()
+            elif stopping:
+                return
+            else:
+                time.sleep(_RETRY_SECONDS)
+
+    def _write(self, entries: list[Entry]) -> bool:
+        alerts = [alert for entry in entries for alert in entry.alerts]
+        states = {entry.state[0]: entry.state for entry in entries if entry.state is not None}
+        start = time.perf_counter()
+        try:
+            stored = self._store.write(alerts, list(states.values()))
+        except StoreError as error:
+            if self.error is None:
+                logger.error("%s; alerts are kept in memory until it works again", error)
+            self.error = error
+            self._metrics.store_up.set(0)
+            self._metrics.alerts_pending.set(self.pending)
+            return False
+        if self.error is not None:
+            logger.warning("the alert store works again")
+        self.error = None
+        self._metrics.store_up.set(1)
+        self._metrics.store_commit_seconds.observe(time.perf_counter() - start)
+        with self._wake:
+            self.pending -= len(alerts)
+        self._metrics.alerts_pending.set(self.pending)
+        end = 0
+        for entry in entries:
+            begin, end = end, end + len(entry.alerts)
+            if entry.done is not None:
+                entry.done(stored[begin:end])
+        if alerts:
+            self._changed()
+        return True

@@ -1,0 +1,70 @@
+"""The float64 run is the decoder of the formula."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from offscript.interpret.activations import run
+from offscript.model.weights import Weights
+
+Make = Callable[..., SimpleNamespace]
+
+
+def torch_logits(weights: Weights, tokens: np.ndarray) -> Any:
+    """The decoder's formula written down once more, in torch."""
+    torch = pytest.importorskip("torch")
+    w = {name: torch.tensor(array) for name, array in weights.arrays().items()}
+    x = w["W_E"][torch.tensor(tokens)]
+    for layer in range(weights.n_layers):
+        out = w["b_O"][layer].expand_as(x).clone()
+        for head in range(weights.n_heads):
+            q, k, v = (
+                x @ w[f"W_{name}"][layer, head] + w[f"b_{name}"][layer, head] for name in "QKV"
+            )
+            rows = []
+            for t in range(len(tokens)):
+                visible = range(max(0, t - weights.window + 1), t + 1)
+                scores = [
+                    q[t] @ k[s] / weights.d_head**0.5 + w["rho"][layer, head, t - s]
+                    for s in visible
+                ]
+                pattern = torch.softmax(torch.stack([*scores, w["sink"][layer, head]]), 0)
+                rows.append(pattern[:-1] @ v[visible.start : visible.stop])
+            out = out + torch.stack(rows) @ w["W_O"][layer, head]
+        x = x + out
+    return (x @ w["W_U"] + w["b_U"]).numpy()
+
+
+@pytest.mark.parametrize("n_layers", [0, 1, 2])
+def test_logits_are_those_of_the_formula_with_window_and_sink(
+    make_random: Make, n_layers: int
+) -> None:
+    weights = make_random(n_layers, window=5).weights.astype(np.float64)
+    tokens = np.random.default_rng(1).integers(0, 12, size=14)
+
+    activations = run(weights, tokens)
+
+    np.testing.assert_allclose(activations.logits, torch_logits(weights, tokens), atol=1e-12)
+
+
+def test_pattern_and_rest_sum_to_one_and_see_only_the_window(make_random: Make) -> None:
+    weights = make_random(2, window=5).weights.astype(np.float64)
+
+    for layer in run(weights, np.arange(12)).layers:
+        np.testing.assert_allclose(layer.pattern.sum(axis=2) + layer.rest, 1.0, atol=1e-14)
+        assert not layer.pattern[:, 3, 4:].any()
+        assert not layer.pattern[:, 9, :5].any()
+        assert layer.pattern[:, 9, 5:10].all()
+
+
+def test_a_prediction_depends_on_nothing_before_its_receptive_field(make_random: Make) -> None:
+    weights = make_random(2, window=4).weights.astype(np.float64)
+    tokens = np.random.default_rng(2).integers(4, 12, size=20)
+
+    whole = run(weights, tokens).logits[-1]
+    cut = run(weights, tokens[-(2 * 3 + 1) :]).logits[-1]
+
+    np.testing.assert_allclose(cut, whole, atol=1e-12)

@@ -1,0 +1,135 @@
+"""What the terminal shows."""
+
+import math
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from offscript.interpret.explain import explain
+from offscript.interpret.text import text
+from offscript.interpret.words import ago, chance, clean, clock, ordinal, percent
+from offscript.model.alert import Alert
+from offscript.model.vocabulary import END, NEW, START
+from offscript.model.weights import Weights
+
+Make = Callable[..., SimpleNamespace]
+
+REPEATED = (START, 7, 5, 6, 8, 10, 7, 5)
+
+
+def test_the_first_sentence_says_it_all(
+    make_model: Make, make_alert: Callable[..., Alert], induction: Weights
+) -> None:
+    shown = text(explain(make_model(induction), make_alert((*REPEATED, 9))))
+
+    first = " ".join(shown.split("\n\n")[0].split())
+    assert first.startswith("Expected `event 2` (100 %), saw `event 5` (")
+    assert "1 in " in first
+    assert "Surprise " in first
+    assert "because of `event 2` 5 events before (13:46:35, 5 s earlier)" in first
+
+
+def test_evidence_comes_with_raw_line_paths_and_check(
+    make_model: Make, make_alert: Callable[..., Alert], induction: Weights
+) -> None:
+    shown = text(explain(make_model(induction), make_alert((*REPEATED, 9))))
+
+    assert "raw line 3" in shown
+    assert "L1H0 +" in shown
+    assert "check confirmed: with other events in its place" in shown
+    assert "L1H0 at the last event looked at 5 back with 100 %" in shown
+    assert "The parts add up within" in shown
+
+
+@pytest.mark.parametrize(
+    ("detector", "observed", "said"),
+    [
+        ("end", END, "but the stream ended ("),
+        ("new", NEW, "saw an event not seen in training ("),
+    ],
+)
+def test_an_end_and_an_unseen_event_are_called_so(
+    make_model: Make,
+    make_alert: Callable[..., Alert],
+    induction: Weights,
+    detector: str,
+    observed: int,
+    said: str,
+) -> None:
+    shown = text(explain(make_model(induction), make_alert((*REPEATED, observed), detector)))
+
+    assert said in " ".join(shown.split())
+    assert "`<" not in shown
+
+
+def test_counts_are_told_in_words(make_random: Make, make_alert: Callable[..., Alert]) -> None:
+    model = make_random()
+    normal = np.zeros((1, 12))
+    normal[0, [4, 5, 6]] = (3, 1, 2)
+    model.count_vectors = (normal / np.linalg.norm(normal)).astype(np.float32)
+    counts = {4: 2, 6: 2, 9: 1}
+
+    shown = text(explain(model, make_alert((*REPEATED, END), "counts", counts=counts)))
+
+    said = " ".join(shown.split())
+    assert "`event 0` came 2 times, 3 were expected" in said
+    assert "`event 1` came never, 1 was expected" in said
+    assert "`event 5` came once, none was expected" in said
+
+
+def test_drift_is_told_by_its_worst_events(
+    make_random: Make, make_alert: Callable[..., Alert]
+) -> None:
+    tokens = (START, *np.random.default_rng(0).integers(4, 12, size=25).tolist())
+
+    shown = text(explain(make_random(), make_alert(tokens, "drift", span=20)))
+
+    assert shown.startswith("Over 20 events this stream was ")
+    assert "Excess by event" in shown
+    assert "12 other events" in shown
+
+
+def test_no_line_is_wider_than_96_and_nothing_obeys_the_log(
+    make_model: Make, make_alert: Callable[..., Alert], induction: Weights
+) -> None:
+    model = make_model(induction)
+    evil = "\x1b[2J" + "long " * 60 + "\r\u202e"
+    names = list(model.vocabulary.names)
+    names[6] = evil
+    model.vocabulary = type(model.vocabulary)(tuple(names), model.vocabulary.counts)
+    alert = make_alert((*REPEATED, 9), lines=(evil,) * 9, stream=evil, text=evil)
+
+    shown = text(explain(model, alert))
+
+    assert max(map(len, shown.splitlines())) <= 96
+    assert all(character.isprintable() or character == "\n" for character in shown)
+
+
+def test_unknown_times_and_lines_are_left_out(
+    make_model: Make, make_alert: Callable[..., Alert], induction: Weights
+) -> None:
+    alert = make_alert((*REPEATED, 9), times=(math.nan,) * 9, lines=(None,) * 9, time=math.nan)
+
+    shown = text(explain(make_model(induction), alert))
+
+    assert "5 events before;" in shown
+    assert "nan" not in shown
+    assert "None" not in shown
+
+
+def test_numbers_are_rounded_to_what_is_worth_reading() -> None:
+    assert percent(0.99999) == "100 %"
+    assert percent(0.9312) == "93 %"
+    assert percent(0.0213) == "2.1 %"
+    assert percent(0.0004) == "0.04 %"
+    assert percent(1e-9) == "< 0.01 %"
+    assert chance(0.0004) == "0.04 %, 1 in 2,500"
+    assert chance(1e-8) == "< 0.01 %, 1 in 1e+02 million"
+    assert ordinal(11) == "11th"
+    assert ordinal(22) == "22nd"
+    assert ago(3.2) == "3.2 s earlier"
+    assert ago(7200.0) == "2.0 h earlier"
+    assert clock(1e300) == "t = 1e+300"
+    assert clean("a\x00b\n") == "a·b"

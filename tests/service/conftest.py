@@ -1,0 +1,186 @@
+"""Services to test against: real ones, on free ports of loopback, in this process or their own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+from offscript.service.client import Client
+from offscript.service.config import ServiceConfig
+from offscript.service.server import Server
+
+OwnProcess = Callable[[ServiceConfig], "ServiceProcess"]
+
+
+class Running:
+    """A service in this process, on a thread of its own."""
+
+    def __init__(self, config: ServiceConfig) -> None:
+        self.server = Server(config)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self._running = True
+        try:
+            self._run(self.server.start())
+        except BaseException:
+            self._end()
+            raise
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.server.grpc_port}"
+
+    @property
+    def web(self) -> str:
+        return f"http://127.0.0.1:{self.server.http_port}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        if self._running:
+            self._run(self.server.stop())
+            self._end()
+
+    def _run(self, work: object) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(60)  # type: ignore[arg-type]
+
+    def _end(self) -> None:
+        self._running = False
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class ServiceProcess:
+    """A service in a process of its own, which can be killed."""
+
+    def __init__(self, config: ServiceConfig) -> None:
+        program = (
+            "import sys; from pathlib import Path, PosixPath\n"
+            "from offscript.model.errors import OffscriptError\n"
+            "from offscript.service.config import ServiceConfig\n"
+            "from offscript.service.server import serve\n"
+            f"try: sys.exit(serve({config!r}))\n"
+            "except OffscriptError as error: sys.exit(f'offscript: {error}')\n"
+        )
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, env=os.environ
+        )
+        self.said: list[str] = []
+        self.address = ""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.said.append(line)
+            if "offscript: serving" in line:
+                self.address = line.split(" on ")[1].split(" ")[0]
+                break
+        # What it says later must not fill the pipe.
+        self._drain = threading.Thread(target=self._listen, daemon=True)
+        self._drain.start()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.wait()
+
+    def terminate(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        status = self.process.wait(60)
+        self._drain.join()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return status
+
+    def _listen(self) -> None:
+        assert self.process.stderr is not None
+        self.said += self.process.stderr
+
+
+NORMAL = [
+    "admin: console opened from 10.0.1.7",
+    "admin: setting 3 read",
+    "admin: setting 3 written",
+    "admin: service reloaded",
+    "admin: console closed",
+]
+ODD = [*NORMAL[:2], "kernel: firmware replaced, password=hunter2", *NORMAL[3:]]
+
+
+@pytest.fixture(scope="session")
+def session() -> Callable[..., list[str]]:
+    """Lines of one session, a second apart: as the model knows them, or one that goes off script."""
+
+    def lines(key: str, *, odd: bool = False, minute: int = 0) -> list[str]:
+        return [
+            f"2026-03-02 12:{minute:02d}:{second:02d}.000 session={key} {message}"
+            for second, message in enumerate(ODD if odd else NORMAL)
+        ]
+
+    return lines
+
+
+@pytest.fixture
+def config(tiny_model: Path, tmp_path: Path) -> ServiceConfig:
+    """A service of the tiny model, with free ports and a store of its own."""
+    return ServiceConfig(
+        model=tiny_model,
+        grpc="127.0.0.1:0",
+        http="127.0.0.1:0",
+        store=f"sqlite:///{tmp_path}/alerts.db",
+        grace_seconds=2.0,
+    )
+
+
+@pytest.fixture
+def running(config: ServiceConfig) -> Iterator[Running]:
+    with Running(config) as service:
+        yield service
+
+
+@pytest.fixture
+def client(running: Running) -> Iterator[Client]:
+    with Client(running.address) as connected:
+        yield connected
+
+
+@pytest.fixture
+def in_process() -> Callable[[ServiceConfig], Running]:
+    """Starts services in this process, to be used in a `with`."""
+    return Running
+
+
+@pytest.fixture
+def own_process() -> Iterator[OwnProcess]:
+    """Starts services in processes of their own; none is left behind."""
+    started: list[ServiceProcess] = []
+
+    def start(config: ServiceConfig) -> ServiceProcess:
+        started.append(ServiceProcess(config))
+        return started[-1]
+
+    yield start
+    for service in started:
+        if service.process.poll() is None:
+            service.kill()

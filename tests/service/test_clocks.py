@@ -1,0 +1,51 @@
+"""Event time goes with the events, and with the wall clock when there are none."""
+
+from __future__ import annotations
+
+import math
+
+from offscript.service.clocks import Clocks
+
+
+def test_nothing_heard_is_no_time() -> None:
+    assert math.isnan(Clocks(60.0).now(1000.0))
+
+
+def test_a_silent_clients_clock_goes_on_at_the_wall_clocks_pace() -> None:
+    clocks = Clocks(60.0)
+    clocks.heard("a", 100.0, wall=1000.0)
+
+    assert clocks.now(1000.0) == 100.0
+    assert clocks.now(1030.0) == 130.0
+    assert clocks.now(2000.0) == 1100.0
+
+
+def test_the_slowest_client_sets_the_time() -> None:
+    clocks = Clocks(60.0)
+    clocks.heard("replay", 100.0, wall=1000.0)
+    clocks.heard("live", 1000.0, wall=1000.0)
+
+    assert clocks.now(1001.0) == 101.0
+
+
+def test_a_client_that_has_been_silent_for_the_idle_time_is_left_out() -> None:
+    clocks = Clocks(60.0)
+    clocks.heard("replay", 100.0, wall=1000.0)
+    clocks.heard("live", 1061.0, wall=1061.0)
+
+    assert clocks.now(1061.0) == 1061.0
+
+
+def test_a_second_file_that_begins_earlier_sets_the_time_back() -> None:
+    clocks = Clocks(60.0)
+    clocks.heard("a", 500.0, wall=1000.0)
+    clocks.heard("a", 100.0, wall=1001.0)
+
+    assert clocks.now(1001.0) == 100.0
+
+
+def test_an_event_from_the_future_does_not_move_the_time_there() -> None:
+    clocks = Clocks(60.0)
+    clocks.heard("a", 1e9, wall=1000.0)
+
+    assert clocks.now(1000.0) == 1060.0

@@ -1,0 +1,271 @@
+"""Batches in, acknowledgements out: every event once, in order, and no alert lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from offscript.model.errors import OverloadError, StoreError
+from offscript.model.folder import Model, load_model
+from offscript.service.batch import Batch
+from offscript.service.config import ServiceConfig
+from offscript.service.engine import Engine
+from offscript.service.metrics import Metrics
+from offscript.service.store import Filter, Store
+
+Lines = Callable[..., list[str]]
+
+
+def raw(lines: list[str], *, client: str = "", seq: int = 0, **more: object) -> Batch:
+    batch = Batch(client, seq, None, None, lines, None, received=time.time(), want_scores=True)
+    return replace(batch, **more)  # type: ignore[arg-type] # fields of the batch
+
+
+class Service:
+    """Starts engines on one store; all are stopped in the end."""
+
+    def __init__(self, model: Model, config: ServiceConfig) -> None:
+        self.model = model
+        self.config = config
+        self.store = Store(config.store)
+        self._engines: list[Engine] = []
+
+    def engine(self, **changes: object) -> Engine:
+        config = replace(self.config, **changes)  # type: ignore[arg-type] # fields of it
+        engine = Engine(self.model, self.store, config, Metrics())
+        engine.start()
+        self._engines.append(engine)
+        return engine
+
+    def alerts(self) -> list[tuple[str, str, str, int]]:
+        found = [stored.alert for stored in self.store.alerts(Filter(), limit=100_000)]
+        return sorted((a.stream, a.detector, a.observed, a.count) for a in found)
+
+    def stop(self) -> None:
+        for engine in self._engines:
+            engine.stop()
+        self.store.close()
+
+
+@pytest.fixture
+def service(config: ServiceConfig) -> Iterator[Service]:
+    started = Service(load_model(config.model), config)
+    yield started
+    started.stop()
+
+
+def sessions(session: Lines, count: int, **more: object) -> list[str]:
+    return [line for n in range(count) for line in session(f"{n:04x}", odd=n % 5 == 0, **more)]
+
+
+def test_a_normal_session_raises_nothing_and_an_odd_one_an_alert(
+    service: Service, session: Lines
+) -> None:
+    engine = service.engine()
+    normal = engine.submit(raw(session("0a", minute=1))).result(30)
+    odd = engine.submit(raw(session("0b", odd=True, minute=2))).result(30)
+
+    assert normal.alerts == ()
+    assert normal.surprisal is not None
+    assert len(normal.surprisal) == normal.events == 5
+    alerts = [stored.alert for stored in odd.alerts]
+    assert {alert.stream for alert in alerts} == {"0b"}
+    first = alerts[0]
+    assert first.observed == "<new>"
+    assert first.text == session("0b", odd=True, minute=2)[2].replace("hunter2", "<redacted>")
+    assert first.lines[-3:-1] == tuple(session("0b", odd=True, minute=2)[:2])
+
+
+def test_lines_without_a_key_and_lines_that_go_on_are_counted(
+    service: Service, session: Lines
+) -> None:
+    lines = session("0a")
+    outcome = service.engine().submit(
+        raw([lines[0], "  at frame 1", "2026-03-02 12:00:01.000 no session here", *lines[1:]])
+    )
+
+    assert (outcome.result(30).events, outcome.result(30).unkeyed) == (5, 1)
+    assert outcome.result(30).continuations == 1
+    assert outcome.result(30).row is not None
+    assert outcome.result(30).row.tolist() == [0, 3, 4, 5, 6]  # type: ignore[union-attr]
+
+
+def test_streams_and_times_that_the_client_gives_come_before_those_of_the_line(
+    service: Service, session: Lines
+) -> None:
+    lines = [line.replace("session=0b ", "") for line in session("0b")]
+    outcome = service.engine().submit(
+        raw(lines, streams=["mine"] * 5, times=np.arange(5.0) + 1e9, ended=("mine",))
+    )
+
+    assert outcome.result(30).events == 5
+    assert {stored.alert.stream for stored in outcome.result(30).alerts} <= {"mine"}
+
+
+def test_names_that_the_model_knows_are_scored_like_their_lines(
+    service: Service, session: Lines
+) -> None:
+    engine = service.engine()
+    by_line = engine.submit(raw(session("0a"))).result(30)
+    parsed = engine._reader.read(raw(session("0b")))
+    names = [name or "" for name in parsed.name]
+    by_name = engine.submit(
+        raw([], lines=None, names=names, streams=["0c"] * len(names), times=parsed.time)
+    ).result(30)
+
+    assert by_line.surprisal is not None
+    assert by_name.surprisal is not None
+    assert np.array_equal(by_line.surprisal, by_name.surprisal)
+
+
+def test_several_threads_raise_the_same_alerts_as_one(
+    service: Service, session: Lines, tmp_path: Path
+) -> None:
+    lines = sessions(session, 60)
+    one = service.engine().submit(raw(lines, ended=("0001", "0003"))).result(30)
+    alerts = service.alerts()
+    other = Service(service.model, replace(service.config, store=f"sqlite:///{tmp_path}/other.db"))
+    three = other.engine(threads=3).submit(raw(lines, ended=("0001", "0003"))).result(30)
+
+    assert alerts == other.alerts() != []
+    assert one.surprisal is not None
+    assert three.surprisal is not None
+    assert np.array_equal(one.surprisal, three.surprisal)
+    other.stop()
+
+
+def test_a_batch_sent_again_is_scored_once(service: Service, session: Lines) -> None:
+    engine = service.engine()
+    batch = raw(session("0a", odd=True), client="me", seq=1)
+    first = engine.submit(batch).result(30)
+    again = engine.submit(batch).result(30)
+    later = engine.submit(replace(batch, seq=2)).result(30)
+
+    assert (first.repeated, first.events) == (False, 5)
+    assert (again.repeated, again.events, again.alerts) == (True, 0, ())
+    assert (later.repeated, later.events) == (False, 5)
+
+
+def test_a_client_without_a_name_is_never_taken_to_repeat(service: Service, session: Lines) -> None:
+    engine = service.engine()
+    batch = raw(session("0a"), seq=1)
+
+    assert not engine.submit(batch).result(30).repeated
+    assert not engine.submit(batch).result(30).repeated
+
+
+def test_a_full_queue_refuses_more(service: Service, session: Lines) -> None:
+    engine = service.engine(queue_events=20)
+    held = threading.Event()
+    read = engine._reader.read
+    engine._reader.read = lambda batch: held.wait(30) and read(batch)  # type: ignore[method-assign, return-value, assignment]
+    accepted = [engine.submit(raw(session(f"{n}"))) for n in range(4)]
+
+    with pytest.raises(OverloadError, match="20 events wait") as caught:
+        engine.submit(raw(session("9")))
+    held.set()
+
+    assert caught.value.retry_seconds > 0
+    assert [future.result(30).events for future in accepted] == [5] * 4
+    assert engine.submit(raw(session("9"))).result(30).events == 5
+
+
+def test_a_batch_larger_than_the_queue_is_taken_when_it_is_alone(
+    service: Service, session: Lines
+) -> None:
+    assert service.engine(queue_events=3).submit(raw(session("0a"))).result(30).events == 5
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_stopping_halfway_gives_the_same_alerts_as_running_through(
+    service: Service, session: Lines, tmp_path: Path, threads: int
+) -> None:
+    lines = sessions(session, 40)
+    lines.sort(key=lambda line: line[:23])  # all sessions at once, so that all are open halfway
+    through = Service(service.model, replace(service.config, store=f"sqlite:///{tmp_path}/one.db"))
+    whole = through.engine(threads=threads).submit(raw(lines)).result(30)
+    first = service.engine(threads=threads)
+    before = first.submit(raw(lines[:83], client="me", seq=1)).result(30)
+    first.stop()
+    second = service.engine(threads=threads)
+    repeated = second.submit(raw(lines[:83], client="me", seq=1)).result(30)
+    after = second.submit(raw(lines[83:], client="me", seq=2)).result(30)
+
+    assert repeated.repeated
+    assert service.alerts() == through.alerts() != []
+    for outcome in (whole, before, after):
+        assert outcome.surprisal is not None
+    assert np.array_equal(
+        np.concatenate([before.surprisal, after.surprisal]),  # type: ignore[list-item]
+        whole.surprisal,  # type: ignore[arg-type]
+    )
+    through.stop()
+
+
+def test_streams_of_another_number_of_threads_start_afresh(
+    service: Service, session: Lines, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = service.engine()
+    first.submit(raw(session("0a")[:2])).result(30)
+    first.stop()
+
+    service.engine(threads=2).submit(raw(session("0a")[2:])).result(30)
+
+    assert "starting afresh" in caplog.text
+
+
+def test_silence_ends_a_stream(service: Service, session: Lines) -> None:
+    idle = service.model.config.streams.idle_seconds
+    engine = service.engine()
+    engine.submit(raw(session("0a")[:2], client="one")).result(30)
+    late = np.full(5, 1772452800.0 + idle + 60.0)
+    engine.submit(raw(session("0b"), client="one", seq=1, times=late)).result(30)
+    deadline = time.monotonic() + 20
+    while not service.alerts() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    assert [(stream, observed) for stream, _, observed, _ in service.alerts()] == [("0a", "<end>")]
+
+
+def test_while_the_store_fails_alerts_wait_and_nothing_is_acknowledged(
+    service: Service, session: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = service.engine(buffered_alerts=1)
+    works = service.store.write
+
+    def fails(*_: object) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(service.store, "write", fails)
+    odd = engine.submit(raw(session("0b", odd=True), client="me", seq=1))
+    normal = engine.submit(raw(session("0a", minute=1), client="me", seq=2)).result(30)
+    again = engine.submit(raw(session("0b", odd=True), client="me", seq=1))
+    deadline = time.monotonic() + 20
+    while engine.store_error is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    odd_done, again_done = odd.done(), again.done()
+    refused = None
+    try:
+        for n in range(100):
+            engine.submit(raw(session(f"{n:04x}", odd=True, minute=2))).exception(0.01)
+    except (OverloadError, TimeoutError) as error:
+        refused = error
+    while not isinstance(refused, OverloadError) and time.monotonic() < deadline:
+        try:
+            engine.submit(raw(session("ffff", odd=True, minute=3)))
+        except OverloadError as error:
+            refused = error
+    monkeypatch.setattr(service.store, "write", works)
+
+    assert normal.events == 5  # scoring goes on
+    assert (odd_done, again_done) == (False, False)
+    assert "alerts wait to be stored: the disk is full" in str(refused)
+    assert odd.result(30).alerts != ()
+    assert again.result(30).repeated
+    assert any(stream == "0b" for stream, *_ in service.alerts())

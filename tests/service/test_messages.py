@@ -1,0 +1,129 @@
+"""What comes over the wire is checked before anything is done with it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from google.protobuf.message import Message
+
+from offscript.model.errors import InputError
+from offscript.protos import detector_pb2 as pb
+from offscript.service.batch import Batch
+from offscript.service.errors import FieldError
+from offscript.service.messages import parse, read_batch, read_feedback, read_filter, read_page
+
+
+def read(message: pb.EventBatch) -> Batch:
+    return read_batch(message, size=message.ByteSize(), received=1000.0)
+
+
+def test_columns_become_rows() -> None:
+    batch = read(
+        pb.EventBatch(
+            seq=7,
+            client="me",
+            streams=["a", "b"],
+            stream_ix=[0, 1, 0],
+            names=["x", "y"],
+            name_ix=[1, 0, 0],
+            base_time_micros=10_000_000,
+            time_delta_micros=[0, 500_000, -1_000_000],
+            started=[1],
+            ended=[0, 0],
+            want_scores=True,
+        )
+    )
+
+    assert (batch.seq, batch.client, batch.want_scores) == (7, "me", True)
+    assert batch.streams == ["a", "b", "a"]
+    assert batch.names == ["y", "x", "x"]
+    assert batch.times is not None
+    assert batch.times.tolist() == [10.0, 10.5, 9.5]
+    assert batch.started == {"b"}
+    assert batch.ended == ("a",)
+
+
+def test_an_empty_batch_is_fine() -> None:
+    assert len(read(pb.EventBatch(seq=1))) == 0
+
+
+def test_named_events_without_an_index_belong_to_the_first_stream() -> None:
+    assert read(pb.EventBatch(streams=["a"], names=["x"], name_ix=[0, 0])).streams == ["a", "a"]
+    assert read(pb.EventBatch(names=["x"], name_ix=[0])).streams is None
+
+
+def test_without_deltas_all_events_happen_at_the_base() -> None:
+    batch = read(pb.EventBatch(lines=["one", "two"], base_time_micros=5_000_000))
+
+    assert batch.times is not None
+    assert batch.times.tolist() == [5.0, 5.0]
+
+
+def test_times_keep_their_microseconds() -> None:
+    micros = 1_772_379_001_123_457
+    batch = read(pb.EventBatch(lines=["one"], base_time_micros=micros, time_delta_micros=[1]))
+
+    assert batch.times is not None
+    assert np.round(batch.times * 1e6).astype(np.int64).tolist() == [micros + 1]
+
+
+BAD = {
+    "both kinds of rows": (pb.EventBatch(lines=["x"], names=["x"], name_ix=[0]), "lines"),
+    "fewer streams than rows": (pb.EventBatch(lines=["x"] * 2, streams=["a"], stream_ix=[0]), "stream_ix"),
+    "streams without rows": (pb.EventBatch(streams=["a"], stream_ix=[0]), "stream_ix"),
+    "a stream that is not there": (pb.EventBatch(lines=["x"], streams=["a"], stream_ix=[1]), "stream_ix"),
+    "a stream of no streams": (pb.EventBatch(lines=["x"], stream_ix=[0]), "stream_ix"),
+    "a name that is not there": (pb.EventBatch(names=["x"], name_ix=[0, 1]), "name_ix"),
+    "a start that is not there": (pb.EventBatch(started=[0]), "started"),
+    "an end that is not there": (pb.EventBatch(streams=["a"], ended=[4_000_000_000]), "ended"),
+    "too many lines": (pb.EventBatch(lines=[""] * 65_537), "lines"),
+    "too many events": (pb.EventBatch(names=["x"], name_ix=[0] * 65_537), "name_ix"),
+    "too few times": (pb.EventBatch(lines=["x"] * 2, base_time_micros=1, time_delta_micros=[1]), "time_delta_micros"),
+    "times without a base": (pb.EventBatch(lines=["x"], time_delta_micros=[1]), "base_time_micros"),
+    "a time in the far future": (pb.EventBatch(lines=["x"], base_time_micros=2**62), "time_delta_micros"),
+    "times that overflow": (
+        pb.EventBatch(lines=["x"] * 3, base_time_micros=1, time_delta_micros=[2**62] * 3),
+        "time_delta_micros",
+    ),
+    "a long line": (pb.EventBatch(lines=["x" * 65_537]), "lines"),
+    "a long name": (pb.EventBatch(names=["x" * 65_537], name_ix=[0]), "names"),
+    "a long stream": (pb.EventBatch(streams=["x" * 1025]), "streams"),
+    "a long client": (pb.EventBatch(client="x" * 129), "client"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_batch_with_a_mistake_is_refused_by_field(case: str) -> None:
+    message, field = BAD[case]
+
+    with pytest.raises(FieldError) as caught:
+        read(message)
+
+    assert caught.value.field == field
+    assert "\n" not in str(caught.value)
+    assert "expected" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [pb.EventBatch, pb.ExplainRequest, pb.ListAlertsRequest])
+@pytest.mark.parametrize("data", [b"\xff", b"\x0a\x05ab", b"not a message"])
+def test_bytes_that_are_no_message_are_bad_input(kind: type[Message], data: bytes) -> None:
+    with pytest.raises(InputError, match="expected a offscript.v1"):
+        parse(kind, data)
+
+
+def test_a_text_that_is_no_utf8_is_bad_input() -> None:
+    with pytest.raises(InputError, match="expected a offscript.v1"):
+        parse(pb.EventBatch, b"\x12\x02\xff\xfe")
+
+
+def test_requests_with_a_mistake_are_refused() -> None:
+    for read_it, request in (
+        (read_filter, pb.ListAlertsRequest(detector="other")),
+        (read_filter, pb.ListAlertsRequest(status=9)),  # type: ignore[arg-type] # what is tested
+        (read_page, pb.ListAlertsRequest(page_size=1001)),
+        (read_page, pb.ListAlertsRequest(page_token="x")),
+        (read_feedback, pb.FeedbackRequest(alert_id="a")),
+        (read_feedback, pb.FeedbackRequest(verdict=pb.VERDICT_NORMAL, by="x" * 257)),
+    ):
+        with pytest.raises(FieldError):
+            read_it(request)  # type: ignore[operator] # each gets its own kind

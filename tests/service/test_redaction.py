@@ -1,0 +1,55 @@
+"""Secrets do not reach the disk."""
+
+from __future__ import annotations
+
+import pytest
+
+from offscript.service.redaction import redact
+
+
+@pytest.mark.parametrize(
+    ("line", "secret"),
+    [
+        ("login password=hunter2 ok", "hunter2"),
+        ('{"user": "ann", "password": "hunter 2"}', "hunter 2"),
+        ("PGPASSWORD='s3cr et' psql", "s3cr et"),
+        ("retry with api_key: abcd1234efgh", "abcd1234efgh"),
+        ("access_token=ya29.a0Af-x&user=1", "ya29.a0Af-x"),
+        ("Authorization: Bearer abc.def-ghi_jkl", "abc.def-ghi_jkl"),
+        ("authorization: Basic dXNlcjpwYXNzd29yZA==", "dXNlcjpwYXNzd29yZA"),
+        ("key AKIAIOSFODNN7EXAMPLE used", "AKIAIOSFODNN7EXAMPLE"),
+        ("jwt eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl", "eyJzdWIiOiIxMjM0In0"),
+        ("connect to postgres://app:pa55w0rd@db:5432/shop", "pa55w0rd"),
+        ("paid with 4111 1111 1111 1111", "4111 1111 1111 1111"),
+        ("paid with 5500005555555559.", "5500005555555559"),
+    ],
+)
+def test_a_secret_is_taken_out_of_a_line(line: str, secret: str) -> None:
+    other = "nothing here"
+
+    redacted = redact([other, line, other])
+
+    assert secret not in redacted[1]
+    assert "<redacted>" in redacted[1]
+    assert redacted[0] == redacted[2] == other
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "081109 203615 148 INFO dfs.DataNode: Received block blk_-1608999687919862906 of size 91178",
+        "at 1700000000000 order 4111111111111112 shipped",
+        "token bucket refilled, password policy checked",
+        "GET http://example.org:8080/index.html",
+        "",
+    ],
+)
+def test_a_line_without_secrets_stays_as_it_is(line: str) -> None:
+    assert redact([line]) == [line]
+
+
+def test_every_line_stays_a_line() -> None:
+    lines = ["one\ntwo password=x", "", "three"]
+
+    assert redact(lines) == ["one two password=<redacted>", "", "three"]
+    assert redact([]) == []

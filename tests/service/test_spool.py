@@ -1,0 +1,98 @@
+"""Raw lines come back for the events that they came with, or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from offscript.service.spool import Spool
+
+
+def keep(spool: Spool, stream: str, *rows: tuple[float, str]) -> list[int]:
+    times = np.array([time for time, _ in rows])
+    return spool.append([stream] * len(rows), [line for _, line in rows], times).tolist()
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path / "lines", 1 << 20)
+
+
+def test_the_lines_of_a_stream_come_back_in_order(spool: Spool) -> None:
+    keep(spool, "a", (1.0, "one"), (2.0, "two"))
+    keep(spool, "b", (2.0, "other"))
+    keep(spool, "a", (3.0, "three"))
+
+    assert spool.window("a", [1.0, 2.0, 3.0]) == ("one", "two", "three")
+    assert spool.window("b", [2.0]) == ("other",)
+    assert spool.window("c", [2.0]) == (None,)
+
+
+def test_events_without_a_line_get_none(spool: Spool) -> None:
+    keep(spool, "a", (1.0, "one"), (4.0, "four"))
+
+    assert spool.window("a", [float("nan"), 1.0, 2.0, 4.0, 5.0]) == (
+        None,
+        "one",
+        None,
+        "four",
+        None,
+    )
+
+
+def test_a_window_ends_at_its_position(spool: Spool) -> None:
+    positions = keep(spool, "a", (1.0, "one"), (1.0, "two"), (1.0, "three"))
+
+    assert spool.window("a", [1.0, 1.0], positions[1]) == ("one", "two")
+
+
+def test_secrets_are_not_on_disk(spool: Spool, tmp_path: Path) -> None:
+    keep(spool, "a", (1.0, "password=hunter2"))
+
+    assert spool.window("a", [1.0]) == ("password=<redacted>",)
+    assert all(b"hunter2" not in path.read_bytes() for path in (tmp_path / "lines").iterdir())
+
+
+def test_the_oldest_lines_go_when_the_spool_is_full(tmp_path: Path) -> None:
+    size = 1 << 16
+    spool = Spool(tmp_path / "lines", size)
+    for number in range(5000):
+        keep(spool, f"s{number % 7}", (float(number), f"line {number} " + "x" * 80))
+
+    held = sum(path.stat().st_size for path in (tmp_path / "lines").iterdir())
+    assert held <= size
+    assert spool.window("s2", [4999.0 - 7 * 3]) == (None,)  # 4978 is a line of stream s1
+    assert spool.window("s1", [4999.0 - 7 * 3])[0] is not None
+    assert spool.window("s0", [0.0]) == (None,)
+
+
+def test_lines_survive_a_restart_and_are_for_the_owner_only(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "lines", 1 << 20)
+    keep(spool, "a", (1.0, "one"))
+    spool.close()
+    for path in (tmp_path / "lines").iterdir():
+        assert path.stat().st_mode & 0o777 == 0o600
+
+    again = Spool(tmp_path / "lines", 1 << 20)
+    keep(again, "a", (2.0, "two"))
+
+    assert again.window("a", [1.0, 2.0]) == ("one", "two")
+
+
+def test_after_a_crash_old_lines_are_given_up_rather_than_mixed_up(tmp_path: Path) -> None:
+    keep(Spool(tmp_path / "lines", 1 << 20), "a", (1.0, "one"))
+
+    again = Spool(tmp_path / "lines", 1 << 20)
+
+    assert again.window("a", [1.0]) == (None,)
+    assert len(list((tmp_path / "lines").iterdir())) == 1
+
+
+def test_very_long_lines_are_cut(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "lines", 1 << 16)
+    keep(spool, "a", (1.0, "x" * 100_000))
+
+    (line,) = spool.window("a", [1.0])
+    assert line == "x" * 1024

@@ -1,0 +1,1 @@
+"""From logs to a model folder: corpora, the loop, calibration, evaluation."""

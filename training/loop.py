@@ -1,0 +1,223 @@
+"""The training loop: batch → loss → step → held-out loss → keep the best; resumes if killed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import log_softmax
+from tqdm import tqdm
+
+from ..model.decoder import Decoder, decoder_from
+from ..model.vocabulary import NEW
+from ..model.weights import Weights
+from .batches import Batch, Sequences, epoch, held_out
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How a decoder is fitted."""
+
+    seed: int = 0
+    epochs: int = 24
+    least_steps: int = 1200
+    most_steps: int = 4000
+    batch_tokens: int = 6144
+    learning_rate: float = 4e-3
+    weight_decay: float = 0.01
+    patience: int = 6  # evaluations without improvement
+    device: str = "cpu"
+
+
+@dataclass
+class Progress:
+    """What the loop went through: held-out loss in nats per event, by step."""
+
+    step: int = 0
+    steps: list[int] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    best_step: int = 0
+    best_loss: float = math.inf
+    tokens: int = 0
+    seconds: float = 0.0
+
+
+def fit_decoder(
+    decoder: Decoder,
+    train: Sequences,
+    held: Sequences,
+    config: LoopConfig,
+    *,
+    new_mass: float,
+    checkpoint: Path | None = None,
+    title: str = "decoder",
+    quiet: bool = False,
+) -> tuple[Weights, Progress]:
+    """Fit `decoder` and return the weights with the least held-out loss.
+
+    `new_mass`: the share of probability that predictions keep for `<new>`, by Good and Turing's
+    estimate of what is still unseen. `checkpoint`: a file written at every evaluation, from which a
+    killed run goes on if data and configuration are the same.
+    """
+    decoder = decoder.to(config.device)
+    optimizer = _optimizer(decoder, config)
+    per_epoch = sum(1 for _ in epoch(train, _rng(config, 0), batch_tokens=config.batch_tokens))
+    total = min(max(config.epochs * per_epoch, config.least_steps), config.most_steps)
+    every = max(20, total // 25)
+    progress, best = Progress(), decoder.weights()
+    fingerprint = _fingerprint(decoder, train, held, config)
+    saved = _read(checkpoint, fingerprint)
+    if saved is not None:
+        decoder.load_state_dict(saved["decoder"])
+        optimizer.load_state_dict(saved["optimizer"])
+        progress = Progress(**saved["progress"])
+        kept = Decoder(decoder.config)
+        kept.load_state_dict(saved["best"])
+        best = kept.weights()
+    batches = _batches(train, config, skip=progress.step)
+    bar = tqdm(total=total, initial=progress.step, desc=title, unit="step", disable=quiet)
+    while progress.step < total and _stale(progress) < config.patience:
+        began = time.perf_counter()
+        batch = next(batches)
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * _schedule(progress.step, total)
+        loss = batch_loss(decoder, batch, new_mass)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
+        optimizer.step()
+        progress.step += 1
+        progress.tokens += int(np.count_nonzero(batch.weight))
+        progress.seconds += time.perf_counter() - began
+        bar.update()
+        if progress.step % every == 0 or progress.step == total:
+            value = held_out_loss(decoder, held, config)
+            progress.steps.append(progress.step)
+            progress.losses.append(value)
+            if value < progress.best_loss:
+                progress.best_loss, progress.best_step = value, progress.step
+                best = decoder.weights()
+            bar.set_postfix_str(f"held-out {value:.4f} nats/event")
+            _write(checkpoint, fingerprint, decoder, optimizer, progress, best)
+    bar.close()
+    return best, progress
+
+
+def batch_loss(decoder: Decoder, batch: Batch, new_mass: float) -> Float[Tensor, ""]:
+    """Weighted mean of −(1 − ε) log p(event) − ε log p(<new>), with ε = `new_mass`; nats."""
+    device = decoder.b_U.device
+    weight = torch.from_numpy(batch.weight).to(device)
+    logits = decoder(torch.from_numpy(batch.inputs).to(device))
+    log_p = log_softmax(logits.float(), dim=-1)
+    hit = log_p.gather(-1, torch.from_numpy(batch.targets).to(device)[..., None])[..., 0]
+    loss = -(1.0 - new_mass) * hit - new_mass * log_p[..., NEW]
+    return (loss * weight).sum() / weight.sum()
+
+
+def held_out_loss(decoder: Decoder, sequences: Sequences, config: LoopConfig) -> float:
+    """Mean surprisal of held-out events, ends included, in nats."""
+    total, weight = 0.0, 0.0
+    with torch.no_grad():
+        for batch in held_out(sequences, batch_tokens=4 * config.batch_tokens):
+            size = float(batch.weight.sum())
+            total += float(batch_loss(decoder, batch, 0.0)) * size
+            weight += size
+    return total / weight
+
+
+def _optimizer(decoder: Decoder, config: LoopConfig) -> torch.optim.Optimizer:
+    # Base rates, position curves and sinks are not to be pulled to zero.
+    free = ("b_U", "rho", "sink")
+    groups: list[dict[str, Any]] = [
+        {"params": [p for n, p in decoder.named_parameters() if n.rsplit(".")[-1] not in free]},
+        {
+            "params": [p for n, p in decoder.named_parameters() if n.rsplit(".")[-1] in free],
+            "weight_decay": 0.0,
+        },
+    ]
+    return torch.optim.AdamW(
+        groups, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
+    )
+
+
+def _schedule(step: int, total: int) -> float:
+    """Linear warm-up over a twentieth of the steps, then a cosine down to a fiftieth."""
+    warm = max(1, total // 20)
+    if step < warm:
+        return (step + 1) / warm
+    return 0.02 + 0.49 * (1.0 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
+
+
+def _stale(progress: Progress) -> int:
+    """Evaluations since the best one."""
+    return sum(1 for step in progress.steps if step > progress.best_step)
+
+
+def _rng(config: LoopConfig, number: int) -> np.random.Generator:
+    return np.random.default_rng([config.seed, number])
+
+
+def _batches(train: Sequences, config: LoopConfig, *, skip: int) -> Iterator[Batch]:
+    """Batches of epoch after epoch; `skip` are passed over: a resumed run goes on in step."""
+    number = 0
+    while True:
+        for batch in epoch(train, _rng(config, number), batch_tokens=config.batch_tokens):
+            if skip > 0:
+                skip -= 1
+                continue
+            yield batch
+        number += 1
+
+
+def _fingerprint(decoder: Decoder, train: Sequences, held: Sequences, config: LoopConfig) -> str:
+    """What a checkpoint must have in common with a run to be gone on from."""
+    digest = hashlib.sha256(json.dumps([asdict(decoder.config), asdict(config)]).encode())
+    for sequences in (train, held):
+        digest.update(sequences.counts.tobytes())
+        for tokens in sequences.tokens:
+            digest.update(tokens.tobytes())
+    return digest.hexdigest()
+
+
+def _write(
+    checkpoint: Path | None,
+    fingerprint: str,
+    decoder: Decoder,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    best: Weights,
+) -> None:
+    if checkpoint is None:
+        return
+    state = {
+        "fingerprint": fingerprint,
+        "decoder": decoder.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "progress": asdict(progress),
+        "best": decoder_from(best, decoder.config).state_dict(),
+    }
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    partial = checkpoint.with_suffix(".partial")
+    torch.save(state, partial)
+    partial.replace(checkpoint)
+
+
+def _read(checkpoint: Path | None, fingerprint: str) -> dict[str, Any] | None:
+    """The checkpoint's state if it belongs to this run; a damaged one is the same as none."""
+    if checkpoint is None or not checkpoint.exists():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(checkpoint, weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError):
+        return None
+    return state if state.get("fingerprint") == fingerprint else None

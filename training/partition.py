@@ -1,0 +1,162 @@
+"""Which normal streams do what: fit the decoder, fit the tails, set the threshold.
+
+By default the three are drawn at random: then they are exchangeable, which is what conformal
+prediction asks for, and the newest habits are learned too (on HDFS the newest fifth ends its
+streams in a way that the oldest two thirds never show). `newest` calibrates on the newest streams
+instead. Streams are judged here too: whether their beginning and their end are in the recording.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Int64
+from numpy.typing import NDArray
+
+from ..model.config import StreamConfig
+from ..model.errors import InputError
+from .budget import Budget, Size
+from .calibrate import DEFAULT, Stream
+from .corpus import Corpus, streams_of
+
+FEWEST = 20  # streams to learn from and to calibrate on
+_TAILS = 0.12
+_RANKS = (0.18, 0.33)  # least and most share of the streams that set the threshold
+_SECONDS_A_DAY = 86_400.0
+_BLOCKS = 400  # blocks of an endless stream that the threshold is set on, where events suffice
+_EVENTS_A_BLOCK = 20
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Indexes of streams, each part oldest first."""
+
+    fit: Int64[np.ndarray, " fit"]
+    tails: Int64[np.ndarray, " tails"]
+    ranks: Int64[np.ndarray, " ranks"]
+
+
+def days_of(corpus: Corpus) -> float:
+    """Time between the first and the last event, in days; 0 where events have no times."""
+    if not corpus.timed:
+        return 0.0
+    return float(np.nanmax(corpus.time) - np.nanmin(corpus.time)) / _SECONDS_A_DAY
+
+
+def partition(corpus: Corpus, budget: Budget | None, *, newest: bool) -> Partition:
+    """70 % fit, 12 % tails, 18 % ranks, or up to 33 % ranks if the budget needs them.
+
+    Drawn at random (always the same draw), or with `newest` in the order of time.
+    """
+    n = len(corpus)
+    if n < FEWEST:
+        raise InputError(
+            f"{n} streams are too few to learn from and to calibrate on, at least {FEWEST} are "
+            "needed; give more of the log, or no stream key if it is one endless stream"
+        )
+    rate = (budget or DEFAULT).rate(Size(n, len(corpus.event), days_of(corpus)))
+    needed = math.ceil(1.03 / rate)
+    ranks = int(np.clip(needed, _RANKS[0] * n, _RANKS[1] * n))
+    tails = max(int(_TAILS * n), 5)
+    order = np.arange(n) if newest else np.random.default_rng(0).permutation(n)
+    cut = n - tails - ranks
+    parts = order[:cut], order[cut : n - ranks], order[n - ranks :]
+    return Partition(*(np.sort(part) for part in parts))
+
+
+def stream_config(
+    corpus: Corpus, fit: Int64[np.ndarray, " fit"], *, idle_seconds: float | None
+) -> StreamConfig:
+    """What streams open with, and after how much silence they have ended, from training streams.
+
+    The idle time is one and a half times the longest pause of all but 1 in 2,000 streams: a pause
+    that is taken for an end costs a false alert, a longer idle time only delays the `end` detector.
+    """
+    first = corpus.event[corpus.offsets[fit]]
+    occurring = np.concatenate([corpus.event[corpus.events_of(i)] for i in fit.tolist()])
+    openings = []
+    sure = []
+    for event in np.unique(first[first >= 0]).tolist():
+        share = np.count_nonzero(first == event)
+        if share >= max(2, 0.005 * len(fit)):
+            openings.append(corpus.names[event])
+            if share >= 10 and share >= 0.999 * np.count_nonzero(occurring == event):
+                sure.append(corpus.names[event])
+    if idle_seconds is None:
+        idle_seconds = 0.0
+        if corpus.timed:
+            pauses = [longest_pause(corpus.time[corpus.events_of(i)]) for i in fit.tolist()]
+            idle_seconds = max(1.0, 1.5 * float(np.quantile(pauses, 1 - 1 / 2000)))
+    return StreamConfig(
+        idle_seconds=idle_seconds, openings=tuple(openings), sure_openings=tuple(sure)
+    )
+
+
+def longest_pause(times: NDArray[np.float64]) -> float:
+    """Seconds of the longest silence within a stream."""
+    known = times[~np.isnan(times)]
+    return float(np.diff(known).max()) if len(known) > 1 else 0.0
+
+
+def judged(corpus: Corpus, config: StreamConfig, *, complete: bool) -> list[Stream]:
+    """Streams with whether their beginning and their end are in the recording.
+
+    `complete` says that all are. Else a stream began if its first event is one that streams open
+    with, and has ended if it was silent for the idle time when the recording stopped; without times
+    nothing says that one is still open.
+    """
+    openings = frozenset(config.openings)
+    complete_ends = complete or not corpus.timed
+    stop = float(np.nanmax(corpus.time)) if corpus.timed else math.nan
+    streams = []
+    for _, names, times in streams_of(corpus):
+        silent = bool(stop - times[-1] > config.idle_seconds > 0.0)
+        streams.append(
+            Stream(names, times, complete or names[0] in openings, complete_ends or silent)
+        )
+    return streams
+
+
+def endless_parts(corpus: Corpus) -> tuple[list[Stream], list[Stream], list[Stream]]:
+    """The same three parts of endless streams, each cut by time."""
+    if not corpus.timed:
+        raise InputError(
+            "an endless stream is scored in blocks of time, and its events have no times; give "
+            "--time, or --stream-key if the log holds sessions"
+        )
+    times = corpus.time
+    begin, end = float(np.nanmin(times)), float(np.nanmax(times))
+    cuts = [
+        begin + (1 - _TAILS - _RANKS[0]) * (end - begin),
+        begin + (1 - _RANKS[0]) * (end - begin),
+    ]
+    parts: tuple[list[Stream], list[Stream], list[Stream]] = ([], [], [])
+    for _, names, moments in streams_of(corpus):
+        at = [0, *np.searchsorted(moments, cuts).tolist(), len(names)]
+        for part, start, stop in zip(parts, at[:-1], at[1:], strict=True):
+            if stop > start:
+                part.append(Stream(names[start:stop], moments[start:stop], False, False))
+    if not all(parts):
+        raise InputError("the log is too short to learn from and to calibrate on; give more of it")
+    return parts
+
+
+def block_seconds(ranks: list[Stream]) -> float:
+    """Length of a block: some 400 of them set the threshold, unless they held under 20 events."""
+    span = sum(float(stream.times[-1] - stream.times[0]) for stream in ranks)
+    events = sum(len(stream.names) for stream in ranks)
+    seconds = span / min(_BLOCKS, max(1.0, events / _EVENTS_A_BLOCK))
+    readable = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 10_800, 21_600, 86_400]
+    return float(next((r for r in readable if r >= seconds), 86_400))
+
+
+def fitted_lines(
+    corpus: Corpus, streams: Int64[np.ndarray, " fit"], total: int
+) -> Bool[np.ndarray, " lines"]:
+    """Which of `total` lines have an event of one of these streams."""
+    chosen = np.zeros(total, dtype=np.bool_)
+    for index in streams.tolist():
+        chosen[corpus.line[corpus.events_of(index)]] = True
+    return chosen
