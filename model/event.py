@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Float64, Int32
 
 from .errors import InputError
-from .templates import UNSEEN, WILDCARD, Templates
+from .skeleton import WILDCARD
+from .templates import UNSEEN, Templates
 from .timestamps import TimeReader, parse_time
 
 FORMATS = ("text", "json", "sequences")

@@ -8,8 +8,9 @@ from itertools import islice
 from pathlib import Path
 
 from .alert import Alert
-from .detector import Detector, Observed
+from .detector import Detector
 from .event import EventParser
+from .finding import Observed
 from .folder import Model
 from .logs import read_lines
 
@@ -64,7 +65,7 @@ def score_logs(
             ended = detector.end_idle(detector.watermark)
             yield from _alerts(detector, ended, chunk, [], totals)
     if complete:
-        yield from _alerts(detector, detector.end(detector.streams()), [], [], totals)
+        yield from _alerts(detector, detector.end(detector.known()), [], [], totals)
 
 
 def _alerts(

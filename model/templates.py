@@ -15,42 +15,29 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from .errors import ModelError
+from .skeleton import (
+    LONGEST_KEY,
+    SPACED,
+    WILDCARD,
+    Parts,
+    digit_free,
+    digit_free_all,
+    statement_start,
+    take_apart,
+    take_template_apart,
+)
 
-WILDCARD = "<*>"
 UNSEEN = -1
 
-LONGEST_KEY = 8192  # bytes of a key that count; what follows is ignored
-MOST_BODIES = 200  # likewise
 CACHED_KEY = 1024  # longer keys are matched but not remembered, so that the cache stays small
 CACHED_KEYS = 200_000
-DISTINCT_LINES = 1_000_000  # learning takes in no new kinds of lines past this number
+LEARNED_BYTES = 1 << 28  # of distinct lines; learning takes in no new kinds of lines past it
 
-_DIGITS = b"0123456789"
 _NUMBER = re.compile(rb"[0-9]+")
-# Control characters count as spaces; a line break is kept, for lines that are joined by it.
-_SPACED = bytes(32 if (code < 32 and code != 10) or code == 127 else code for code in range(256))
-
-_OPENING = r"(?:[(\[{\"]|<(?!\*>))"
-_DELIMITER = rf" = |[,;]? {_OPENING}?|[)\]}}\">][,;:]? ?|{_OPENING}|[=,;|]"
-_QUERY = r"\?[^\s\"<>]*"  # of a URL; it is not split, for its parameters come and go
-_LINE_PARTS = re.compile(rf"(<\*>|(?<![A-Za-z])'[^']*')|({_QUERY})|{_DELIMITER}")
-_TEMPLATE_PARTS = re.compile(rf"(<\*>|{_QUERY})|{_DELIMITER}")
-_HEXADECIMAL = re.compile(r"\W*x[a-fA-F]+\W*")  # its digits are gone
 _LETTER = re.compile(r"[^\W\d_]")
-_LISTED = frozenset((" ", ",", ", ", ";", "; "))
-
-# Variables wherever they stand: parts of dates, and units, which go with a number.
-_VARIABLE_WORDS = frozenset(
-    (
-        *("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"),
-        *("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
-        *("UTC", "GMT", "CET", "CEST", "EST", "EDT", "CST", "CDT", "PST", "PDT"),
-        *("B", "KB", "MB", "GB", "TB", "KiB", "MiB", "GiB", "TiB"),
-    )
-)
 
 _MOST_WORDS = 5  # a column with more different words is a variable
 _MOST_VALUES = 1  # the same where a value is expected: a path, a host, after "=" or "user"
@@ -60,122 +47,6 @@ _CAPITALS = re.compile(r"\W*[A-Z]{2}[A-Z_]*\W*")
 _VALUE = re.compile(r"[/\\@]|\.\w|\w[-_]\w")
 _FEWEST_CONSTANTS = 0.5  # of the words of a template; a looser group is divided further
 
-# A statement of SQL: its first word, and a word that must follow for it to be one.
-_STATEMENTS = {
-    "SELECT": "FROM",
-    "INSERT": "INTO",
-    "UPDATE": "SET",
-    "DELETE": "FROM",
-    "MERGE": "INTO",
-    "COPY": "",
-    "GRANT": "",
-    "REVOKE": "",
-    "TRUNCATE": "",
-    "CREATE": "",
-    "ALTER": "",
-    "DROP": "",
-    "WITH": "AS",
-    "CALL": "",
-}
-
-
-class _Parts(NamedTuple):
-    """A key taken apart: bodies, the delimiter after each, where each body lies in the key."""
-
-    bodies: tuple[str, ...]
-    delimiters: tuple[str, ...]
-    spans: tuple[tuple[int, int], ...]
-
-
-def digit_free(text: str) -> bytes:
-    """The key of a line: its UTF-8 bytes without digits, control characters as spaces."""
-    key = text.encode("utf-8", "surrogatepass").translate(_SPACED, _DIGITS)
-    return key.replace(b"\n", b" ")[:LONGEST_KEY]
-
-
-def digit_free_all(texts: Sequence[str]) -> list[bytes]:
-    """The keys of many lines; several times faster than one by one."""
-    joined = "\n".join(texts)
-    if len(texts) < 2 or joined.count("\n") != len(texts) - 1:
-        return [digit_free(text) for text in texts]
-    keys = joined.encode("utf-8", "surrogatepass").translate(_SPACED, _DIGITS).split(b"\n")
-    return keys if len(joined) <= LONGEST_KEY else [key[:LONGEST_KEY] for key in keys]
-
-
-def _take_apart(key: str) -> _Parts:
-    """Split a key at its delimiters.
-
-    A body with a quoted literal in it is `<*>`. Neighbours in a list that are equal and not just
-    words are one `<*>`: lists of numbers, of addresses or of literals may have any length. A run
-    of spaces counts as two, so that a number between spaces leaves one empty body behind, however
-    it was padded.
-    """
-    bodies: list[str] = []
-    delimiters: list[str] = []
-    spans: list[tuple[int, int]] = []
-    start, variable, last = 0, False, ""
-    for found in (*_LINE_PARTS.finditer(key), None):
-        if found is None:
-            end, delimiter = len(key), ""
-        elif found[1] is not None:
-            variable = True
-            continue
-        elif found[2] is not None:
-            continue
-        else:
-            end, delimiter = found.start(), found[0]
-        body = key[start:end]
-        if variable or body in _VARIABLE_WORDS or _HEXADECIMAL.fullmatch(body):
-            body = WILDCARD
-        if bodies and body == last and delimiters[-1] in _LISTED and not body.isalpha():
-            if body or delimiters[-1] != " ":
-                bodies[-1] = WILDCARD
-            delimiters[-1] = delimiter
-            spans[-1] = (spans[-1][0], end)
-        else:
-            bodies.append(body)
-            delimiters.append(delimiter)
-            spans.append((start, end))
-        last, variable = body, False
-        start = end + len(delimiter)
-        if len(bodies) == MOST_BODIES:
-            delimiters[-1] = ""
-            break
-    return _Parts(tuple(bodies), tuple(delimiters), tuple(spans))
-
-
-def _take_template_apart(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Bodies and delimiters of a template's text; a body such as `t<*>` is the constant `t`."""
-    bodies: list[str] = []
-    delimiters: list[str] = []
-    start = 0
-    for found in _TEMPLATE_PARTS.finditer(text):
-        if found[1] is None:
-            bodies.append(text[start : found.start()])
-            delimiters.append(found[0])
-            start = found.end()
-    bodies.append(text[start:])
-    delimiters.append("")
-    constants = (body if body == WILDCARD else body.replace(WILDCARD, "") for body in bodies)
-    return tuple(constants), tuple(delimiters)
-
-
-def _statement_start(bodies: Sequence[str], delimiters: Sequence[str]) -> int:
-    """Where a statement of SQL begins, or past the end.
-
-    In a statement every word counts, for a statement on another table is another event: its words
-    never become variables, and its variables (numbers, literals) are never words.
-    """
-    for i, body in enumerate(bodies):
-        follower = _STATEMENTS.get(body.upper())
-        if follower is None:
-            continue
-        before = next((word for word in reversed(bodies[:i]) if word), ":")
-        at_start = before.endswith(":") or delimiters[i - 1].endswith(("(", '"', "="))
-        if at_start and (not follower or any(b.upper() == follower for b in bodies[i + 1 :])):
-            return i
-    return len(bodies)
-
 
 def _most_words(words: Iterable[str], before: str, delimiter: str, numbered: bool) -> int:
     """How many different words a column may take before it counts as a variable."""
@@ -183,7 +54,7 @@ def _most_words(words: Iterable[str], before: str, delimiter: str, numbered: boo
     values = sum(1 for word in words if _VALUE.search(word))
     if sum(1 for word in words if _CAPITALS.fullmatch(word)) > 0.5 * len(words):
         return _MOST_CAPITALS
-    if delimiter == "=" or before in _NAMED or 2 * values > len(words):
+    if delimiter.strip() == "=" or before in _NAMED or 2 * values > len(words):
         return 0 if numbered else _MOST_VALUES
     return _MOST_WORDS
 
@@ -217,35 +88,45 @@ def _divide(rows: list[tuple[str, ...]], delimiters: tuple[str, ...]) -> list[tu
     return [found for word in sorted(parts) for found in _divide(parts[word], delimiters)]
 
 
-def _rows(texts: Iterable[str]) -> dict[tuple[str, ...], set[tuple[str, ...]]]:
-    """Distinct lines by skeleton, every body that held a digit replaced."""
-    marked: set[bytes] = set()
+def _distinct(texts: Iterable[str]) -> set[bytes]:
+    """The kinds of lines: every number is 0."""
+    distinct: set[bytes] = set()
+    room = LEARNED_BYTES
     for text in texts:
-        line = text.encode("utf-8", "surrogatepass").translate(_SPACED).replace(b"\n", b" ")
-        if len(marked) < DISTINCT_LINES:
-            marked.add(_NUMBER.sub(b"0", line)[: 2 * LONGEST_KEY])
-    numbered: dict[_Parts, set[int]] = defaultdict(set)
-    for line in marked:
+        line = text.encode("utf-8", "surrogatepass").translate(SPACED).replace(b"\n", b" ")
+        kind = _NUMBER.sub(b"0", line)[: 2 * LONGEST_KEY]
+        if kind not in distinct and len(kind) <= room:
+            distinct.add(kind)
+            room -= len(kind)
+    return distinct
+
+
+def _rows(
+    kinds: Iterable[bytes],
+) -> dict[tuple[tuple[str, ...], tuple[str, ...]], list[tuple[str, ...]]]:
+    """Bodies of lines by skeleton and statement of SQL; those that held a digit are replaced."""
+    numbered: dict[Parts, set[int]] = defaultdict(set)
+    for line in kinds:
         pieces = line.decode("utf-8", "replace").split("0")
-        parts = _take_apart(line.replace(b"0", b"")[:LONGEST_KEY].decode("utf-8", "replace"))
+        parts = take_apart(line.replace(b"0", b"")[:LONGEST_KEY].decode("utf-8", "replace"))
         ends = [end for _, end in parts.spans]
-        columns = numbered[_Parts(parts.bodies, parts.delimiters, ())]
+        columns = numbered[Parts(parts.bodies, parts.delimiters, ())]
         position = 0
         for piece in pieces[:-1]:
             position += len(piece)
             i = bisect_left(ends, position)
             if i < len(ends) and parts.spans[i][0] <= position:
                 columns.add(i)
-    rows: dict[tuple[str, ...], set[tuple[str, ...]]] = defaultdict(set)
+    rows: dict[tuple[tuple[str, ...], tuple[str, ...]], set[tuple[str, ...]]] = defaultdict(set)
     for parts, columns in numbered.items():
-        start = _statement_start(parts.bodies, parts.delimiters)
+        start = statement_start(parts.bodies, parts.delimiters)
         row = list(parts.bodies)
         for i in columns:
             named = i >= start or parts.delimiters[i].strip() == "="
             keep = named and _LETTER.search(row[i]) and row[i] != WILDCARD
             row[i] = row[i] + WILDCARD if keep else WILDCARD
-        rows[parts.delimiters].add(tuple(row))
-    return rows
+        rows[parts.delimiters, tuple(row[start:])].add(tuple(row))
+    return {group: sorted(rows[group]) for group in sorted(rows)}
 
 
 class _Node:
@@ -272,7 +153,7 @@ class Templates:
     def __post_init__(self) -> None:
         roots: dict[tuple[str, ...], _Node] = {}
         for template, text in enumerate(self.texts):
-            bodies, delimiters = _take_template_apart(text)
+            bodies, delimiters = take_template_apart(text)
             node = roots.setdefault(delimiters, _Node())
             for body in bodies:
                 if body == WILDCARD:
@@ -293,14 +174,10 @@ class Templates:
     def learn(cls, texts: Iterable[str]) -> Templates:
         """The templates of lines; the same whatever the order of the lines."""
         found: set[str] = set()
-        for delimiters, rows in _rows(texts).items():
-            groups: dict[tuple[str, ...], list[tuple[str, ...]]] = defaultdict(list)
-            for row in sorted(rows):
-                groups[row[_statement_start(row, delimiters) :]].append(row)
-            for group in groups.values():
-                for bodies in _divide(group, delimiters):
-                    pairs = zip(bodies, delimiters, strict=True)
-                    found.add("".join(body + delimiter for body, delimiter in pairs))
+        for (delimiters, _), rows in _rows(_distinct(texts)).items():
+            for bodies in _divide(rows, delimiters):
+                pairs = zip(bodies, delimiters, strict=True)
+                found.add("".join(body + delimiter for body, delimiter in pairs))
         return cls(tuple(sorted(found)))
 
     def match(self, text: str) -> int:
@@ -333,11 +210,11 @@ class Templates:
 
     def _find(self, key: bytes) -> int:
         """The template with the most constants among those that agree; of equals the first."""
-        parts = _take_apart(key.decode("utf-8", "replace"))
+        parts = take_apart(key.decode("utf-8", "replace"))
         root = self._roots.get(parts.delimiters)
         if root is None:
             return UNSEEN
-        statement = _statement_start(parts.bodies, parts.delimiters)
+        statement = statement_start(parts.bodies, parts.delimiters)
         nodes = [(0, root)]
         for i, body in enumerate(parts.bodies):
             word = i >= statement and body != WILDCARD and _LETTER.search(body) is not None

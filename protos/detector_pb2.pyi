@@ -96,7 +96,7 @@ class EventBatch(_message.Message):
     ENDED_FIELD_NUMBER: _builtins.int
     WANT_SCORES_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
-    """Number of the batch, growing from 1 for each client."""
+    """Number of the batch, growing from 1 for each client. 0: not numbered, never sent twice."""
     client: _builtins.str
     """Who sends: a random name, kept when the client connects again, and a new one whenever it begins
     to count from 1 again. Empty: nothing is ever sent twice.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 from google.protobuf import any_pb2, message
@@ -28,6 +28,11 @@ from ..model.errors import (
     OverloadError,
     StoreError,
 )
+
+if TYPE_CHECKING:
+    Context = grpc.aio.ServicerContext[Any, Any]
+else:
+    Context = Any  # the object that gRPC passes is no instance of the class that it documents
 
 logger = logging.getLogger("offscript")
 
@@ -82,7 +87,7 @@ def retry_seconds(error: grpc.RpcError) -> float | None:
     return None
 
 
-async def abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> NoReturn:
+async def abort(context: Context, error: Exception) -> NoReturn:
     """End the call with the status of `error`."""
     if isinstance(error, OffscriptError):
         status = to_status(error)

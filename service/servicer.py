@@ -20,7 +20,7 @@ from ..protos import detector_pb2 as pb
 from . import messages
 from .batch import Batch, Outcome
 from .engine import Engine
-from .errors import abort
+from .errors import Context, abort
 from .metrics import Metrics
 from .store import Store
 
@@ -29,8 +29,6 @@ SERVICE = pb.DESCRIPTOR.services_by_name["Detector"].full_name
 _PATIENCE_SECONDS = 5.0  # that a stream waits for room, or an answer for the store
 _AHEAD = 64  # batches of one stream under way
 _PAGE = 500  # alerts read at a time for a watcher
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class Servicer:

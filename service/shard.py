@@ -15,7 +15,8 @@ import numpy as np
 from jaxtyping import Int64
 
 from ..model.alert import Alert
-from ..model.detector import Detector, Finding, Observed
+from ..model.detector import Detector
+from ..model.finding import Finding, Observed
 from ..model.folder import Model
 from ..model.vocabulary import END, NEW
 from .batch import Rows
@@ -143,7 +144,7 @@ class Shard:
         for part in group:
             batch = part.ticket.batch
             self._metrics.queue_seconds.observe(max(0.0, time.time() - batch.received))
-            if batch.client and batch.seq <= self._scored.get(batch.client, 0):
+            if batch.client and 0 < batch.seq <= self._scored.get(batch.client, 0):
                 self._metrics.events["repeated"].inc(len(part.rows))
                 # What it raised the first time may still wait for the store; so does this answer.
                 outcome = PartOutcome(np.zeros(0, np.float32), repeated=True)
@@ -178,7 +179,7 @@ class Shard:
         self._count(rows, observed)
         for at, part in enumerate(parts):
             batch = part.ticket.batch
-            if batch.client:
+            if batch.client and batch.seq:
                 self._scored.pop(batch.client, None)
                 self._scored[batch.client] = batch.seq
             if len(part.rows):

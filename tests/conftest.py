@@ -174,7 +174,8 @@ def trained(log: Path, cache: pytest.Cache, *, stream_key: str | None) -> Path:
     if not out.exists():
         for outdated in out.parent.glob(f"{log.stem}-*"):
             shutil.rmtree(outdated)
-        from offscript.training.train import TrainConfig, train_model  # torch: only where needed
+        from offscript.training.config import TrainConfig
+        from offscript.training.train import train_model  # torch: only where needed
 
         config = TrainConfig(logs=(log,), out=out, stream_key=stream_key, quiet=True)
         train_model(config, report=list[str]().append)

@@ -169,7 +169,8 @@ def supported(budget: Budget | None, size: Size) -> Budget:
         return smallest
     raise BudgetError(
         f"a budget of {budget} asks for {1.0 / rate - 1:,.0f} held-out normal streams, there are "
-        f"{size.streams:,}; the smallest that this data supports is {smallest}: give that or more data"
+        f"{size.streams:,}; the smallest that this data supports is {smallest}: give that or more "
+        "data"
     )
 
 

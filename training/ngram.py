@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from .batches import Sequences
 
 LONGEST = 6
+Codes = Int64[np.ndarray, "_"]  # as many as there are different ones, by order
 
 
 @dataclass(frozen=True)
@@ -26,15 +27,8 @@ class NGram:
 
     order: int
     d_vocab: int
-    pairs: tuple[tuple[Int64[np.ndarray, " pairs"], Int64[np.ndarray, " pairs"]], ...]
-    contexts: tuple[
-        tuple[
-            Int64[np.ndarray, " contexts"],
-            Int64[np.ndarray, " contexts"],
-            Int64[np.ndarray, " contexts"],
-        ],
-        ...,
-    ]
+    pairs: tuple[tuple[Codes, Codes], ...]  # by order: codes, counts
+    contexts: tuple[tuple[Codes, Codes, Codes], ...]  # by order: codes, counts, kinds of events
 
     def surprisal(self, sequence: Int[np.ndarray, " tokens"]) -> Float64[np.ndarray, " events"]:
         """−log p of tokens[1:] in nats, each given the order − 1 tokens before it."""

@@ -47,6 +47,7 @@ _GENERAL = (
 _PREFIXED = re.compile(r"(?<![\w-])([A-Za-z]{2,20}[_-])-?\d+")
 _PREFIXED_UUID = re.compile(rf"(?<![\w-])([A-Za-z]{{2,20}}[_-]){_UUID}")
 _ASSIGNED = re.compile(r"(?<![\w.])([A-Za-z_][\w.]{0,30})=(?=[^\s,;=])")
+_ASSIGNED_VALUE = r'"?([^\s,;"]+)'
 _LABELLED = re.compile(r"(?<![\w.])([A-Za-z]{2,20})(:? |: ?|#)(?=\d)")
 
 
@@ -203,7 +204,7 @@ def _text_keys(lines: Sequence[str]) -> list[str]:
         elif kind == "number":
             keys.append(rf"{_literal(name)}-?\d+")
         elif kind == "value":
-            keys.append(rf"\b{_literal(name)}=\"?([^\s,;\"]+)")
+            keys.append(rf"\b{_literal(name)}=" + _ASSIGNED_VALUE)
         else:
             keys.append(rf"\b{_literal(name)}{_literal(rest[0])}(\d+)\b")
     return keys

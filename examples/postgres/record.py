@@ -194,6 +194,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ServerError as error:
         print(f"record: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     for part in made.parts:
         print(f"{part.name}: {part.sessions} sessions, {part.planted} planted")
     return 0

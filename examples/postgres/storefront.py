@@ -21,7 +21,7 @@ class Visit:
     customer: int
     cart: int
     downloads: bool  # buys files, else things that are in stock or not
-    sold_out: float = 0.08  # how likely a thing in the cart is
+    sold_out: float = 0.12  # how likely a thing in the cart is
     items: list[int] = field(default_factory=list)
     guest: int = 0  # 0: not registered as a guest
     logged_in: bool = False
@@ -231,7 +231,7 @@ def pay(s: Session, order: int) -> None:
 
 def leave(s: Session, visit: Visit) -> None:
     """Logs out, or just goes, or falls asleep."""
-    if s.chance(0.08):
+    if s.chance(0.12):
         s.idle_out()
     elif s.chance(0.55):
         if visit.guest:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import tarfile
 import time
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -131,13 +133,11 @@ def test_a_field_may_be_text_or_a_number_of_any_scale() -> None:
 
 
 def test_the_stamps_of_all_public_samples_are_found(data: Path, tmp_path: Path) -> None:
-    import tarfile
-
     with tarfile.open(data / "raw" / "loghub_2k.tar.xz") as archive:
         archive.extractall(tmp_path, filter="data")
     found = {}
     for path in sorted(tmp_path.rglob("*_2k.log")):
-        lines = list(read_lines([path]))
+        lines = list(islice(read_lines([path]), 300))
         name = find_format(lines[:1000])
         assert name is not None, path
         reader = TimeReader(name)

@@ -22,7 +22,7 @@ from offscript.service.store import Filter, Store
 Lines = Callable[..., list[str]]
 
 
-def raw(lines: list[str], *, client: str = "", seq: int = 0, **more: object) -> Batch:
+def raw(lines: list[str] | None, *, client: str = "", seq: int = 0, **more: object) -> Batch:
     batch = Batch(client, seq, None, None, lines, None, received=time.time(), want_scores=True)
     return replace(batch, **more)  # type: ignore[arg-type] # fields of the batch
 
@@ -116,7 +116,7 @@ def test_names_that_the_model_knows_are_scored_like_their_lines(
     parsed = engine._reader.read(raw(session("0b")))
     names = [name or "" for name in parsed.name]
     by_name = engine.submit(
-        raw([], lines=None, names=names, streams=["0c"] * len(names), times=parsed.time)
+        raw(None, names=names, streams=["0c"] * len(names), times=parsed.time)
     ).result(30)
 
     assert by_line.surprisal is not None
@@ -223,9 +223,9 @@ def test_streams_of_another_number_of_threads_start_afresh(
 def test_silence_ends_a_stream(service: Service, session: Lines) -> None:
     idle = service.model.config.streams.idle_seconds
     engine = service.engine()
-    engine.submit(raw(session("0a")[:2], client="one")).result(30)
+    engine.submit(raw(session("0a")[:2], client="one", seq=1)).result(30)
     late = np.full(5, 1772452800.0 + idle + 60.0)
-    engine.submit(raw(session("0b"), client="one", seq=1, times=late)).result(30)
+    engine.submit(raw(session("0b"), client="one", seq=2, times=late)).result(30)
     deadline = time.monotonic() + 20
     while not service.alerts() and time.monotonic() < deadline:
         time.sleep(0.05)

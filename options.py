@@ -1,0 +1,217 @@
+"""The options of the `offscript` command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+ADDRESS = "127.0.0.1:50051"
+_LOGS = "text, JSON lines or sequences; plain, .gz, .bz2 or .xz; - is standard input"
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands with their options and examples; `command` names the one that was given."""
+    top = argparse.ArgumentParser(
+        prog="offscript",
+        description="Learns the script that event streams follow, and says the moment one goes off "
+        "it: what happened, what should have happened instead, and which earlier events say so.",
+    )
+    commands = top.add_subparsers(
+        dest="command", title="commands", metavar="COMMAND", required=True
+    )
+
+    def command(name: str, text: str, example: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            epilog=f"example: {example}",
+        )
+
+    def to(added: argparse.ArgumentParser) -> None:
+        added.add_argument(
+            "--to", default=ADDRESS, metavar="HOST:PORT", help=f"the service ({ADDRESS})"
+        )
+
+    def logs(added: argparse.ArgumentParser) -> None:
+        added.add_argument("logs", nargs="+", type=Path, metavar="LOGS", help=_LOGS)
+
+    train = command(
+        "train",
+        "learn from normal logs and write a model folder",
+        r"offscript train hdfs.log.xz --out hdfs --stream-key 'blk_-?\d+' --complete",
+    )
+    logs(train)
+    train.add_argument(
+        "--out", type=Path, required=True, metavar="MODEL", help="the folder to write"
+    )
+    train.add_argument(
+        "--stream-key",
+        metavar="KEY",
+        help="what tells streams apart: a regular expression (group 1, else the whole match) for "
+        "text, a field for JSON; 'auto' proposes one; left out, the log is one endless stream",
+    )
+    train.add_argument(
+        "--budget",
+        help="acceptable false alerts: '5/day', '1/1000 streams' (the "
+        "default, or the smallest that the data supports), '10/million events'",
+    )
+    train.add_argument(
+        "--exclude",
+        type=Path,
+        metavar="FILE",
+        help="streams to leave out, one key a line: known incidents, streams kept for testing",
+    )
+    train.add_argument(
+        "--complete",
+        action="store_true",
+        help="every stream begins and ends within "
+        "these logs; otherwise only those that fall silent have ended",
+    )
+    train.add_argument(
+        "--idle",
+        type=float,
+        metavar="SECONDS",
+        help="silence after which a stream "
+        "has ended; learned from the pauses in the logs if left out",
+    )
+    train.add_argument(
+        "--endless",
+        action="store_true",
+        help="streams have a key but no end, as hosts have; score them in blocks of time",
+    )
+    train.add_argument(
+        "--newest",
+        action="store_true",
+        help="calibrate on the newest streams instead of on ones drawn at random",
+    )
+    train.add_argument(
+        "--format", choices=("text", "json", "sequences"), help="found out if left out"
+    )
+    train.add_argument("--event", metavar="FIELD[,FIELD]", help="JSON: fields that name the event")
+    train.add_argument("--message", metavar="FIELD", help="JSON: a field with a raw line instead")
+    train.add_argument("--time", metavar="FIELD", help="JSON: the field of the time")
+    train.add_argument("--preset", choices=("tiny", "small"), default="tiny", help="size (tiny)")
+    train.add_argument("--layers", type=int, choices=(0, 1, 2), help="layers of attention (2)")
+    train.add_argument("--seed", type=int, default=0, help="for everything random (0)")
+    train.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
+
+    evaluate = command(
+        "evaluate",
+        "measure a model against labelled streams, beside an n-gram baseline",
+        "offscript evaluate hdfs hdfs.log.xz --labels labels.csv --complete",
+    )
+    evaluate.add_argument("model", type=Path, metavar="MODEL")
+    logs(evaluate)
+    evaluate.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="`stream,label` lines (0 or 1, "
+        "normal or anomaly), or a JSON object a line; streams not named are normal",
+    )
+    evaluate.add_argument(
+        "--only", type=Path, metavar="FILE", help="only these streams, one a line"
+    )
+    evaluate.add_argument(
+        "--complete", action="store_true", help="every stream begins and ends within these logs"
+    )
+
+    score = command(
+        "score",
+        "write the alerts of log files as JSON lines",
+        "offscript score hdfs hdfs.log.xz --out alerts.jsonl",
+    )
+    score.add_argument("model", type=Path, metavar="MODEL")
+    logs(score)
+    score.add_argument("--out", type=Path, metavar="FILE", help="standard output if left out")
+    score.add_argument(
+        "--complete", action="store_true", help="every stream begins and ends within these logs"
+    )
+
+    serve = command(
+        "serve",
+        "serve a model over gRPC, with metrics over HTTP",
+        "offscript serve hdfs --store sqlite:///alerts.db",
+    )
+    serve.add_argument("model", type=Path, metavar="MODEL")
+    serve.add_argument("--grpc", default=ADDRESS, metavar="HOST:PORT", help=f"events ({ADDRESS})")
+    serve.add_argument(
+        "--http",
+        default="127.0.0.1:9464",
+        metavar="HOST:PORT",
+        help="/metrics, /healthz, /readyz (127.0.0.1:9464)",
+    )
+    serve.add_argument(
+        "--store",
+        default="sqlite:///offscript.db",
+        metavar="URL",
+        help="where alerts and stream state are kept (sqlite:///offscript.db)",
+    )
+    serve.add_argument(
+        "--max-streams",
+        type=int,
+        default=1_000_000,
+        metavar="N",
+        help="streams kept in memory; past that the longest silent are forgotten (1,000,000)",
+    )
+    serve.add_argument(
+        "--insecure",
+        action="store_true",
+        help="allow addresses that other machines reach, without encryption",
+    )
+
+    send = command(
+        "send",
+        "stream log files or standard input to a service",
+        "tail -F app.log | offscript send -",
+    )
+    logs(send)
+    to(send)
+    send.add_argument("--follow", action="store_true", help="go on with what is added, as tail -F")
+
+    alerts = command(
+        "alerts",
+        "list alerts, newest first, or watch them come",
+        "offscript alerts --watch",
+    )
+    to(alerts)
+    alerts.add_argument("--watch", action="store_true", help="print alerts as they come")
+    alerts.add_argument("--stream", metavar="KEY", help="of one stream")
+    alerts.add_argument("--detector", choices=("event", "drift", "end", "new", "counts"))
+    alerts.add_argument("--since", metavar="TIME", help="seen since, as in 2026-03-01T12:00")
+    alerts.add_argument("--status", choices=("open", "normal", "anomalous"), help="by last verdict")
+    alerts.add_argument("--most", type=int, default=50, metavar="N", help="how many (50)")
+    alerts.add_argument("--json", action="store_true", help="a JSON object a line")
+
+    explain = command("explain", "say why an alert was raised", "offscript explain 1f0c22a9")
+    explain.add_argument("alert", metavar="ALERT", help="its id, or the beginning of it")
+    to(explain)
+    explain.add_argument(
+        "--json", action="store_true", help="as JSON; docs/explanations.md has the schema"
+    )
+    explain.add_argument(
+        "--no-checks", action="store_true", help="do not rescore with the evidence replaced"
+    )
+
+    feedback = command(
+        "feedback",
+        "record whether an alert was right",
+        "offscript feedback 1f0c22a9 normal --comment 'planned migration'",
+    )
+    feedback.add_argument("alert", metavar="ALERT", help="its id, or the beginning of it")
+    feedback.add_argument("verdict", choices=("normal", "anomalous"))
+    to(feedback)
+    feedback.add_argument("--comment", default="")
+    feedback.add_argument("--by", default=os.environ.get("USER", ""), help="who says so ($USER)")
+
+    demo = command(
+        "demo",
+        "train, serve, send, catch and explain, on a recorded PostgreSQL log",
+        "offscript demo",
+    )
+    demo.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="keep the model and the alerts here"
+    )
+    return top

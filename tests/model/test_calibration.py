@@ -1,0 +1,99 @@
+"""Statistics become tail probabilities, and thresholds keep their budget."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from offscript.model.calibration import (
+    Calibration,
+    Tail,
+    Threshold,
+    conformal_threshold,
+    fit_tail,
+)
+
+
+def test_a_tail_says_how_rare_a_value_was() -> None:
+    x = np.random.default_rng(0).exponential(size=2000)
+
+    tail = fit_tail(x, least_scale=0.1)
+
+    for q in (0.5, 0.9, 0.99):
+        assert tail.score(np.quantile(x, q)) == pytest.approx(-np.log(1 - q), abs=0.1)
+
+
+def test_beyond_all_values_an_exponential_tail_goes_on_with_its_slope() -> None:
+    x = np.random.default_rng(1).exponential(2.0, size=20_000)
+
+    tail = fit_tail(x, least_scale=0.1)
+
+    assert tail.shape < 0.15
+    rise = tail.score(x.max() + 4.0) - tail.score(x.max() + 2.0)
+    assert rise == pytest.approx(1.0, rel=0.35)
+
+
+def test_a_heavy_tail_makes_large_values_less_surprising_than_a_light_one() -> None:
+    rng = np.random.default_rng(2)
+    light = fit_tail(rng.exponential(size=5000), least_scale=0.1)
+    heavy = fit_tail(rng.pareto(2.0, size=5000), least_scale=0.1)
+
+    assert heavy.shape > light.shape
+    assert heavy.score(100.0) < light.score(100.0)
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.zeros(50),
+        np.array([0.0] * 49 + [3.0]),
+        np.arange(50.0),
+        np.random.default_rng(3).pareto(1.0, 500),
+    ],
+    ids=["all equal", "one apart", "spread", "heavy"],
+)
+def test_scores_grow_with_the_value_and_limits_are_their_inverse(x: np.ndarray) -> None:
+    tail = fit_tail(x, least_scale=0.5)
+    values = np.linspace(x.min() - 1, x.max() + 50, 500)
+
+    scores = tail.score(values)
+
+    assert (np.diff(scores) >= 0).all()
+    for score in (0.5, 2.0, 4.0, 7.0, 9.0):
+        limit = tail.limit(score)
+        assert tail.score(limit) <= score + 1e-9
+        assert tail.score(limit + 1e-6 + abs(limit) * 1e-9) >= score - 1e-4 or limit == x.max()
+
+
+def test_the_conformal_threshold_keeps_its_rate_on_average() -> None:
+    rng = np.random.default_rng(4)
+
+    rates = [
+        float((rng.normal(size=2000) > conformal_threshold(rng.normal(size=499), 0.01)).mean())
+        for _ in range(300)
+    ]
+
+    assert np.mean(rates) == pytest.approx(0.01, abs=0.0015)
+
+
+def test_a_rate_that_the_streams_cannot_support_has_no_threshold() -> None:
+    with pytest.raises(ValueError, match="cannot support"):
+        conformal_threshold(np.zeros(98), 0.01)
+    assert conformal_threshold(np.arange(99.0), 0.01) == 98.0
+
+
+def test_a_calibration_survives_json() -> None:
+    tail = fit_tail(np.arange(30.0), least_scale=0.5)
+    threshold = Threshold({"event": tail}, 3.25, 30)
+    calibration = Calibration(0.5, "1/1,000 streams", 0.001, threshold, threshold)
+
+    assert Calibration.from_json(calibration.to_json()) == calibration
+
+
+def test_detectors_without_a_tail_raise_nothing() -> None:
+    threshold = Threshold({"event": Tail((0.0,), (0.0,), 1, 0.0, 1.0, 0.0)}, 1.0, 1)
+
+    scores = threshold.score(np.full((1, 5), 99.0))
+
+    assert np.isneginf(scores[0, 1:]).all()
+    assert np.isposinf(threshold.limits()[1:]).all()

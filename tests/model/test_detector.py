@@ -1,0 +1,209 @@
+"""The detector keeps the state of many streams and finds what passes a limit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from offscript.model.detector import Detector
+from offscript.model.errors import InputError, ModelError
+from offscript.model.event import EventParser
+from offscript.model.folder import Model, load_model
+from offscript.model.scorer import score_sequence
+from offscript.model.vocabulary import END, NEW, PAST, START
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path) -> Model:
+    return load_model(tiny_model)
+
+
+@pytest.fixture(scope="module")
+def events(model: Model, tiny_log: Path) -> tuple[list[str], list[str | None], np.ndarray]:
+    """Streams, names and times of the training log, interleaved as they were."""
+    parsed = EventParser(model.config.events, model.templates).parse(
+        tiny_log.read_text().splitlines()
+    )
+    return parsed.stream, parsed.name, parsed.time
+
+
+def observe_in_pieces(
+    detector: Detector, events: tuple[list[str], list[str | None], np.ndarray], size: int
+) -> np.ndarray:
+    stream, name, time = events
+    return np.concatenate(
+        [
+            detector.observe(stream[i : i + size], name[i : i + size], time[i : i + size]).surprisal
+            for i in range(0, len(stream), size)
+        ]
+    )
+
+
+def test_interleaved_streams_score_as_each_one_alone(
+    model: Model, events: tuple[list[str], list[str | None], np.ndarray]
+) -> None:
+    stream, name, _ = events
+    detector = Detector(model)
+
+    surprisal = observe_in_pieces(detector, events, 500)
+
+    for key in sorted(set(stream))[:20]:
+        at = [i for i, k in enumerate(stream) if k == key]
+        mark = PAST if detector.joined([key])[0] else START
+        tokens = np.array([mark, *model.vocabulary.ids([name[i] for i in at])])
+        alone, _ = score_sequence(model.weights, tokens)
+        np.testing.assert_allclose(surprisal[at], alone, atol=1e-5)
+
+
+def test_the_size_of_batches_changes_no_score(
+    model: Model, events: tuple[list[str], list[str | None], np.ndarray]
+) -> None:
+    whole = observe_in_pieces(Detector(model), events, 10**6)
+    pieces = observe_in_pieces(Detector(model), events, 7)
+
+    np.testing.assert_array_equal(whole, pieces)
+
+
+def test_a_restored_detector_goes_on_as_if_it_had_never_stopped(
+    model: Model, events: tuple[list[str], list[str | None], np.ndarray]
+) -> None:
+    stream, name, time = events
+    half = len(stream) // 2
+    through = Detector(model)
+    through.observe(stream[:half], name[:half], time[:half])
+    expected = through.observe(stream[half:], name[half:], time[half:])
+    first = Detector(model)
+    first.observe(stream[:half], name[:half], time[:half])
+    second = Detector(model)
+
+    second.restore(first.snapshot())
+    observed = second.observe(stream[half:], name[half:], time[half:])
+
+    np.testing.assert_array_equal(expected.surprisal, observed.surprisal)
+    assert [f.stream for f in expected.findings] == [f.stream for f in observed.findings]
+
+
+def test_state_of_another_model_is_refused(model: Model) -> None:
+    snapshot = Detector(model).snapshot()
+    snapshot["tally"] = np.zeros((0, 3), np.uint16)
+
+    with pytest.raises(ModelError, match="tally should be"):
+        Detector(model).restore(snapshot)
+
+
+def test_an_unknown_event_is_found_as_new(model: Model) -> None:
+    detector = Detector(model)
+    detector.observe(["s"], [model.config.streams.openings[0]], np.array([0.0]), started={"s"})
+
+    observed = detector.observe(["s"], ["never seen"], np.array([1.0]))
+
+    assert observed.new == 1
+    assert {f.detector for f in observed.findings} & {"new", "event"}
+    assert all(f.token == NEW and f.tokens[-1] == NEW for f in observed.findings)
+
+
+def test_a_stream_that_stops_too_early_is_found_at_its_end(model: Model) -> None:
+    detector = Detector(model)
+    opening = model.config.streams.openings[0]
+    detector.observe(["s"], [opening], np.array([0.0]), started={"s"})
+
+    still = detector.end_idle(model.config.streams.idle_seconds - 1.0)
+    ended = detector.end_idle(model.config.streams.idle_seconds + 1.0)
+
+    assert not still.findings
+    assert {f.detector for f in ended.findings} & {"end", "counts"}
+    assert all(f.token == END for f in ended.findings)
+    assert not detector.end_idle(1e9).findings, "a stream ends once"
+
+
+def test_a_late_event_reopens_a_stream_and_finds_it_as_it_was(model: Model) -> None:
+    opening = model.config.streams.openings[0]
+    names = [n for n in model.vocabulary.names if n != opening][4:6]
+    idle = model.config.streams.idle_seconds
+    times = np.array([0.0, 1.0])
+    paused, steady = Detector(model), Detector(model)
+    for detector in (paused, steady):
+        detector.observe(["s", "s"], [opening, names[0]], times, started={"s"})
+
+    paused.end_idle(10 * idle)
+    late = paused.observe(["s"], [names[1]], np.array([20 * idle]))
+    prompt = steady.observe(["s"], [names[1]], np.array([2.0]))
+
+    assert late.surprisal[0] == prompt.surprisal[0]
+
+
+def test_a_silence_inside_one_batch_is_an_end_too(model: Model) -> None:
+    opening = model.config.streams.openings[0]
+    late = 2 * model.config.streams.idle_seconds
+
+    observed = Detector(model).observe(
+        ["s", "s"], [opening, opening], np.array([0.0, late]), started={"s"}
+    )
+
+    assert {f.detector for f in observed.findings} & {"end", "counts"}
+
+
+def test_the_longest_silent_streams_are_forgotten_and_return_joined_in_the_middle(
+    model: Model,
+) -> None:
+    detector = Detector(model, max_streams=8)
+    name = model.vocabulary.names[-1]
+    for number in range(9):
+        detector.observe([str(number)], [name], np.array([float(number)]), started={str(number)})
+
+    returned = detector.observe(["0"], [name], np.array([20.0]))
+
+    assert len(detector) <= 8
+    assert detector.joined(["0"]).tolist() == [True]
+    assert returned.evicted >= 0
+    assert detector.joined(["8"]).tolist() == [False]
+
+
+def test_a_batch_with_more_streams_than_are_kept_is_refused(model: Model) -> None:
+    detector = Detector(model, max_streams=4)
+
+    with pytest.raises(InputError, match="4 streams"):
+        detector.observe([str(i) for i in range(5)], ["x"] * 5, np.zeros(5))
+
+
+def test_an_alert_names_what_was_expected_and_carries_the_window(model: Model) -> None:
+    detector = Detector(model)
+    opening = model.config.streams.openings[0]
+    observed = detector.observe(
+        ["s", "s"], [opening, None], np.array([0.0, 1.0]), started={"s"}
+    )
+
+    alert = detector.alert(observed.findings[0], ["first", "second"])
+
+    assert alert.lines[-2:] == ("first", "second")
+    assert alert.text == "second"
+    assert alert.tokens == (START, model.vocabulary.id(opening), NEW)
+    assert 0.0 < alert.expected_probability <= 1.0
+    assert alert.score > alert.threshold
+
+
+def test_findings_that_do_not_fit_one_call_all_arrive(model: Model) -> None:
+    never = replace(model.calibration.whole, threshold=-1.0)
+    eager = replace(model, calibration=replace(model.calibration, whole=never, joined=never))
+    keys = [str(i) for i in range(300)]
+
+    observed = Detector(eager).observe(keys, [None] * 300, np.zeros(300), started=set(keys))
+
+    assert {f.stream for f in observed.findings if f.detector == "new"} == set(keys)
+
+
+def test_endless_streams_start_afresh_with_each_block(tiny_endless_model: Path) -> None:
+    model = load_model(tiny_endless_model)
+    seconds = model.config.streams.block_seconds
+    detector = Detector(model)
+
+    detector.observe([""] * 2, [None, None], np.array([0.0, 0.1]))
+    before = detector.statistics([""])[0]
+    detector.observe([""], [None], np.array([seconds]))
+    after = detector.statistics([""])[0]
+
+    assert before[3] == 2.0
+    assert after[3] == 1.0

@@ -1,0 +1,131 @@
+"""The model folder loads as it was saved, and refuses what does not fit."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from offscript.model.errors import ModelError
+from offscript.model.folder import FILES, MANIFEST, load_model, save_model
+
+
+@pytest.fixture
+def folder(tiny_model: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_model, tmp_path / "model"))
+
+
+def test_a_saved_model_loads_as_it_was(tiny_model: Path, tmp_path: Path) -> None:
+    model = load_model(tiny_model)
+
+    again = save_model(model, tmp_path / "again")
+
+    assert again.sha256 == model.sha256
+    assert again.config == model.config
+    assert again.calibration == model.calibration
+    for name, array in model.weights.arrays().items():
+        np.testing.assert_array_equal(array, again.weights.arrays()[name])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_one_flipped_byte_is_named(folder: Path, name: str) -> None:
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+
+    with pytest.raises(ModelError, match=rf"{name} is damaged.*SHA-256"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("name", (MANIFEST, *FILES))
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+
+    with pytest.raises(ModelError, match=name):
+        load_model(folder)
+
+
+class Trap:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (Path.touch, (str(self.path),))
+
+
+def test_a_pickle_beside_the_model_is_refused(folder: Path) -> None:
+    (folder / "extra.pkl").write_bytes(pickle.dumps(1))
+
+    with pytest.raises(ModelError, match=r"extra\.pkl, which is no part of a model"):
+        load_model(folder)
+
+
+def test_a_pickle_in_place_of_the_weights_is_never_unpickled(folder: Path, tmp_path: Path) -> None:
+    sprung = tmp_path / "sprung"
+    (folder / "weights.safetensors").write_bytes(pickle.dumps(Trap(sprung)))
+    sign(folder)
+
+    with pytest.raises(ModelError, match="not a safetensors file"):
+        load_model(folder)
+    assert not sprung.exists()
+
+
+def sign(folder: Path) -> None:
+    """Make the manifest fit the files, as somebody would who means harm."""
+    import hashlib
+
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["sha256"] = {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+
+
+def test_weights_of_another_shape_are_refused_with_both_shapes(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["decoder"]["window"] = 32
+    (folder / "config.json").write_text(json.dumps(config))
+    sign(folder)
+
+    with pytest.raises(ModelError, match=r"rho is float32 .*64.*asks for .*32"):
+        load_model(folder)
+
+
+def test_weights_that_are_not_finite_are_refused(tiny_model: Path, tmp_path: Path) -> None:
+    model = load_model(tiny_model)
+    broken = model.weights.b_U.copy()
+    broken[3] = np.nan
+
+    with pytest.raises(ModelError, match="b_U holds values that are not finite"):
+        save_model(replace(model, weights=replace(model.weights, b_U=broken)), tmp_path / "m")
+
+
+def test_a_vocabulary_of_another_size_is_refused_with_both_sizes(folder: Path) -> None:
+    vocabulary = json.loads((folder / "vocabulary.json").read_text())
+    size = len(vocabulary["names"])
+    vocabulary = {name: values[:-1] for name, values in vocabulary.items()}
+    (folder / "vocabulary.json").write_text(json.dumps(vocabulary))
+    sign(folder)
+
+    with pytest.raises(ModelError, match=rf"{size - 1} events, config.json says {size}"):
+        load_model(folder)
+
+
+def test_a_folder_that_is_no_model_is_neither_read_nor_replaced(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "precious.txt").write_text("keep")
+
+    with pytest.raises(ModelError, match="is not a model folder"):
+        load_model(tmp_path / "mine")
+    with pytest.raises(ModelError, match="choose another place"):
+        save_model(load_model(tiny_model), tmp_path / "mine")
+    assert (tmp_path / "mine" / "precious.txt").read_text() == "keep"

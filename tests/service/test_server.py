@@ -1,0 +1,186 @@
+"""A service as a process: how it starts, ends, is killed, and comes back."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import grpc
+import pytest
+
+from offscript.model.errors import InputError, ModelError, StoreError
+from offscript.protos import detector_pb2 as pb
+from offscript.protos.detector_pb2_grpc import DetectorStub
+from offscript.service.client import Client
+from offscript.service.config import ServiceConfig, split_address
+from offscript.service.store import Filter, Store
+
+Lines = Callable[..., list[str]]
+
+
+def alerts(config: ServiceConfig) -> set[str]:
+    store = Store(config.store)
+    found = {stored.alert.id for stored in store.alerts(Filter(), limit=100_000)}
+    store.close()
+    return found
+
+
+@pytest.mark.parametrize("which", ["grpc", "http"])
+def test_a_port_in_use_is_one_clear_line(config: ServiceConfig, in_process, which: str) -> None:  # type: ignore[no-untyped-def] # of the conftest
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(InputError, match=f"cannot listen on {address}: Address .*in use"):
+            in_process(replace(config, **{which: address}))
+
+
+def test_a_second_service_cannot_take_the_port_of_the_first(  # type: ignore[no-untyped-def] # of the conftest
+    config: ServiceConfig, in_process, tmp_path: Path
+) -> None:
+    with in_process(config) as first:
+        second = replace(config, grpc=first.address, store=f"sqlite:///{tmp_path}/second.db")
+        with pytest.raises(InputError, match="cannot listen on"):
+            in_process(second)
+
+
+def test_a_model_or_store_that_is_not_there_is_one_clear_line(  # type: ignore[no-untyped-def] # of the conftest
+    config: ServiceConfig, in_process, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match="no model folder"):
+        in_process(replace(config, model=tmp_path / "none"))
+    with pytest.raises(StoreError, match="No such file or directory"):
+        in_process(replace(config, store=f"sqlite:///{tmp_path}/none/alerts.db"))
+
+
+@pytest.mark.parametrize(
+    "address", ["0.0.0.0:50051", "[::]:50051", "192.0.2.1:1", "example.org:80"]
+)
+def test_outside_loopback_it_refuses_to_start_unless_told(address: str) -> None:
+    with pytest.raises(InputError, match="--insecure"):
+        ServiceConfig(model=Path("m"), grpc=address)
+    with pytest.raises(InputError, match="--insecure"):
+        ServiceConfig(model=Path("m"), http=address)
+    assert ServiceConfig(model=Path("m"), grpc=address, insecure=True).grpc == address
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", ":50051", "localhost:http", "localhost:70000", ""]
+)
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(InputError, match="expected an address like 127.0.0.1:50051"):
+        split_address(address)
+
+
+def test_addresses_are_split() -> None:
+    assert split_address("127.0.0.1:0") == ("127.0.0.1", 0)
+    assert split_address("[::1]:9464") == ("[::1]", 9464)
+
+
+def test_a_stop_ends_open_streams_in_good_order(
+    config: ServiceConfig, own_process, session: Lines
+) -> None:  # type: ignore[no-untyped-def] # of the conftest
+    service = own_process(config)
+    finish = threading.Event()
+    replies: list[pb.ScoreBatch] = []
+
+    def batches() -> Iterator[pb.EventBatch]:
+        yield pb.EventBatch(seq=1, client="me", lines=session("0a", odd=True))
+        finish.wait(30)
+
+    with grpc.insecure_channel(service.address) as channel:
+        stream = DetectorStub(channel).Score(batches())
+        replies.append(next(stream))
+        watch = DetectorStub(channel).WatchAlerts(pb.WatchAlertsRequest(since_micros=1))
+        next(watch)
+        stopper = threading.Thread(target=service.terminate)
+        stopper.start()
+        notice = next(stream)
+        finish.set()
+        assert list(stream) == []  # and OK
+        with pytest.raises(grpc.RpcError) as caught:
+            list(watch)
+        stopper.join()
+
+    assert notice.drain.grace_millis == 2000
+    assert isinstance(caught.value, grpc.Call)
+    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert service.process.returncode == 0
+    assert {alert.id for alert in replies[0].alerts} <= alerts(config)
+
+
+def test_a_client_goes_on_across_a_restart(
+    config: ServiceConfig, own_process, session: Lines
+) -> None:  # type: ignore[no-untyped-def] # of the conftest
+    first = own_process(config)
+    events: list[int] = []
+    said: list[str] = []
+    with Client(
+        first.address,
+        acknowledged=lambda reply: events.append(reply.events),
+        waiting=said.append,
+    ) as client:
+        for n in range(20):
+            for line in session(f"{n:02x}"):
+                client.line(line)
+        assert client.flush(30)
+        assert first.terminate() == 0
+        for n in range(20, 40):
+            for line in session(f"{n:02x}"):
+                client.line(line)
+        assert not client.flush(0.5)
+        own_process(replace(config, grpc=first.address))
+        assert client.flush(30)
+
+    assert sum(events) == 200
+    assert len(said) == 1
+    assert "no answer from a service" in said[0]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_killed_service_loses_no_acknowledged_alert(  # type: ignore[no-untyped-def] # of the conftest
+    config: ServiceConfig, own_process, session: Lines, threads: int
+) -> None:
+    config = replace(config, threads=threads, checkpoint_seconds=0.0)
+    acknowledged: set[str] = set()
+    for number in range(4):
+        service = own_process(config)
+
+        def batches(number: int = number) -> Iterator[pb.EventBatch]:
+            for seq in range(1, 100_000):
+                lines = session(f"{number}x{seq}", odd=seq % 2 == 0)
+                yield pb.EventBatch(seq=seq, client=f"client {number}", lines=lines)
+
+        seen = 0
+        with grpc.insecure_channel(service.address) as channel:
+            with pytest.raises(grpc.RpcError):
+                for reply in DetectorStub(channel).Score(batches()):
+                    acknowledged |= {alert.id for alert in reply.alerts}
+                    seen += 1
+                    if seen == 50 + 40 * number:
+                        service.kill()
+
+    assert len(acknowledged) >= 100
+    assert acknowledged <= alerts(config)
+
+
+def test_a_store_of_a_killed_service_opens_again_with_its_streams(  # type: ignore[no-untyped-def] # of the conftest
+    config: ServiceConfig, own_process, session: Lines
+) -> None:
+    config = replace(config, checkpoint_seconds=0.0)
+    first = own_process(config)
+    with Client(first.address) as client:
+        client.score_once(pb.EventBatch(seq=1, client="me", lines=session("0a")[:3]))
+        store = Store(config.store)
+        while "seqs" not in store.state(0):
+            pass
+        store.close()
+    first.kill()
+    second = own_process(config)
+    with Client(second.address) as client:
+        again = client.score_once(pb.EventBatch(seq=1, client="me", lines=session("0a")[:3]))
+        rest = client.score_once(pb.EventBatch(seq=2, client="me", lines=session("0a")[3:]))
+
+    assert again.repeated_batch
+    assert (rest.events, len(rest.alerts)) == (2, 0)
