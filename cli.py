@@ -59,6 +59,7 @@ def _train(options: argparse.Namespace) -> int:
         newest=options.newest,
         preset=options.preset,
         layers=options.layers,
+        steps=options.steps,
         seed=options.seed,
         device=options.device,
         quiet=not sys.stderr.isatty(),

@@ -94,6 +94,9 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--time", metavar="FIELD", help="JSON: the field of the time")
     train.add_argument("--preset", choices=("tiny", "small"), default="tiny", help="size (tiny)")
     train.add_argument("--layers", type=int, choices=(0, 1, 2), help="layers of attention (2)")
+    train.add_argument(
+        "--steps", type=int, metavar="N", help="end the training after so many steps"
+    )
     train.add_argument("--seed", type=int, default=0, help="for everything random (0)")
     train.add_argument("--device", default="cpu", help="cpu or cuda (cpu)")
 

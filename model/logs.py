@@ -45,7 +45,8 @@ class _Counted(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer)
-        data = self._source.read(len(view))
+        # What there is, not all that fits: a pipe from `tail -f` never fills the buffer.
+        data = cast(io.BufferedReader, self._source).read1(len(view))
         view[: len(data)] = data
         if self._progress and data:
             self._progress(len(data))

@@ -77,7 +77,7 @@ class Client:
         self._error: OffscriptError | None = None  # that sending again does not mend
         self._sender: threading.Thread | None = None
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Client:  # noqa: PYI034 - beartype checks no Self in a plain class
         return self
 
     def __exit__(

@@ -87,6 +87,7 @@ class Server:
             await asyncio.to_thread(self._engine.start)
         except BaseException:
             self._http.stop()
+            self._store.close()
             raise
         await self._say(_SERVING)
         self._show_ready(True)

@@ -177,7 +177,7 @@ def trained(log: Path, cache: pytest.Cache, *, stream_key: str | None) -> Path:
         from offscript.training.config import TrainConfig
         from offscript.training.train import train_model  # torch: only where needed
 
-        config = TrainConfig(logs=(log,), out=out, stream_key=stream_key, quiet=True)
+        config = TrainConfig(logs=(log,), out=out, stream_key=stream_key, steps=300, quiet=True)
         train_model(config, report=list[str]().append)
     return out
 

@@ -26,6 +26,7 @@ class TrainConfig:
     newest: bool = False  # calibrate on the newest streams instead of on ones drawn at random
     preset: str = "tiny"
     layers: int | None = None
+    steps: int | None = None  # of training, at the most
     seed: int = 0
     device: str = "cpu"
     quiet: bool = False

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 
 from ..model.config import ModelConfig, StreamConfig
 from ..model.decoder import Decoder
@@ -87,12 +88,19 @@ def fit(
     torch.set_num_threads(1)
     losses: dict[str, float] = {}
     settings = LoopConfig(seed=config.seed, device=config.device)
+    if config.steps is not None:
+        settings = replace(settings, least_steps=0, most_steps=config.steps)
     torch.manual_seed(config.seed)
     control, progress = fit_decoder(
         Decoder(replace(model.decoder, n_layers=0), log_unigram),
         train,
         held,
-        replace(settings, epochs=12, least_steps=200, most_steps=1000),
+        replace(
+            settings,
+            epochs=12,
+            least_steps=min(200, settings.least_steps),
+            most_steps=min(1000, settings.most_steps),
+        ),
         new_mass=new_mass,
         title="bigram control",
         quiet=config.quiet,
@@ -123,7 +131,7 @@ def fit(
 
 def count_vectors(
     vocabulary: Vocabulary, fit: Sequence[Stream], streams: StreamConfig
-) -> NDArray[np.float32]:
+) -> Float32[np.ndarray, "vectors d_vocab"]:
     """Distinct event counts of whole training streams, the most frequent ones first."""
     seen: Counter[bytes] = Counter()
     if not streams.endless:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -218,6 +219,6 @@ def _read(checkpoint: Path | None, fingerprint: str) -> dict[str, Any] | None:
         return None
     try:
         state: dict[str, Any] = torch.load(checkpoint, weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError):
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, UnpicklingError):
         return None
     return state if state.get("fingerprint") == fingerprint else None

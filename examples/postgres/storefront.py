@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from offscript.examples.postgres.session import Session, Shop
 
-MISTYPED = (0.2, 0.4, 0.5)  # how likely the first, second and third password is wrong
+MISTYPED = (0.25, 0.45, 0.55)  # how likely the first, second and third password is wrong
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Visit:
     customer: int
     cart: int
     downloads: bool  # buys files, else things that are in stock or not
-    sold_out: float = 0.12  # how likely a thing in the cart is
+    sold_out: float = 0.2  # how likely a thing in the cart is
     items: list[int] = field(default_factory=list)
     guest: int = 0  # 0: not registered as a guest
     logged_in: bool = False
@@ -231,7 +231,7 @@ def pay(s: Session, order: int) -> None:
 
 def leave(s: Session, visit: Visit) -> None:
     """Logs out, or just goes, or falls asleep."""
-    if s.chance(0.12):
+    if s.chance(0.15):
         s.idle_out()
     elif s.chance(0.55):
         if visit.guest:
@@ -244,7 +244,7 @@ def go_shopping(s: Session, visit: Visit) -> None:
     """From the first product to the door."""
     while True:
         browse(s, visit)
-        if not visit.items or s.chance(0.2):
+        if not visit.items or s.chance(0.3):
             break
         order = place_order(s, visit)
         look_at_delivery(s)

@@ -43,6 +43,7 @@ class Image:
         self.stages = folder / "stages"
         self.env: dict[str, str] = {}
         self.workdir = self.root
+        self.stage = ""
         self.user = ""
         self.words: dict[str, list[str]] = {}  # ENTRYPOINT, CMD, and the command of HEALTHCHECK
         base = folder / "base"
@@ -86,8 +87,8 @@ class Image:
         assert rest.startswith("${PYTHON}")
         if self.root.exists():
             self.stages.mkdir()
-            self.root.rename(self.stages / self.name)
-        self.name = rest.partition(" AS ")[2]
+            self.root.rename(self.stages / self.stage)
+        self.stage = rest.partition(" AS ")[2]
         self.root.mkdir()
         self.root.chmod(0o755)
         self.workdir = self.root

@@ -196,7 +196,9 @@ def test_the_readme_lists_each_kind_with_how_far_back_its_cause_lies(shipped: Re
             back = numbers.index(label.line) - numbers.index(label.cause_line)
             distances[label.kind].append(back)
 
-    rows = re.findall(r"^\| `(\w+)` \|.*\| (\S+) \|$", (FOLDER / "README.md").read_text(), re.M)
+    rows = re.findall(
+        r"^\| `(\w+)` \|.*\| (\S+) \|$", (FOLDER / "README.md").read_text(), re.MULTILINE
+    )
     assert {kind: back for kind, back in rows if kind in distances} == {
         kind: f"{min(back)}–{max(back)}" if back else "–" for kind, back in distances.items()
     }

@@ -172,9 +172,7 @@ def test_a_batch_with_more_streams_than_are_kept_is_refused(model: Model) -> Non
 def test_an_alert_names_what_was_expected_and_carries_the_window(model: Model) -> None:
     detector = Detector(model)
     opening = model.config.streams.openings[0]
-    observed = detector.observe(
-        ["s", "s"], [opening, None], np.array([0.0, 1.0]), started={"s"}
-    )
+    observed = detector.observe(["s", "s"], [opening, None], np.array([0.0, 1.0]), started={"s"})
 
     alert = detector.alert(observed.findings[0], ["first", "second"])
 

@@ -42,7 +42,7 @@ def test_one_flipped_byte_is_named(folder: Path, name: str) -> None:
         load_model(folder)
 
 
-@pytest.mark.parametrize("name", (MANIFEST, *FILES))
+@pytest.mark.parametrize("name", [MANIFEST, *FILES])
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
 

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 import pytest
 
@@ -19,6 +18,7 @@ from offscript.service.client import Client
 from offscript.service.config import ServiceConfig
 from offscript.service.server import Server
 
+InProcess = Callable[[ServiceConfig], "Running"]
 OwnProcess = Callable[[ServiceConfig], "ServiceProcess"]
 
 
@@ -45,7 +45,7 @@ class Running:
     def web(self) -> str:
         return f"http://127.0.0.1:{self.server.http_port}"
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Running:  # noqa: PYI034 - a test's type
         return self
 
     def __exit__(
@@ -130,7 +130,7 @@ ODD = [*NORMAL[:2], "kernel: firmware replaced, password=hunter2", *NORMAL[3:]]
 
 @pytest.fixture(scope="session")
 def session() -> Callable[..., list[str]]:
-    """Lines of one session, a second apart: as the model knows them, or one that goes off script."""
+    """Lines of one session, a second apart, as the model knows them or one that goes off script."""
 
     def lines(key: str, *, odd: bool = False, minute: int = 0) -> list[str]:
         return [
@@ -166,7 +166,7 @@ def client(running: Running) -> Iterator[Client]:
 
 
 @pytest.fixture
-def in_process() -> Callable[[ServiceConfig], Running]:
+def in_process() -> InProcess:
     """Starts services in this process, to be used in a `with`."""
     return Running
 

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from offscript.model.errors import InputError, LogError, NotFoundError, OverloadError
 from offscript.service.client import Client
+from offscript.service.config import ServiceConfig
 from offscript.service.outbox import Outbox
 from offscript.service.send import Sent, send
 
+if TYPE_CHECKING:
+    from offscript.tests.service.conftest import OwnProcess, Running
+
 Lines = Callable[..., list[str]]
+Sender = Callable[[str, str], "subprocess.Popen[str]"]
 NOWHERE = "127.0.0.1:1"
 
 
@@ -35,12 +41,15 @@ def test_events_gather_into_batches_of_one_kind() -> None:
 
     assert named is not None
     assert (named.seq, named.client) == (1, "me")
-    assert (named.streams, named.stream_ix) == (["a", "b"], [0, 1, 0])
-    assert (named.names, named.name_ix) == (["x", "y"], [0, 0, 1])
-    assert (named.base_time_micros, named.time_delta_micros) == (1000, [0, 500, -600])
-    assert named.started == [0]
+    assert list(named.streams) == ["a", "b"]
+    assert list(named.stream_ix) == [0, 1, 0]
+    assert list(named.names) == ["x", "y"]
+    assert list(named.name_ix) == [0, 0, 1]
+    assert named.base_time_micros == 1000
+    assert list(named.time_delta_micros) == [0, 500, -600]
+    assert list(named.started) == [0]
     assert raw is not None
-    assert (raw.seq, raw.lines) == (2, ["raw"])
+    assert (raw.seq, list(raw.lines)) == (2, ["raw"])
 
 
 def test_a_stream_that_begins_again_after_its_end_does_so_in_the_next_batch() -> None:
@@ -50,8 +59,12 @@ def test_a_stream_that_begins_again_after_its_end_does_so_in_the_next_batch() ->
     outbox.add(stream="a", name="x")
     connection = outbox.connect()
 
-    assert [batch and list(batch.ended) for batch in (outbox.next(connection, 1.0),)] == [[0]]
-    assert [batch and list(batch.ended) for batch in (outbox.next(connection, 1.0),)] == [[]]
+    first, second = outbox.next(connection, 1.0), outbox.next(connection, 1.0)
+
+    assert first is not None
+    assert second is not None
+    assert (list(first.name_ix), list(first.ended)) == ([0], [0])
+    assert (list(second.name_ix), list(second.ended)) == ([0], [])
 
 
 def test_what_is_not_acknowledged_is_sent_again_on_the_next_connection() -> None:
@@ -118,11 +131,13 @@ def test_mistakes_are_told_in_our_own_errors(client: Client) -> None:
         list(client.alerts(status="other"))
     with pytest.raises(InputError, match="expected one of event"):
         list(client.alerts(detector="other"))
-    client.event("x" * 70_000)
+    wrong = Client(client._address)
+    wrong.event("x" * 70_000)
     with pytest.raises(InputError, match="at most 65536 characters"):
-        client.flush(30)
+        wrong.flush(30)
     with pytest.raises(InputError, match="at most 65536 characters"):
-        client.event("y")
+        wrong.event("y")
+    wrong.close()
 
 
 def test_no_service_is_one_clear_line() -> None:
@@ -138,7 +153,7 @@ def shop(tmp_path: Path, session: Lines) -> Path:
     return path
 
 
-def test_a_log_is_sent_whole(running, shop: Path) -> None:  # type: ignore[no-untyped-def] # of the conftest
+def test_a_log_is_sent_whole(running: Running, shop: Path) -> None:
     reported: list[int] = []
 
     sent = send([shop], running.address, progress=lambda so_far: reported.append(so_far.events))
@@ -148,7 +163,7 @@ def test_a_log_is_sent_whole(running, shop: Path) -> None:  # type: ignore[no-un
     assert reported[-1] == 500
 
 
-def test_sequences_are_sent_by_name_with_their_ends(running, tmp_path: Path) -> None:  # type: ignore[no-untyped-def] # of the conftest
+def test_sequences_are_sent_by_name_with_their_ends(running: Running, tmp_path: Path) -> None:
     path = tmp_path / "some.jsonl"
     rows = [
         {"id": "s1", "events": ["a", "b"], "t": [1772452800.0, 1772452801.0]},
@@ -166,79 +181,92 @@ def test_sequences_are_sent_by_name_with_their_ends(running, tmp_path: Path) -> 
         send([path], running.address)
 
 
-def test_a_log_that_cannot_be_read_is_one_clear_line(running, tmp_path: Path) -> None:  # type: ignore[no-untyped-def] # of the conftest
+def test_a_log_that_cannot_be_read_is_one_clear_line(running: Running, tmp_path: Path) -> None:
     with pytest.raises(LogError, match="no such file"):
         send([tmp_path / "none.log"], running.address)
     with pytest.raises(LogError, match="cannot follow"):
         send([tmp_path / "none.log"], running.address, follow=True)
 
 
-def test_a_live_pipe_is_sent_as_it_comes(running, session: Lines) -> None:  # type: ignore[no-untyped-def] # of the conftest
-    program = (
-        "import sys; from pathlib import Path; from offscript.service.send import send\n"
-        "send([Path('-')], sys.argv[1], progress=lambda sent: print(sent.events, flush=True))\n"
-    )
-    lines = session("0a")
-    with subprocess.Popen(
-        [sys.executable, "-c", program, running.address],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ,
-    ) as sender:
-        assert sender.stdin is not None
-        assert sender.stdout is not None
-        for number, line in enumerate(lines, 1):
-            sender.stdin.write(line + "\n")
-            sender.stdin.flush()
-            assert sender.stdout.readline() == f"{number}\n"
-        sender.stdin.close()
-        assert sender.wait(30) == 0
+SEND = """
+import sys
+from pathlib import Path
+from offscript.service.send import send
+sent = send(
+    [Path(sys.argv[2])],
+    sys.argv[1],
+    follow=sys.argv[2] != "-",
+    progress=lambda sent: print(sent.events, flush=True),
+)
+print("interrupted" if sent.interrupted else "done")
+"""
 
 
-def test_a_followed_log_is_read_on_as_it_grows_and_when_it_is_replaced(  # type: ignore[no-untyped-def] # of the conftest
-    running, tmp_path: Path, session: Lines, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def sender() -> Iterator[Sender]:
+    """Starts processes that send; they print how many events were acknowledged so far."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(to: str, source: str) -> subprocess.Popen[str]:
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(
+            [sys.executable, "-c", SEND, to, source], stdin=pipe, stdout=pipe, text=True
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+
+def wait_for(process: subprocess.Popen[str], said: str) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line == f"{said}\n":
+            return
+    pytest.fail(f"it ended without {said}")
+
+
+def test_a_live_pipe_is_sent_as_it_comes(running: Running, sender: Sender, session: Lines) -> None:
+    process = sender(running.address, "-")
+    for number, line in enumerate(session("0a"), 1):
+        assert process.stdin is not None
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+        wait_for(process, str(number))
+    assert process.stdin is not None
+    process.stdin.close()
+
+    wait_for(process, "done")
+    assert process.wait(30) == 0
+
+
+def test_a_followed_log_is_read_on_as_it_grows_and_when_it_is_replaced(
+    running: Running, sender: Sender, tmp_path: Path, session: Lines
 ) -> None:
     path = tmp_path / "app.log"
     path.write_text("\n".join(session("01")) + "\n")
-    reached = {5: threading.Event(), 10: threading.Event(), 15: threading.Event()}
-    results: list[Sent] = []
-
-    def progress(sent: Sent) -> None:
-        if sent.events in reached:
-            reached[sent.events].set()
-
-    class StopFollowing(KeyboardInterrupt):
-        """What Ctrl-C raises in the thread that sends."""
-
-    stop = threading.Event()
-    pause = time.sleep
-
-    def sleep(seconds: float) -> None:
-        if stop.is_set():
-            raise StopFollowing
-        pause(seconds)
-
-    monkeypatch.setattr("offscript.service.send.time.sleep", sleep)
-    thread = threading.Thread(
-        target=lambda: results.append(send([path], running.address, follow=True, progress=progress))
-    )
-    thread.start()
-    assert reached[5].wait(30)
+    process = sender(running.address, str(path))
+    wait_for(process, "5")
     with path.open("a") as file:
         file.write("\n".join(session("02")) + "\n")
-    assert reached[10].wait(30)
+    wait_for(process, "10")
     path.rename(tmp_path / "app.log.1")
     path.write_text("\n".join(session("03")) + "\n")
-    assert reached[15].wait(30)
-    stop.set()
-    thread.join(30)
+    wait_for(process, "15")
+    process.send_signal(signal.SIGINT)
 
-    assert (results[0].events, results[0].interrupted) == (15, True)
+    wait_for(process, "interrupted")
+    assert process.wait(30) == 0
 
 
-def test_a_service_that_is_away_is_said_once_and_waited_for(  # type: ignore[no-untyped-def] # of the conftest
-    config, own_process, shop: Path
+def test_a_service_that_is_away_is_said_once_and_waited_for(
+    config: ServiceConfig, own_process: OwnProcess, shop: Path
 ) -> None:
     first = own_process(config)
     first.terminate()
@@ -250,8 +278,6 @@ def test_a_service_that_is_away_is_said_once_and_waited_for(  # type: ignore[no-
     thread.start()
     while not said:
         time.sleep(0.01)
-    from dataclasses import replace
-
     own_process(replace(config, grpc=first.address))
     thread.join(60)
 
@@ -261,8 +287,8 @@ def test_a_service_that_is_away_is_said_once_and_waited_for(  # type: ignore[no-
     ]
 
 
-def test_an_empty_input_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+def test_an_empty_input_is_said(tmp_path: Path) -> None:
+    (tmp_path / "empty.log").touch()
 
     with pytest.raises(LogError, match="empty"):
-        send([Path("-")], NOWHERE)
+        send([tmp_path / "empty.log"], NOWHERE)

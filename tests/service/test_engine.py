@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
+from offscript.model.alert import Alert
 from offscript.model.errors import OverloadError, StoreError
 from offscript.model.folder import Model, load_model
-from offscript.service.batch import Batch
+from offscript.service.batch import Batch, Rows
 from offscript.service.config import ServiceConfig
 from offscript.service.engine import Engine
 from offscript.service.metrics import Metrics
@@ -92,8 +96,9 @@ def test_lines_without_a_key_and_lines_that_go_on_are_counted(
 
     assert (outcome.result(30).events, outcome.result(30).unkeyed) == (5, 1)
     assert outcome.result(30).continuations == 1
-    assert outcome.result(30).row is not None
-    assert outcome.result(30).row.tolist() == [0, 3, 4, 5, 6]  # type: ignore[union-attr]
+    row = outcome.result(30).row
+    assert row is not None
+    assert row.tolist() == [0, 3, 4, 5, 6]
 
 
 def test_streams_and_times_that_the_client_gives_come_before_those_of_the_line(
@@ -160,11 +165,18 @@ def test_a_client_without_a_name_is_never_taken_to_repeat(service: Service, sess
     assert not engine.submit(batch).result(30).repeated
 
 
-def test_a_full_queue_refuses_more(service: Service, session: Lines) -> None:
+def test_a_full_queue_refuses_more(
+    service: Service, session: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = service.engine(queue_events=20)
     held = threading.Event()
     read = engine._reader.read
-    engine._reader.read = lambda batch: held.wait(30) and read(batch)  # type: ignore[method-assign, return-value, assignment]
+
+    def read_later(batch: Batch) -> Rows:
+        held.wait(30)
+        return read(batch)
+
+    monkeypatch.setattr(engine._reader, "read", read_later)
     accepted = [engine.submit(raw(session(f"{n}"))) for n in range(4)]
 
     with pytest.raises(OverloadError, match="20 events wait") as caught:
@@ -199,12 +211,8 @@ def test_stopping_halfway_gives_the_same_alerts_as_running_through(
 
     assert repeated.repeated
     assert service.alerts() == through.alerts() != []
-    for outcome in (whole, before, after):
-        assert outcome.surprisal is not None
-    assert np.array_equal(
-        np.concatenate([before.surprisal, after.surprisal]),  # type: ignore[list-item]
-        whole.surprisal,  # type: ignore[arg-type]
-    )
+    scores = [outcome.surprisal for outcome in (before, after, whole)]
+    assert np.array_equal(np.concatenate([scores[0], scores[1]]), scores[2])  # type: ignore[arg-type]
     through.stop()
 
 
@@ -233,39 +241,49 @@ def test_silence_ends_a_stream(service: Service, session: Lines) -> None:
     assert [(stream, observed) for stream, _, observed, _ in service.alerts()] == [("0a", "<end>")]
 
 
-def test_while_the_store_fails_alerts_wait_and_nothing_is_acknowledged(
-    service: Service, session: Lines, monkeypatch: pytest.MonkeyPatch
+@contextmanager
+def full_disk(store: Store, alert: Alert) -> Iterator[None]:
+    """The store's database may not grow, and is full to the brim with alerts like this one."""
+    engine = store._database._engine
+    with store._database.reading() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+
+    def limit(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    sa.event.listen(engine, "connect", limit)
+    engine.dispose()  # the next connections are limited
+    with pytest.raises(StoreError, match="full"):
+        for number in range(10_000):
+            store.write([replace(alert, id=f"filler {number}", stream=f"filler {number}")])
+    yield
+    sa.event.remove(engine, "connect", limit)
+    engine.dispose()
+
+
+def test_while_the_disk_is_full_alerts_wait_and_nothing_is_acknowledged(
+    service: Service, session: Lines
 ) -> None:
-    engine = service.engine(buffered_alerts=1)
-    works = service.store.write
-
-    def fails(*_: object) -> None:
-        raise StoreError("the disk is full")
-
-    monkeypatch.setattr(service.store, "write", fails)
-    odd = engine.submit(raw(session("0b", odd=True), client="me", seq=1))
-    normal = engine.submit(raw(session("0a", minute=1), client="me", seq=2)).result(30)
-    again = engine.submit(raw(session("0b", odd=True), client="me", seq=1))
-    deadline = time.monotonic() + 20
-    while engine.store_error is None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    odd_done, again_done = odd.done(), again.done()
-    refused = None
-    try:
-        for n in range(100):
-            engine.submit(raw(session(f"{n:04x}", odd=True, minute=2))).exception(0.01)
-    except (OverloadError, TimeoutError) as error:
-        refused = error
-    while not isinstance(refused, OverloadError) and time.monotonic() < deadline:
-        try:
-            engine.submit(raw(session("ffff", odd=True, minute=3)))
-        except OverloadError as error:
-            refused = error
-    monkeypatch.setattr(service.store, "write", works)
+    engine = service.engine(buffered_alerts=10)
+    first = engine.submit(raw(session("0f", odd=True))).result(30).alerts[0]
+    with full_disk(service.store, first.alert):
+        odd = engine.submit(raw(session("0b", odd=True), client="me", seq=1))
+        normal = engine.submit(raw(session("0a", minute=1), client="me", seq=2)).result(30)
+        again = engine.submit(raw(session("0b", odd=True), client="me", seq=1))
+        refused = ""
+        for n in range(1000):
+            try:
+                engine.submit(raw(session(f"{n:04x}", odd=True, minute=2)))
+            except OverloadError as error:
+                refused = str(error)
+                break
+            time.sleep(0.02)
+        odd_done, again_done = odd.done(), again.done()
 
     assert normal.events == 5  # scoring goes on
     assert (odd_done, again_done) == (False, False)
-    assert "alerts wait to be stored: the disk is full" in str(refused)
+    assert "alerts wait to be stored: alert store sqlite" in refused
+    assert "make room on that disk" in refused
     assert odd.result(30).alerts != ()
     assert again.result(30).repeated
     assert any(stream == "0b" for stream, *_ in service.alerts())

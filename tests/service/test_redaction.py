@@ -37,7 +37,7 @@ def test_a_secret_is_taken_out_of_a_line(line: str, secret: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "081109 203615 148 INFO dfs.DataNode: Received block blk_-1608999687919862906 of size 91178",
+        "081109 203615 148 INFO dfs.DataNode: Received block blk_-1608999687919862906 size 91178",
         "at 1700000000000 order 4111111111111112 shipped",
         "token bucket refilled, password policy checked",
         "GET http://example.org:8080/index.html",

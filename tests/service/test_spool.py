@@ -12,7 +12,8 @@ from offscript.service.spool import Spool
 
 def keep(spool: Spool, stream: str, *rows: tuple[float, str]) -> list[int]:
     times = np.array([time for time, _ in rows])
-    return spool.append([stream] * len(rows), [line for _, line in rows], times).tolist()
+    positions = spool.append([stream] * len(rows), [line for _, line in rows], times)
+    return [int(position) for position in positions]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from offscript.model.alert import Alert
 from offscript.model.errors import InputError, NotFoundError, StoreError
@@ -142,7 +143,7 @@ def test_feedback_is_kept_in_order_and_the_last_counts(store: Store) -> None:
 
 def test_arrays_come_back_part_by_part(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("offscript.service.store._PART_BYTES", 100)
-    arrays = {
+    arrays: dict[str, NDArray[np.generic]] = {
         "ring": np.arange(300, dtype=np.int32).reshape(60, 5),
         "empty": np.zeros((0, 4)),
         "names": np.array(["a", "bcd"]),
@@ -214,5 +215,5 @@ def test_a_full_disk_loses_nothing_that_was_written(store: Store, url: str) -> N
 def limit_pages(store: Store, more: int) -> None:
     """Let the store's database grow by so many pages only, as on a full disk."""
     with store._database.reading() as connection:
-        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        pages = int(connection.exec_driver_sql("PRAGMA page_count").scalar() or 0)
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + more}")

@@ -43,7 +43,7 @@ def test_a_budget_that_the_data_cannot_support_is_refused_with_the_smallest_poss
 
     with pytest.raises(BudgetError, match="smallest that this data supports is 1/500 streams"):
         supported(Budget(1, 1000, "stream"), size)
-    with pytest.raises(BudgetError, match="smallest that this data supports is 0.5/day"):
+    with pytest.raises(BudgetError, match="smallest that this data supports is 5/10 days"):
         supported(Budget(1, 10, "day"), size)
 
 

@@ -38,9 +38,7 @@ def test_a_baseline_survives_its_arrays() -> None:
 
     again = NGram.from_arrays(ngram.arrays())
 
-    np.testing.assert_array_equal(
-        ngram.surprisal(SEQUENCES[0]), again.surprisal(SEQUENCES[0])
-    )
+    np.testing.assert_array_equal(ngram.surprisal(SEQUENCES[0]), again.surprisal(SEQUENCES[0]))
 
 
 def test_the_order_is_chosen_on_held_out_streams() -> None:

@@ -1,0 +1,111 @@
+"""The Node.js example runs against a real service, from the .proto file alone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from offscript.service.config import ServiceConfig
+from offscript.service.server import Server
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+EXAMPLE = ROOT / "examples/node"
+
+
+@pytest.fixture(scope="session")
+def installed(pytestconfig: pytest.Config) -> Path:
+    """A copy of the example with its packages, installed once for a lock file."""
+    if shutil.which("npm") is None and os.environ.get("CI") != "true":
+        pytest.skip("npm is not here")
+    assert pytestconfig.cache is not None
+    copy = pytestconfig.cache.mkdir("node-example") / "examples/node"
+    lock = (EXAMPLE / "package-lock.json").read_text()
+    done = copy / "installed"
+    if not done.exists() or done.read_text() != lock:
+        shutil.rmtree(copy, ignore_errors=True)
+        copy.mkdir(parents=True)
+        for name in ("package.json", "package-lock.json", ".npmrc"):
+            shutil.copy(EXAMPLE / name, copy)
+        command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+        subprocess.run(command, cwd=copy, check=True, capture_output=True, timeout=300)
+        done.write_text(lock)
+    shutil.copy(EXAMPLE / "client.js", copy)
+    protos = copy.parent.parent / "protos"
+    protos.mkdir(exist_ok=True)
+    shutil.copy(ROOT / "protos/detector.proto", protos)
+    return copy
+
+
+@pytest.fixture
+def address(tiny_model: Path, tmp_path: Path) -> Iterator[str]:
+    """Of a service of the tiny model."""
+    server = Server(
+        ServiceConfig(
+            model=tiny_model,
+            grpc="127.0.0.1:0",
+            http="127.0.0.1:0",
+            store=f"sqlite:///{tmp_path}/alerts.db",
+        )
+    )
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(server.start(), loop).result(60)
+    yield f"127.0.0.1:{server.grpc_port}"
+    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(60)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def run(installed: Path, log: Path, address: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["node", "client.js", str(log), address],
+        cwd=installed,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_it_sends_a_log_and_prints_why_an_alert_was_raised(
+    installed: Path, address: str, tmp_path: Path, tiny_log: Path
+) -> None:
+    log = tmp_path / "app.log"
+    odd = "2026-03-02 12:00:00.000 session=0dd kernel: firmware replaced\n"
+    log.write_text(tiny_log.read_text() + odd)
+
+    finished = run(installed, log, address)
+
+    assert finished.returncode == 0, finished.stderr
+    summary = re.match(r"(\d+) events, (\d+) alerts\n", finished.stdout)
+    assert summary is not None
+    assert int(summary[1]) > 1000
+    assert int(summary[2]) >= 1
+    assert "Expected" in finished.stdout
+    assert "The parts add up within" in finished.stdout
+
+
+def test_a_service_that_is_away_is_one_line(installed: Path, tiny_log: Path) -> None:
+    finished = run(installed, tiny_log, "127.0.0.1:1")
+
+    assert finished.returncode == 1
+    assert finished.stderr.startswith("offscript: ")
+    assert finished.stderr.count("\n") == 1
+
+
+def test_the_lock_file_names_no_registry() -> None:
+    packages = json.loads((EXAMPLE / "package-lock.json").read_text())["packages"]
+
+    assert all("resolved" not in package for package in packages.values())
+    assert all("integrity" in package for name, package in packages.items() if name)

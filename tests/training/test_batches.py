@@ -1,0 +1,86 @@
+"""Crops and batches hold every event once, with the weight of the streams they stand for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from offscript.model.vocabulary import END, NEW, PAST, START
+from offscript.training.batches import LONGEST, Sequences, epoch, held_out
+
+
+def sequences(lengths: list[int]) -> Sequences:
+    rng = np.random.default_rng(0)
+    return Sequences.of(
+        [np.array([START, *rng.integers(4, 9, n), END], dtype=np.int32) for n in lengths]
+    )
+
+
+def test_equal_sequences_are_counted() -> None:
+    tokens = np.array([START, 4, END], np.int32)
+
+    counted = Sequences.of([tokens] * 40 + [np.array([START, 5, END], np.int32)])
+
+    assert counted.counts.tolist() == [40, 1]
+    assert counted.events == 41 * 2
+
+
+def test_held_out_batches_hold_every_event_once() -> None:
+    data = sequences([5, 30, 3 * LONGEST, LONGEST - 1])
+
+    total = sum(float(batch.weight.sum()) for batch in held_out(data, batch_tokens=500))
+
+    assert total == data.events
+
+
+def test_an_epoch_weighs_equal_streams_as_their_number() -> None:
+    tokens = np.array([START, 4, END], np.int32)
+    data = Sequences.of([tokens] * 100)
+
+    total = sum(
+        float(b.weight.sum()) for b in epoch(data, np.random.default_rng(0), batch_tokens=64)
+    )
+
+    assert total == pytest.approx(200.0)
+
+
+def test_crops_begin_with_past_and_go_on_to_the_end() -> None:
+    data = sequences([40] * 200)
+
+    batches = list(epoch(data, np.random.default_rng(1), batch_tokens=2000))
+
+    firsts = np.concatenate([batch.inputs[:, 0] for batch in batches])
+    assert set(firsts.tolist()) == {START, PAST}
+    assert 0.1 < (firsts == PAST).mean() < 0.4
+    for batch in batches:
+        last = (batch.weight > 0).sum(axis=1) - 1
+        assert (batch.targets[np.arange(len(last)), last] == END).all()
+
+
+def test_long_streams_are_cut_and_only_their_first_piece_begins_with_start() -> None:
+    data = sequences([5 * LONGEST])
+
+    batches = list(epoch(data, np.random.default_rng(2), batch_tokens=10**6))
+
+    rows = np.concatenate([batch.inputs[:, 0] for batch in batches]).tolist()
+    assert rows.count(START) == 1
+    assert rows.count(PAST) >= 4
+    assert max(batch.inputs.shape[1] for batch in batches) < LONGEST
+
+
+def test_some_inputs_are_shown_as_new_and_no_target_is() -> None:
+    data = sequences([100] * 50)
+
+    batches = list(epoch(data, np.random.default_rng(3), batch_tokens=5000))
+
+    assert sum(int((batch.inputs == NEW).sum()) for batch in batches) > 0
+    assert not any((batch.targets == NEW).any() for batch in batches)
+
+
+def test_the_same_generator_gives_the_same_epoch() -> None:
+    data = sequences([7, 9, 300])
+
+    one, two = (list(epoch(data, np.random.default_rng(4), batch_tokens=200)) for _ in range(2))
+
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_array_equal(a.inputs, b.inputs)
