@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from offscript.benchmarks.results import FOLDER, Results, Row, command, read_results, write_results
 from offscript.benchmarks.table import filled, main, number
 from offscript.model.errors import InputError

@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
+import grpc
 import pytest
 
+from offscript.protos.detector_pb2_grpc import DetectorStub
 from offscript.service.client import Client
 from offscript.service.config import ServiceConfig
 from offscript.service.server import Server
@@ -184,3 +186,14 @@ def own_process() -> Iterator[OwnProcess]:
     for service in started:
         if service.process.poll() is None:
             service.kill()
+
+
+@pytest.fixture
+def channel(running: Running) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(running.address) as opened:
+        yield opened
+
+
+@pytest.fixture
+def stub(channel: grpc.Channel) -> DetectorStub:
+    return DetectorStub(channel)

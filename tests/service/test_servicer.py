@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +14,6 @@ from google.rpc import error_details_pb2  # type: ignore[import-untyped] # it sh
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
-from prometheus_client.parser import text_string_to_metric_families
 
 from offscript.model.errors import OverloadError
 from offscript.model.folder import load_model, save_model
@@ -29,17 +26,6 @@ if TYPE_CHECKING:
 
 Lines = Callable[..., list[str]]
 METHODS = ("ScoreOnce", "ListAlerts", "Explain", "Feedback", "DescribeModel")
-
-
-@pytest.fixture
-def channel(running: Running) -> Iterator[grpc.Channel]:
-    with grpc.insecure_channel(running.address) as opened:
-        yield opened
-
-
-@pytest.fixture
-def stub(channel: grpc.Channel) -> DetectorStub:
-    return DetectorStub(channel)
 
 
 @pytest.fixture
@@ -259,36 +245,6 @@ def test_health_and_reflection_know_the_service(channel: grpc.Channel) -> None:
     replies = reflect.ServerReflectionInfo(iter([ask]))
     names = [service.name for service in next(replies).list_services_response.service]
     assert "offscript.v1.Detector" in names
-
-
-def test_metrics_parse_and_hold_no_stream(
-    running: Running, stub: DetectorStub, session: Lines
-) -> None:
-    stub.ScoreOnce(pb.EventBatch(lines=[*session("secretkey", odd=True), "no key"]))
-    with urllib.request.urlopen(f"{running.web}/metrics") as reply:
-        text = reply.read().decode()
-    samples = {
-        (sample.name, *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
-
-    assert "secretkey" not in text
-    assert samples["offscript_events_total", "scored"] == 5
-    assert samples["offscript_template_misses_total",] == 1
-    assert sum(v for (name, *_), v in samples.items() if name == "offscript_alerts_total") >= 1
-    assert samples["offscript_ready",] == 1
-    assert samples["offscript_streams_active", "0"] == 1
-    assert len(samples) < 300
-
-
-def test_the_http_port_tells_who_is_ready(running: Running) -> None:
-    for path in ("/healthz", "/readyz"):
-        with urllib.request.urlopen(f"{running.web}{path}") as reply:
-            assert reply.status == 200
-    with pytest.raises(urllib.error.HTTPError, match="404") as caught:
-        urllib.request.urlopen(f"{running.web}/other")
-    caught.value.close()
 
 
 def test_a_slow_reader_holds_up_nobody_else(

@@ -13,8 +13,8 @@ from offscript.model.config import DecoderConfig
 from offscript.model.decoder import Decoder
 from offscript.model.vocabulary import END, NEW, START
 from offscript.model.weights import Weights
-from offscript.training.batches import Sequences
-from offscript.training.loop import LoopConfig, Progress, fit_decoder
+from offscript.training.batches import Batch, Sequences
+from offscript.training.loop import LoopConfig, Progress, batch_loss, fit_decoder
 
 # Sixty steps of a small decoder: under a second.
 QUICK = LoopConfig(epochs=10**6, most_steps=60, batch_tokens=512, patience=99)
@@ -57,7 +57,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
     assert not np.array_equal(one.W_E, other.W_E)
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for a signal."""
 
 
@@ -73,12 +73,12 @@ def test_a_killed_run_goes_on_to_the_weights_of_one_that_ran_through(
         nonlocal calls
         calls += 1
         if calls == 50:
-            raise Killed
+            raise KilledError
         step(self, closure)
 
     with monkeypatch.context() as patched:
         patched.setattr(torch.optim.AdamW, "step", killed_at_50)
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             fitted(QUICK, checkpoint)
     assert checkpoint.exists()
 
@@ -101,13 +101,14 @@ def test_a_checkpoint_of_another_run_or_a_damaged_one_is_not_gone_on_from(tmp_pa
     np.testing.assert_array_equal(expected.W_E, damaged.W_E)
 
 
-def test_every_prediction_keeps_the_good_turing_mass_for_new_events() -> None:
-    weights, _ = fitted(replace(QUICK, most_steps=300))
-
+def test_the_loss_leaves_the_good_turing_mass_to_new_events() -> None:
+    decoder = Decoder(SMALL)
+    batch = Batch(np.array([[START, 4]]), np.array([[4, END]]), np.ones((1, 2), np.float32))
     with torch.no_grad():
-        from offscript.model.decoder import decoder_from
+        log_p = decoder(torch.tensor([[START, 4]])).log_softmax(-1)[0]
 
-        logits = decoder_from(weights, SMALL)(torch.tensor([[START, 4, 8, 8, 6]]))
-    p = logits.softmax(-1)[0, :, NEW]
-    assert (p > 1e-4).all()
-    assert (p < 1e-2).all()
+        loss = float(batch_loss(decoder, batch, 0.01))
+
+    hit = log_p[0, 4] + log_p[1, END]
+    new = log_p[0, NEW] + log_p[1, NEW]
+    assert loss == pytest.approx(float(-(0.99 * hit + 0.01 * new) / 2), rel=1e-5)

@@ -1,0 +1,165 @@
+"""The command line, as a user meets it: one process a command, output and exit status."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from offscript.cli import COMMANDS
+from offscript.options import parser
+
+SERVING = re.compile(r"on (\S+) \(gRPC\)")
+
+
+def offscript(*arguments: object, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "offscript.cli", *map(str, arguments)],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def only_line(result: subprocess.CompletedProcess[str]) -> str:
+    """What a failed command says; it fails the test if that is more than one line."""
+    assert result.returncode == 2, result.stderr
+    (line,) = result.stderr.splitlines()
+    return line
+
+
+@pytest.fixture(scope="module")
+def planted_log(tiny_log: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The normal log and, after it, sessions that go off its script."""
+    path = tmp_path_factory.mktemp("planted") / "planted.log"
+    lines = tiny_log.read_text().splitlines()
+    for number in range(5):
+        for second, message in enumerate(["backup: full run started", "admin: console closed"]):
+            stamp = f"2026-03-01 23:0{number}:0{second}.000"
+            lines.append(f"{stamp} session=bad{number:03d} {message}")
+    lines.append("2026-03-02 23:00:00.000 session=last00 admin: console opened from 10.0.1.1")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def service(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("service")
+    store = f"sqlite:///{folder / 'alerts.db'}"
+    options = ["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--store", store]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "offscript.cli", "serve", tiny_model, *options],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    found = None
+    while found is None:
+        line = process.stderr.readline()
+        assert line, "the service ended"
+        found = SERVING.search(line)
+    yield found[1]
+    process.terminate()
+    assert process.wait(30) == 0
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    assert set(COMMANDS) == set(re.findall(r"^    (\w+)  ", parser().format_help(), re.MULTILINE))
+    for name in COMMANDS:
+        result = offscript(name, "--help")
+        assert result.returncode == 0
+        assert f"example: offscript {name}" in result.stdout or name == "send"
+
+
+def test_training_scoring_and_evaluating_find_the_planted_sessions(
+    tiny_log: Path, planted_log: Path, tmp_path: Path
+) -> None:
+    model, alerts = tmp_path / "model", tmp_path / "alerts.jsonl"
+    labels = tmp_path / "labels.csv"
+    labels.write_text("".join(f"bad{number:03d},1\n" for number in range(5)))
+    key = r"session=(\w+)"
+
+    train = offscript("train", tiny_log, "--out", model, "--stream-key", key, "--steps", 300)
+    score = offscript("score", model, planted_log, "--out", alerts)
+    evaluate = offscript("evaluate", model, planted_log, "--labels", labels)
+
+    assert train.returncode == score.returncode == evaluate.returncode == 0, train.stderr
+    assert "model written to" in train.stdout
+    streams = {json.loads(line)["stream"] for line in alerts.read_text().splitlines()}
+    assert {f"bad{number:03d}" for number in range(5)} <= streams
+    assert "5/5" in evaluate.stdout
+    assert "gram" in evaluate.stdout
+
+
+def test_lines_sent_to_a_service_raise_alerts_that_are_explained(
+    service: str, planted_log: Path
+) -> None:
+    sent = offscript("send", planted_log, "--to", service)
+    listed = offscript("alerts", "--to", service, "--stream", "bad001", "--json")
+    alert = json.loads(listed.stdout.splitlines()[0])
+    explained = offscript("explain", alert["id"], "--to", service)
+    as_json = offscript("explain", alert["id"], "--to", service, "--json")
+    verdict = offscript("feedback", alert["id"], "normal", "--to", service, "--comment", "drill")
+    normal = offscript("alerts", "--to", service, "--status", "normal")
+
+    assert sent.returncode == 0, sent.stderr
+    assert "events scored" in sent.stdout
+    assert explained.returncode == 0, explained.stderr
+    assert len(explained.stdout.splitlines()) > 5
+    assert json.loads(as_json.stdout)["alert"] == alert["id"]
+    assert verdict.returncode == 0
+    assert alert["id"][:12] in normal.stdout
+
+
+def test_a_pipe_can_be_sent(service: str, planted_log: Path) -> None:
+    lines = "".join(planted_log.read_text().splitlines(keepends=True)[-3:])
+
+    sent = offscript("send", "-", "--to", service, text=lines)
+
+    assert sent.returncode == 0, sent.stderr
+    assert "sent 3 lines" in sent.stdout
+
+
+def test_bad_input_is_answered_with_one_line_that_says_what_to_do(
+    tiny_log: Path, tiny_model: Path, service: str, tmp_path: Path
+) -> None:
+    out = ("--out", tmp_path / "m")
+    (tmp_path / "empty.log").write_text("")
+    (tmp_path / "cut.log.gz").write_bytes(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03abc")
+    cases = {
+        ("train", tmp_path / "nowhere.log", *out): "there is no such file",
+        ("train", tmp_path / "empty.log", *out): "is empty",
+        ("train", tmp_path / "cut.log.gz", *out): "cut off or damaged",
+        ("train", tiny_log, *out, "--stream-key", "x(y"): "no regular expression",
+        ("train", tiny_log, *out, "--stream-key", r"job=(\d+)"): "job=",
+        ("train", tiny_log, *out, "--budget", "lots"): "say for example 5/day",
+        ("score", tmp_path, tiny_log): "is not a model folder",
+        ("score", tiny_model, tmp_path / "nowhere.log"): "there is no such file",
+        ("evaluate", tiny_model, tiny_log): "--labels",
+        ("serve", tmp_path / "nowhere"): "no model folder",
+        ("serve", tiny_model, "--grpc", service): "choose another address",
+        ("serve", tiny_model, "--grpc", "0.0.0.0:0"): "--insecure",
+        ("explain", "nothing", "--to", service): "nothing",
+    }
+
+    for arguments, complaint in cases.items():
+        line = only_line(offscript(*arguments))
+        assert line.startswith("offscript: "), arguments
+        assert complaint in line, (arguments, line)
+
+
+def test_a_reader_that_closes_early_is_no_error(tiny_model: Path, planted_log: Path) -> None:
+    command = f"{sys.executable} -m offscript.cli score {tiny_model} {planted_log} | head -c 1"
+
+    result = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert "Traceback" not in result.stderr

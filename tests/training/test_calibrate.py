@@ -1,0 +1,84 @@
+"""Statistics come from the served scorer, and the budget holds on streams not seen before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from offscript.model.alert import DETECTORS
+from offscript.model.detector import Detector
+from offscript.model.folder import Model, load_model
+from offscript.training.calibrate import (
+    Statistics,
+    Stream,
+    combined,
+    cropped,
+    fit_threshold,
+    statistics_of,
+)
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path) -> Model:
+    return load_model(tiny_model)
+
+
+def streams(model: Model, count: int) -> list[Stream]:
+    rng = np.random.default_rng(0)
+    names = model.vocabulary.names[4:]
+    return [
+        Stream(list(rng.choice(names, rng.integers(2, 20))), np.full(20, np.nan), True, True)
+        for _ in range(count)
+    ]
+
+
+def fitting(some: list[Stream]) -> list[Stream]:
+    return [replace(stream, times=stream.times[: len(stream.names)]) for stream in some]
+
+
+def test_statistics_are_the_maxima_that_the_detector_sees(model: Model) -> None:
+    some = fitting(streams(model, 30))
+
+    values = statistics_of(model, some).values
+
+    detector = Detector(model, limits=False)
+    for row, stream in zip(values, some, strict=True):
+        key = str(id(stream))
+        owners = [key] * len(stream.names)
+        seen = detector.observe(owners, stream.names, stream.times, started={key})
+        assert row[DETECTORS.index("event")] == pytest.approx(seen.surprisal.max(), rel=1e-5)
+
+
+def test_what_was_not_seen_to_end_has_no_end_statistic(model: Model) -> None:
+    some = [replace(stream, ended=False) for stream in fitting(streams(model, 3))]
+
+    values = statistics_of(model, some).values
+
+    assert np.isnan(values[:, [DETECTORS.index("end"), DETECTORS.index("counts")]]).all()
+
+
+def test_joined_streams_are_not_held_to_whole_streams_counts(model: Model) -> None:
+    crops = cropped(fitting(streams(model, 20)), np.random.default_rng(1))
+
+    statistics = statistics_of(model, crops)
+
+    assert statistics.joined.all()
+    assert np.isnan(statistics.values[:, DETECTORS.index("counts")]).all()
+
+
+def test_the_budget_holds_over_resplits() -> None:
+    rng = np.random.default_rng(2)
+    shares = []
+    for _ in range(100):
+        values = rng.exponential(size=(3000, len(DETECTORS))) ** 2
+        parts = [
+            Statistics(values[at], np.zeros(len(at), np.bool_))
+            for at in np.split(rng.permutation(3000), [500, 1500])
+        ]
+        threshold = fit_threshold(parts[0], parts[1], 0.01, count_scale=0.1)
+        shares.append(float((combined(threshold, parts[2]) > threshold.threshold).mean()))
+
+    assert np.mean(shares) == pytest.approx(0.01, abs=0.002)

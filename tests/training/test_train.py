@@ -1,0 +1,159 @@
+"""From logs to a model folder, as a user asks for it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from offscript.model.detector import Detector
+from offscript.model.errors import BudgetError, InputError, LogError
+from offscript.model.folder import load_model
+from offscript.training.config import TrainConfig
+from offscript.training.train import train_model
+
+KEY = r"session=(\w+)"
+
+
+def config(log: Path, out: Path, **asked: object) -> TrainConfig:
+    return replace(TrainConfig((log,), out, stream_key=KEY, steps=40, quiet=True), **asked)
+
+
+def silent(_: str) -> None:
+    """Nothing is reported."""
+
+
+def sequences(path: Path, count: int) -> Path:
+    """Streams of ready names; those called x… come twice in three of a hundred only."""
+    rng = np.random.default_rng(0)
+    with path.open("w") as file:
+        for number in range(count):
+            events = ["open", *rng.choice(["read", "write"], rng.integers(1, 6)), "shut"]
+            file.write(json.dumps({"id": f"s{number}", "events": [str(e) for e in events]}) + "\n")
+    return path
+
+
+def test_a_report_tells_what_was_read_learned_and_promised(tiny_log: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+
+    model = train_model(config(tiny_log, tmp_path / "m"), said.append)
+
+    text = "\n".join(said)
+    for part in ("600 streams", "of silence", "budget: ", "kinds of events", "bigram control"):
+        assert part in text
+    assert load_model(tmp_path / "m").sha256 == model.sha256
+    assert not (tmp_path / ".m.checkpoint").exists()
+
+
+def test_the_same_seed_trains_the_same_model(tmp_path: Path) -> None:
+    log = sequences(tmp_path / "s.jsonl", 60)
+
+    one, two = (
+        train_model(replace(config(log, tmp_path / name), stream_key=None), silent)
+        for name in ("one", "two")
+    )
+
+    np.testing.assert_array_equal(one.weights.W_E, two.weights.W_E)
+    assert one.calibration == two.calibration
+
+
+def test_excluded_streams_teach_nothing(tmp_path: Path) -> None:
+    log = sequences(tmp_path / "s.jsonl", 60)
+    with log.open("a") as file:
+        for number in range(5):
+            file.write(json.dumps({"id": f"bad{number}", "events": ["steal", "steal"]}) + "\n")
+    excluded = frozenset(f"bad{number}" for number in range(5))
+
+    asked = replace(config(log, tmp_path / "m", exclude=excluded), stream_key=None)
+    model = train_model(asked, silent)
+
+    assert "steal" not in model.vocabulary.names
+
+
+def test_sequences_kept_for_testing_teach_nothing(tmp_path: Path) -> None:
+    log = sequences(tmp_path / "s.jsonl", 60)
+    with log.open("a") as file:
+        record = {"id": "t", "events": ["steal", "steal"], "split": "test", "label": 1}
+        file.write(json.dumps(record) + "\n")
+
+    model = train_model(replace(config(log, tmp_path / "m"), stream_key=None), silent)
+
+    assert "steal" not in model.vocabulary.names
+
+
+def test_an_impossible_budget_is_refused_before_the_training(
+    tiny_log: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(BudgetError, match="the smallest that this data supports is 1/"):
+        train_model(config(tiny_log, tmp_path / "m", budget="1/1000 streams"), silent)
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_key_that_matches_nothing_is_answered_with_candidates(
+    tiny_log: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"job=.*session"):
+        train_model(config(tiny_log, tmp_path / "m", stream_key=r"job=(\d+)"), silent)
+
+
+def test_auto_proposes_the_key(tiny_log: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+
+    model = train_model(config(tiny_log, tmp_path / "m", stream_key="auto"), said.append)
+
+    assert "session" in (model.config.events.stream_key or "")
+    assert any(line.startswith("stream key: ") for line in said)
+
+
+def test_a_handful_of_streams_is_too_few(tmp_path: Path) -> None:
+    log = sequences(tmp_path / "s.jsonl", 5)
+
+    with pytest.raises(InputError, match="5 streams are too few"):
+        train_model(replace(config(log, tmp_path / "m"), stream_key=None), silent)
+
+
+def test_an_empty_log_and_a_binary_one_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty.log").write_text("")
+    (tmp_path / "binary.log").write_bytes(bytes(range(256)) * 50)
+
+    for name in ("empty.log", "binary.log"):
+        with pytest.raises(LogError, match=name):
+            train_model(config(tmp_path / name, tmp_path / "m"), silent)
+
+
+def test_a_vocabulary_of_one_event_trains(tmp_path: Path) -> None:
+    log = tmp_path / "s.jsonl"
+    with log.open("w") as file:
+        for number in range(40):
+            file.write(json.dumps({"id": number, "events": ["tick"] * (1 + number % 3)}) + "\n")
+
+    model = train_model(replace(config(log, tmp_path / "m"), stream_key=None), silent)
+
+    seen = Detector(model).observe(["a"], ["tick"], np.array([np.nan]), started={"a"})
+    assert seen.surprisal[0] < 1.0
+
+
+def test_fewer_layers_can_be_asked_for(tmp_path: Path) -> None:
+    log = sequences(tmp_path / "s.jsonl", 60)
+
+    for layers in (0, 1):
+        asked = replace(config(log, tmp_path / "m", layers=layers), stream_key=None)
+        assert train_model(asked, silent).weights.n_layers == layers
+
+
+def test_an_endless_log_is_calibrated_on_blocks_of_time(tiny_endless_model: Path) -> None:
+    model = load_model(tiny_endless_model)
+
+    assert model.config.streams.endless
+    assert model.config.streams.block_seconds > 0
+    assert "day" in model.calibration.budget
+
+
+def test_an_endless_log_without_times_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text("tick\ntock\n" * 500)
+
+    with pytest.raises(InputError, match="no times"):
+        train_model(replace(config(tmp_path / "a.log", tmp_path / "m"), stream_key=None), silent)
