@@ -1,8 +1,9 @@
 """Detection on labelled data: one default configuration for all sets, thresholds from normals only.
 
-`hdfs_raw`: the raw HDFS log (2 % sample), streams ordered by their last line; trained and calibrated
-on the normal ones of the first half, tested on the other half. `hdfs_deeplog`: DeepLog's own split.
-`postgres`: the recording in examples/postgres, trained on what lies before its test part.
+`hdfs_raw`: the raw HDFS log (2 % sample), streams ordered by their last line; trained and
+calibrated on the normal ones of the first half, tested on the other half. `hdfs_deeplog`: DeepLog's
+own split. `postgres`: the recording in examples/postgres, trained on what lies before its test
+part.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ import numpy as np
 
 from ..examples.postgres.labels import FOLDER, STREAM_KEY, read_split
 from ..examples.postgres.labels import read_labels as read_planted
+from ..model.event import EventParser
 from ..model.folder import Model
 from ..model.logs import read_lines
+from ..model.templates import Templates
 from ..training.calibrate import cropped
 from ..training.config import TrainConfig
 from ..training.corpus import Corpus, read_corpus, read_labelled, read_labels
@@ -55,9 +58,6 @@ def hdfs_raw(data: Path, scratch: Path, seed: int) -> Task:
     labels = read_labels(read_lines([data / "raw" / "hdfs_2pct.anomaly_label.csv.xz"]))
     asked = TrainConfig((log,), scratch / "hdfs_raw", stream_key=BLOCK, complete=True, seed=seed)
     source = Source(asked.logs, scratch)
-    from ..model.event import EventParser
-    from ..model.templates import Templates
-
     parser = EventParser(event_config(asked, source, lambda _: None), Templates(()))
     order = read_corpus(source(), parser).streams
     first = frozenset(order[: len(order) // 2])

@@ -26,7 +26,6 @@ Array = np.ndarray
 _WORST = 3  # drift: events of the span that are attributed
 _FEW = 5  # a last event seen less often than this gives no reliable reference
 _CANCELLING = 0.25  # share of all contributions from which a cancellation is worth a warning
-_LARGEST_COUNT = 20  # counts: tried for the rarest event when integers are recovered
 
 
 @runtime_checkable
@@ -146,7 +145,7 @@ def _drift(model: Readable, alert: Alert, checks: bool) -> Explanation:
 
 
 def _counts(model: Readable, alert: Alert) -> Explanation:
-    """1 − cos(u, v) = Σ_i ½ (u_i − v_i)², u the stream's counts, v the nearest normal stream's."""
+    """1 − u·v = Σ_i ½ (u_i − v_i)², u and v roots of event frequencies, v the nearest normal's."""
     vectors = np.asarray(model.count_vectors, dtype=np.float64)
     if not len(vectors) or not any(alert.counts.values()):
         missing = "the model has no count vectors" if not len(vectors) else "it has no counts"
@@ -156,11 +155,12 @@ def _counts(model: Readable, alert: Alert) -> Explanation:
         )
     counts = np.zeros(model.weights.d_vocab)
     counts[list(alert.counts)] = list(alert.counts.values())
-    u = counts / np.linalg.norm(counts)
-    v = vectors[np.argmax(vectors @ u)]
-    v = v / np.linalg.norm(v)
+    u = np.sqrt(counts / counts.sum())
+    roots = np.sqrt(vectors / vectors.sum(axis=1, keepdims=True))
+    nearest = int(np.argmax(roots @ u))
+    v = roots[nearest]
     shares = (u - v) ** 2 / 2.0
-    expected = _scaled(v, counts)
+    expected = _scaled(vectors[nearest], counts)
     listed = [
         CountShare(
             event=model.vocabulary.names[token],
@@ -183,25 +183,15 @@ def _counts(model: Readable, alert: Alert) -> Explanation:
 
 
 def _scaled(
-    v: Float64[Array, " d_vocab"], counts: Float64[Array, " d_vocab"]
+    normal: Float64[Array, " d_vocab"], counts: Float64[Array, " d_vocab"]
 ) -> Float64[Array, " d_vocab"]:
-    """The normal stream's counts at this stream's size: the multiple of `v` that differs least.
-
-    `v` tells the counts' ratios only. Where they are those of small whole numbers, these are meant.
-    """
-    present = v > 0.0
-    for count in range(1, _LARGEST_COUNT + 1):
-        unit = v * (count / v[present].min())
-        if np.abs(unit - np.rint(unit)).max() < 1e-3:
-            unit = np.rint(unit)
-            ratios = counts[present] / unit[present]
-            sizes = np.maximum(1.0, np.concatenate([np.floor(ratios), np.ceil(ratios)]))
-            break
-    else:
-        unit, sizes = v, counts[present] / v[present]
+    """The normal stream's counts at this stream's size: the whole multiple that differs least."""
+    present = normal > 0.0
+    ratios = counts[present] / normal[present]
+    sizes = np.maximum(1.0, np.concatenate([np.floor(ratios), np.ceil(ratios)]))
     # The sum of absolute differences is convex and bends only at the ratios.
-    difference = np.abs(sizes[:, None] * unit - counts).sum(axis=1)
-    return np.asarray(sizes[np.argmin(difference)] * unit)
+    difference = np.abs(sizes[:, None] * normal - counts).sum(axis=1)
+    return np.asarray(sizes[np.argmin(difference)] * normal)
 
 
 def _window(model: Readable, alert: Alert, offset: int) -> Window:

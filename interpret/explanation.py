@@ -145,7 +145,7 @@ class Excess:
 
 @dataclass(frozen=True)
 class CountShare:
-    """counts: one event's share of 1 − cos, ½ (u_i − v_i)²."""
+    """counts: one event's share of 1 − u·v, ½ (u_i − v_i)²."""
 
     event: str
     count: int

@@ -63,8 +63,8 @@ class Detector:
         if limits:
             self._limits[0] = model.calibration.whole.limits()
             self._limits[1] = model.calibration.joined.limits()
-        norms = np.linalg.norm(model.count_vectors, axis=1, keepdims=True)
-        self._vectors = np.asarray(model.count_vectors / norms, dtype=np.float32)
+        totals = model.count_vectors.sum(axis=1, keepdims=True)
+        self._roots = np.asarray(np.sqrt(model.count_vectors / totals), dtype=np.float32)
         self._idle = 0.0 if streams.endless else streams.idle_seconds
         self._block = streams.block_seconds if streams.endless else 0.0
 
@@ -118,7 +118,7 @@ class Detector:
                 self._work,
                 self._found,
                 self._limits,
-                self._vectors,
+                self._roots,
                 rows,
                 tokens,
                 moments,
@@ -245,7 +245,7 @@ class Detector:
                 self._work,
                 self._found,
                 self._limits,
-                self._vectors,
+                self._roots,
                 rows,
                 time,
                 done,

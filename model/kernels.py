@@ -169,27 +169,31 @@ def expected_besides(logits, token):
 
 
 @_jit
-def count_distance(counts, vectors):
-    """min over rows u of 1 − u·c/‖c‖, for rows of unit length; and the row that attains it."""
-    square = 0.0
+def count_distance(counts, roots):
+    """min over rows u of 1 − Σ_v u_v √(c_v / N), N = Σ c: the squared Hellinger distance.
+
+    `roots` are square roots of normal streams' event frequencies (rows of unit length). The root
+    makes an event that is missing weigh more than one that a loop repeated more often.
+    """
+    total = 0.0
     for v in range(counts.shape[0]):
-        square += float(counts[v]) * float(counts[v])
-    if square == 0.0 or vectors.shape[0] == 0:
-        return 0.0, -1
-    norm = math.sqrt(square)
+        total += float(counts[v])
+    if total == 0.0 or roots.shape[0] == 0:
+        return 0.0
     used = np.empty(counts.shape[0], np.int64)
+    root = np.empty(counts.shape[0], np.float64)
     n_used = 0
     for v in range(counts.shape[0]):
         if counts[v] > 0:
             used[n_used] = v
+            root[n_used] = math.sqrt(float(counts[v]) / total)
             n_used += 1
-    best, which = -1.0, -1
-    for row in range(vectors.shape[0]):
+    best = -1.0
+    for row in range(roots.shape[0]):
         dot = 0.0
         for i in range(n_used):
-            dot += vectors[row, used[i]] * float(counts[used[i]])
-        if dot > best:
-            best, which = dot, row
-    distance = 1.0 - best / norm
-    # Equal vectors differ by rounding alone; that must not look like a distance.
-    return (distance if distance > 1e-6 else 0.0), which
+            dot += roots[row, used[i]] * root[i]
+        best = max(best, dot)
+    distance = 1.0 - best
+    # Equal frequencies differ by rounding alone; that must not look like a distance.
+    return distance if distance > 1e-6 else 0.0

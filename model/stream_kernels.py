@@ -124,7 +124,7 @@ def _end(tables, state, cache, work, found, limits, vectors, index, row, time):
     s, h = surprisal_and_entropy(logits, END)
     _pass(found, state, limits, index, row, END_DETECTOR, END, s, s, h, time, 1, logits)
     if joined[row] == 0 and vectors.shape[0] > 0:
-        distance, _ = count_distance(tally[row], vectors)
+        distance = count_distance(tally[row], vectors)
         _pass(found, state, limits, index, row, COUNTS, END, distance, s, h, time, 1, logits)
     ended[row] = 1
     return s, h

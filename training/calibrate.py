@@ -124,14 +124,13 @@ def drift_kappa(model: Model, streams: Sequence[Stream]) -> float:
 
 
 def one_event_distance(model: Model) -> float:
-    """What one event more or less typically adds to the count distance: half of 1 / (2 ‖c‖²).
+    """Half of what one event more typically adds to the count distance, which is about 1 / (2 N).
 
-    1 − cos of c and c + e_i is close to 1 / (2 ‖c‖²) where c_i is small.
+    N events and the same with one more of a kind that was not there are 1 − √(N / (N + 1)) apart.
     """
     if not len(model.count_vectors):
         return 1.0
-    squares = (model.count_vectors.astype(np.float64) ** 2).sum(axis=1)
-    return float(0.25 / np.median(squares))
+    return float(0.25 / np.median(model.count_vectors.sum(axis=1)))
 
 
 def fit_threshold(

@@ -105,10 +105,8 @@ def judge(
         with_cause=with_cause,
         cause_named=len(named),
     )
-    story = max(
-        named, key=lambda pair: (pair[1].kind == "dump_by_analyst", pair[0].score), default=None
-    )
-    return outcome, best_named
+    clearest = max(named, key=lambda pair: pair[0].score, default=None)
+    return outcome, clearest
 
 
 @contextmanager

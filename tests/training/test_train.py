@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from offscript.training.train import train_model
 KEY = r"session=(\w+)"
 
 
-def config(log: Path, out: Path, **asked: object) -> TrainConfig:
+def config(log: Path, out: Path, **asked: Any) -> TrainConfig:
     return replace(TrainConfig((log,), out, stream_key=KEY, steps=40, quiet=True), **asked)
 
 
