@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -93,11 +94,10 @@ def _score(options: argparse.Namespace) -> int:
     model = load_model(options.model)
     totals = Totals()
     size = sum(path.stat().st_size for path in options.logs if path.is_file())
-    out = options.out.open("w", encoding="utf-8") if options.out else sys.stdout
-    with (
-        tqdm(total=size or None, unit="B", unit_scale=True, disable=not sys.stderr.isatty()) as bar,
-        out,
-    ):
+    with ExitStack() as stack:
+        out = stack.enter_context(options.out.open("w")) if options.out else sys.stdout
+        quiet = not sys.stderr.isatty()
+        bar = stack.enter_context(tqdm(total=size, unit="B", unit_scale=True, disable=quiet))
 
         def read(size: int) -> None:
             bar.update(size)
@@ -107,6 +107,7 @@ def _score(options: argparse.Namespace) -> int:
         )
         for alert in alerts:
             out.write(json.dumps(alert.to_json(), ensure_ascii=False) + "\n")
+        out.flush()
     print(
         f"{totals.lines:,} lines, {totals.events:,} events ({totals.new:,} of unknown kinds), "
         f"{totals.streams:,} streams, {totals.alerts:,} alerts; {totals.unkeyed:,} lines without a "
