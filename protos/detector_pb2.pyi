@@ -496,7 +496,7 @@ class ExplainRequest(_message.Message):
     ALERT_ID_FIELD_NUMBER: _builtins.int
     CHECKS_FIELD_NUMBER: _builtins.int
     alert_id: _builtins.str
-    """The alert."""
+    """The alert: its id, or the beginning of it."""
     checks: _builtins.bool
     """Also check it causally: replace the evidence and score again."""
     def __init__(
@@ -646,7 +646,7 @@ class FeedbackRequest(_message.Message):
     COMMENT_FIELD_NUMBER: _builtins.int
     BY_FIELD_NUMBER: _builtins.int
     alert_id: _builtins.str
-    """The alert."""
+    """The alert: its id, or the beginning of it."""
     verdict: Global___Verdict.ValueType
     """Normal or anomalous."""
     comment: _builtins.str

@@ -12,11 +12,9 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 
-import numpy as np
-
-from ..model.detector import Detector
 from ..model.errors import OverloadError
 from ..model.folder import Model
+from ..model.warm import warm
 from .batch import Batch, Outcome
 from .config import ServiceConfig
 from .metrics import Metrics
@@ -67,7 +65,7 @@ class Engine:
 
     def start(self) -> None:
         """Compile the kernels, take up the saved streams, start the threads."""
-        _compile(self._model)
+        warm()
         for number in range(self._config.threads):
             shard = Shard(
                 number,
@@ -164,12 +162,3 @@ class Engine:
         except OSError as error:
             logger.warning("raw lines are not kept: %s: %s", error.filename, error.strerror)
             return None
-
-
-def _compile(model: Model) -> None:
-    """Run every kernel once on a detector of its own."""
-    detector = Detector(model, max_streams=2)
-    name = model.vocabulary.names[-1]
-    detector.observe([""] * 2, [name, None], np.array([0.0, 1.0]))
-    detector.end([""])
-    detector.end_idle(1e9)

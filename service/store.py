@@ -136,10 +136,13 @@ class Store:
         return self._select(query.order_by(table.c.revision).limit(limit))
 
     def alert(self, id: str) -> StoredAlert:  # noqa: A002 - the field's name everywhere
-        """One alert by name."""
-        found = self._select(sa.select(tables.alerts).where(tables.alerts.c.id == _text(id)))
+        """One alert by its id, or by the beginning of one that no other alert has."""
+        begins = tables.alerts.c.id.startswith(_text(id), autoescape=True)
+        found = self._select(sa.select(tables.alerts).where(begins).limit(2)) if id else []
         if not found:
             raise NotFoundError(f"there is no alert {id[:64]!r}; `offscript alerts` lists them")
+        if len(found) > 1:
+            raise NotFoundError(f"several alerts begin with {id[:64]!r}; give more of the id")
         return found[0]
 
     def record(self, id: str, verdict: str, comment: str, by: str) -> StoredAlert:  # noqa: A002

@@ -66,6 +66,17 @@ def test_an_alert_comes_back_as_it_was(store: Store, url: str) -> None:
         store.alert("a2")
 
 
+def test_the_beginning_of_an_id_is_enough_where_it_names_one_alert(store: Store) -> None:
+    store.write([other(11), other(12), other(2)])
+
+    assert store.alert("a2").alert.stream == "s2"
+    with pytest.raises(NotFoundError, match="several alerts begin with 'a1'"):
+        store.alert("a1")
+    for stranger in ("", "%", "a3"):
+        with pytest.raises(NotFoundError, match="no alert"):
+            store.alert(stranger)
+
+
 def test_the_same_cause_again_makes_the_count_grow(store: Store) -> None:
     store.write([ALERT, replace(ALERT, id="a2", time=150.0, first_seen=150.0, last_seen=150.0)])
     (stored,) = store.write([replace(ALERT, id="a3", time=90.0, first_seen=90.0, last_seen=90.0)])
