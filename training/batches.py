@@ -13,7 +13,7 @@ from ..model.vocabulary import END, NEW, PAST
 
 LONGEST = 192  # tokens of one crop; longer streams are cut at random places
 _REPEATS = 16  # equal streams that one row of a batch stands for, at the most
-_CROP_SHARE = 0.25  # rows joined in the middle, so that the model knows `<past>`
+_CROP_SHARE = 0.15  # rows joined in the middle, so that the model knows `<past>`
 _MASK_SHARE = 0.005  # input events shown as `<new>`, so that it knows what follows one
 
 

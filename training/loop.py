@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import math
@@ -23,6 +24,9 @@ from ..model.decoder import Decoder, decoder_from
 from ..model.vocabulary import NEW
 from ..model.weights import Weights
 from .batches import Batch, Sequences, epoch, held_out
+
+
+_KEEP = 0.99  # of the averaged weights at each step
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,14 @@ def fit_decoder(
     title: str = "decoder",
     quiet: bool = False,
 ) -> tuple[Weights, Progress]:
-    """Fit `decoder` and return the weights with the least held-out loss.
+    """Fit `decoder` and return the averaged weights with the least held-out loss.
 
     `new_mass`: the share of probability that predictions keep for `<new>`, by Good and Turing's
     estimate of what is still unseen. `checkpoint`: a file written at every evaluation, from which a
     killed run goes on if data and configuration are the same.
     """
     decoder = decoder.to(config.device)
+    averaged = copy.deepcopy(decoder)
     optimizer = _optimizer(decoder, config)
     per_epoch = sum(1 for _ in epoch(train, _rng(config, 0), batch_tokens=config.batch_tokens))
     total = min(max(config.epochs * per_epoch, config.least_steps), config.most_steps)
@@ -80,6 +85,7 @@ def fit_decoder(
     saved = _read(checkpoint, fingerprint)
     if saved is not None:
         decoder.load_state_dict(saved["decoder"])
+        averaged.load_state_dict(saved["averaged"])
         optimizer.load_state_dict(saved["optimizer"])
         progress = Progress(**saved["progress"])
         kept = Decoder(decoder.config)
@@ -98,18 +104,19 @@ def fit_decoder(
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
         optimizer.step()
         progress.step += 1
+        _average(averaged, decoder, progress.step)
         progress.tokens += int(np.count_nonzero(batch.weight))
         progress.seconds += time.perf_counter() - began
         bar.update()
         if progress.step % every == 0 or progress.step == total:
-            value = held_out_loss(decoder, held, config)
+            value = held_out_loss(averaged, held, config)
             progress.steps.append(progress.step)
             progress.losses.append(value)
             if value < progress.best_loss:
                 progress.best_loss, progress.best_step = value, progress.step
-                best = decoder.weights()
+                best = averaged.weights()
             bar.set_postfix_str(f"held-out {value:.4f} nats/event")
-            _write(checkpoint, fingerprint, decoder, optimizer, progress, best)
+            _write(checkpoint, fingerprint, decoder, averaged, optimizer, progress, best)
     bar.close()
     return best, progress
 
@@ -149,6 +156,14 @@ def _optimizer(decoder: Decoder, config: LoopConfig) -> torch.optim.Optimizer:
     return torch.optim.AdamW(
         groups, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
     )
+
+
+def _average(averaged: Decoder, decoder: Decoder, step: int) -> None:
+    """Exponential moving average of the weights over some hundred steps, fewer at first."""
+    keep = min(_KEEP, (1 + step) / (10 + step))
+    with torch.no_grad():
+        for mean, now in zip(averaged.parameters(), decoder.parameters(), strict=True):
+            mean.lerp_(now, 1.0 - keep)
 
 
 def _schedule(step: int, total: int) -> float:
@@ -194,6 +209,7 @@ def _write(
     checkpoint: Path | None,
     fingerprint: str,
     decoder: Decoder,
+    averaged: Decoder,
     optimizer: torch.optim.Optimizer,
     progress: Progress,
     best: Weights,
@@ -203,6 +219,7 @@ def _write(
     state = {
         "fingerprint": fingerprint,
         "decoder": decoder.state_dict(),
+        "averaged": averaged.state_dict(),
         "optimizer": optimizer.state_dict(),
         "progress": asdict(progress),
         "best": decoder_from(best, decoder.config).state_dict(),
