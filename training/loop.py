@@ -25,7 +25,6 @@ from ..model.vocabulary import NEW
 from ..model.weights import Weights
 from .batches import Batch, Sequences, epoch, held_out
 
-
 _KEEP = 0.99  # of the averaged weights at each step
 
 
