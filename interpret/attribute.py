@@ -23,8 +23,9 @@ View = Callable[[Float64[Array, " d_vocab"], int], Direction]
 
 _EXPECTED = 5  # outcomes listed
 _EVIDENCE = 5  # events listed at most …
-_COVERED = 0.8  # … or fewer, if they carry this share of what spoke for the total
-_NOTABLE = 0.1  # share of the total, or of the largest part, below which an event is not listed
+_FIRST = 3  # … and at least, if there are so many notable ones …
+_COVERED = 0.8  # … but no more than carry this share of what spoke for the total
+_NOTABLE = 0.03  # share of the total, or of the largest part, below which an event is not listed
 _TERMS = 48  # single path × event terms listed; the rest is one term a path
 _PATHS = 3  # paths named for a piece of evidence
 
@@ -106,7 +107,7 @@ def _listed(by_source: Float64[Array, " sources"], total: float) -> list[int]:
     opposing = order[notable & (by_source[order] < 0.0)][-1:]
     covered = np.cumsum(by_source[supporting])
     enough = int(np.searchsorted(covered, _COVERED * covered[-1])) + 1 if len(covered) else 0
-    return [*supporting[: min(enough, _EVIDENCE)].tolist(), *opposing.tolist()]
+    return [*supporting[: np.clip(enough, _FIRST, _EVIDENCE)].tolist(), *opposing.tolist()]
 
 
 def _evidence(
