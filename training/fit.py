@@ -89,7 +89,8 @@ def fit(
     losses: dict[str, float] = {}
     settings = LoopConfig(seed=config.seed, device=config.device)
     if config.steps is not None:
-        settings = replace(settings, least_steps=0, most_steps=config.steps)
+        least = min(settings.least_steps, config.steps)
+        settings = replace(settings, least_steps=least, most_steps=config.steps)
     torch.manual_seed(config.seed)
     control, progress = fit_decoder(
         Decoder(replace(model.decoder, n_layers=0), log_unigram),

@@ -126,12 +126,8 @@ def endless_parts(corpus: Corpus) -> tuple[list[Stream], list[Stream], list[Stre
             "an endless stream is scored in blocks of time, and its events have no times; give "
             "--time, or --stream-key if the log holds sessions"
         )
-    times = corpus.time
-    begin, end = float(np.nanmin(times)), float(np.nanmax(times))
-    cuts = [
-        begin + (1 - _TAILS - _RANKS[0]) * (end - begin),
-        begin + (1 - _RANKS[0]) * (end - begin),
-    ]
+    # At the times by which so many events have happened: some logs are one burst after another.
+    cuts = np.nanquantile(corpus.time, [1 - _TAILS - _RANKS[0], 1 - _RANKS[0]]).tolist()
     parts: tuple[list[Stream], list[Stream], list[Stream]] = ([], [], [])
     for _, names, moments in streams_of(corpus):
         at = [0, *np.searchsorted(moments, cuts).tolist(), len(names)]

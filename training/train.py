@@ -36,6 +36,9 @@ from .fit import Fitted, count_vectors, fit, learn_vocabulary
 from .partition import block_seconds, days_of, endless_parts, judged, partition, stream_config
 from .source import Source, check, event_config, read
 
+_MOST_RATE = 0.5  # false alerts a stream or block, whatever the budget
+_FEW_BLOCKS = 0.01  # share of the blocks of an endless stream that may raise a false alert
+
 
 def train_model(config: TrainConfig, report: Callable[[str], None] = print) -> Model:
     """Train on normal logs and write the model folder; `report` gets a line at each step."""
@@ -99,15 +102,16 @@ def _budget(
         seconds = sum(float(s.times[-1] - s.times[0]) for s in ranks)
         blocks = sum(len(np.unique(np.floor(s.times / streams.block_seconds))) for s in ranks)
         size = Size(blocks, events, seconds / 86_400)
-        budget = budget or _smallest_a_day(size)
+        budget = budget or _a_day(size)
     wish = supported(budget, size)
-    return wish, wish.rate(size)
+    return wish, min(wish.rate(size), _MOST_RATE)
 
 
-def _smallest_a_day(size: Size) -> Budget:
-    """The smallest number of false alerts a day that this data supports, at least one."""
+def _a_day(size: Size) -> Budget:
+    """One false alert a day; more if the data supports no less, less where blocks are few a day."""
     day = Budget(1, 1, "day")
-    return day.scaled(max(1.0, 1.0 / (day.rate(size) * (size.streams + 1))))
+    rate = day.rate(size)
+    return day.scaled(max(1.0 / (rate * (size.streams + 1)), min(1.0, _FEW_BLOCKS / rate)))
 
 
 def _calibrated(
