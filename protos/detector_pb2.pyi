@@ -533,7 +533,7 @@ class Explanation(_message.Message):
     sentence: _builtins.str
     """The reason in one sentence."""
     total: _builtins.float
-    """What is split into parts, in nats."""
+    """What is split into parts: nats, or the distance of a counts alert."""
     completeness_error: _builtins.float
     """Sum of all parts less `total`; at most 1e-9 of rounding."""
     gap: _builtins.float
@@ -548,7 +548,9 @@ class Explanation(_message.Message):
 
     @_builtins.property
     def evidence(self) -> _containers.RepeatedCompositeFieldContainer[Global___Evidence]:
-        """Earlier events that say so, the strongest first."""
+        """Earlier events that say so, the strongest first; of a counts alert the events that came too
+        often.
+        """
 
     def __init__(
         self,
@@ -617,7 +619,7 @@ class Evidence(_message.Message):
     line: _builtins.str
     """Its raw line, redacted, where there was one."""
     value: _builtins.float
-    """Its part of the total, in nats."""
+    """Its part of the total."""
     def __init__(
         self,
         *,

@@ -13,9 +13,10 @@ from jaxtyping import Float64
 
 from ..interpret.explanation import Explanation
 from ..interpret.text import text
-from ..model.alert import DETECTORS
+from ..model.alert import DETECTORS, Alert
 from ..model.errors import InputError
 from ..model.folder import Model
+from ..model.vocabulary import Vocabulary
 from ..protos import detector_pb2 as pb
 from .batch import Batch, Outcome
 from .config import BATCH_EVENTS
@@ -214,19 +215,18 @@ def read_feedback(request: pb.FeedbackRequest) -> tuple[str, str, str]:
     return VERDICTS[request.verdict], request.comment, request.by
 
 
-def write_explanation(explanation: Explanation) -> pb.Explanation:
+def write_explanation(
+    explanation: Explanation, alert: Alert, vocabulary: Vocabulary
+) -> pb.Explanation:
     """An explanation: its core as fields, all of it as text and as JSON."""
     whole = text(explanation)
     sentence = " ".join(whole.split("\n\n", 1)[0].split())  # its first paragraph, unwrapped
     first = explanation.attributions[0] if explanation.attributions else None
     expected = [] if first is None else first.expected
-    evidence = [] if first is None else first.evidence
-    return pb.Explanation(
-        alert_id=explanation.alert,
-        sentence=sentence,
-        total=explanation.total,
-        expected=[pb.Expected(name=one.event, probability=one.probability) for one in expected],
-        evidence=[
+    if first is None:
+        evidence = _surplus(explanation, alert, vocabulary)
+    else:
+        evidence = [
             pb.Evidence(
                 name=one.event,
                 distance=one.lag,
@@ -234,13 +234,36 @@ def write_explanation(explanation: Explanation) -> pb.Explanation:
                 line=one.line or "",
                 value=one.value,
             )
-            for one in evidence
-        ],
+            for one in first.evidence
+        ]
+    return pb.Explanation(
+        alert_id=explanation.alert,
+        sentence=sentence,
+        total=explanation.total,
+        expected=[pb.Expected(name=one.event, probability=one.probability) for one in expected],
+        evidence=evidence,
         completeness_error=explanation.completeness_error,
         gap=explanation.gap,
         text=whole,
         json=json.dumps(explanation.to_json()),
     )
+
+
+def _surplus(explanation: Explanation, alert: Alert, vocabulary: Vocabulary) -> list[pb.Evidence]:
+    """Of a counts alert: the events that came more often than expected, where each came last."""
+    observed = len(alert.tokens) - 1
+    last = {vocabulary.names[t]: at for at, t in enumerate(alert.tokens[:-1])}
+    return [
+        pb.Evidence(
+            name=share.event,
+            distance=observed - last[share.event],
+            time_micros=micros(alert.times[last[share.event]]),
+            line=alert.lines[last[share.event]] or "",
+            value=share.value,
+        )
+        for share in explanation.counts
+        if share.count > share.expected and share.event in last
+    ]
 
 
 def write_model(model: Model, version: str) -> pb.ModelDescription:

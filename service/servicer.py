@@ -185,7 +185,8 @@ class Servicer:
     def _explained(self, alert_id: str, checks: bool) -> pb.Explanation:
         alert = self._store.alert(alert_id).alert
         model = self._model if alert.model == self._model.sha256 else self._kept(alert.model)
-        return messages.write_explanation(explain(model, alert, checks=checks))
+        explanation = explain(model, alert, checks=checks)
+        return messages.write_explanation(explanation, alert, model.vocabulary)
 
     def _load(self, sha256: str) -> Model:
         return model_from_files(self._store.model_files(sha256))

@@ -34,7 +34,7 @@ class LoopConfig:
 
     seed: int = 0
     epochs: int = 24
-    least_steps: int = 1200
+    least_steps: int = 1600
     most_steps: int = 4000
     batch_tokens: int = 6144
     learning_rate: float = 4e-3

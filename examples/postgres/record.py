@@ -183,8 +183,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="record", description="Records the shop's log.")
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
-    parser.add_argument("--sessions", type=int, default=9500, help="normal ones (default: 9500)")
-    parser.add_argument("--planted", type=int, default=176, help="planted ones (default: 176)")
+    parser.add_argument("--sessions", type=int, default=15000, help="normal ones (default: 15000)")
+    parser.add_argument("--planted", type=int, default=200, help="planted ones (default: 200)")
     parser.add_argument("--seed", type=int, default=1, help="of everything but the timing")
     options = parser.parse_args(arguments)
     try:
