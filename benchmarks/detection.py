@@ -56,7 +56,9 @@ def hdfs_raw(data: Path, scratch: Path, seed: int) -> Task:
     """Raw lines; blocks ordered by their last line, first half against second half."""
     log = data / "raw" / "hdfs_2pct.log.xz"
     labels = read_labels(read_lines([data / "raw" / "hdfs_2pct.anomaly_label.csv.xz"]))
-    asked = TrainConfig((log,), scratch / "hdfs_raw", stream_key=BLOCK, complete=True, seed=seed)
+    asked = TrainConfig(
+        (log,), scratch / "hdfs_raw", stream_key=BLOCK, complete=True, seed=seed, quiet=True
+    )
     source = Source(asked.logs, scratch)
     parser = EventParser(event_config(asked, source, lambda _: None), Templates(()))
     order = read_corpus(source(), parser).streams
@@ -76,7 +78,7 @@ def hdfs_deeplog(data: Path, scratch: Path, seed: int) -> Task:
     log = data / "sequences" / "hdfs_deeplog.jsonl.gz"
     return Task(
         "hdfs_deeplog",
-        TrainConfig((log,), scratch / "hdfs_deeplog", seed=seed),
+        TrainConfig((log,), scratch / "hdfs_deeplog", seed=seed, quiet=True),
         lambda model: read_labelled(model, [log], labels=None, only=None),
         complete=True,
     )
@@ -92,7 +94,14 @@ def postgres(_: Path, scratch: Path, seed: int) -> Task:
     labels = {label.stream: 1 for label in read_planted()}
     return Task(
         "postgres",
-        TrainConfig((known,), scratch / "postgres", stream_key=STREAM_KEY, newest=True, seed=seed),
+        TrainConfig(
+            (known,),
+            scratch / "postgres",
+            stream_key=STREAM_KEY,
+            newest=True,
+            seed=seed,
+            quiet=True,
+        ),
         lambda model: read_labelled(model, [rest], labels=labels, only=None),
         complete=False,
     )
