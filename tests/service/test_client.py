@@ -189,9 +189,12 @@ def test_a_log_that_cannot_be_read_is_one_clear_line(running: Running, tmp_path:
 
 
 SEND = """
+import signal
 import sys
 from pathlib import Path
 from offscript.service.send import send
+# A test run in the background of a shell hands down that SIGINT is to be ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sent = send(
     [Path(sys.argv[2])],
     sys.argv[1],
