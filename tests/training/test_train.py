@@ -28,7 +28,7 @@ def silent(_: str) -> None:
 
 
 def sequences(path: Path, count: int) -> Path:
-    """Streams of ready names; those called x… come twice in three of a hundred only."""
+    """Streams of ready names: opened, read or written to, shut."""
     rng = np.random.default_rng(0)
     with path.open("w") as file:
         for number in range(count):
