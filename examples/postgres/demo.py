@@ -77,7 +77,10 @@ def demo(keep: Path | None) -> int:
 def judge(
     model: Model, client: Client, alerts: Sequence[pb.Alert], labels: Sequence[Label]
 ) -> tuple[Outcome, tuple[pb.Alert, Label] | None]:
-    """Compare alerts with what was planted; beside it the alert whose cause is named best."""
+    """Compare alerts with what was planted; beside it one whose cause is named.
+
+    The strongest of those that one event raised: there the story is a single line.
+    """
     planted = {label.stream: label for label in labels}
     strongest: dict[str, pb.Alert] = {}
     for alert in alerts:
@@ -105,7 +108,9 @@ def judge(
         with_cause=with_cause,
         cause_named=len(named),
     )
-    clearest = max(named, key=lambda pair: pair[0].score, default=None)
+    clearest = max(
+        named, key=lambda pair: (pair[0].detector == "event", pair[0].score), default=None
+    )
     return outcome, clearest
 
 
