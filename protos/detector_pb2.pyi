@@ -282,7 +282,7 @@ class Alert(_message.Message):
     stream: _builtins.str
     """Key of the stream."""
     detector: _builtins.str
-    """What fired: event, drift, end, new or counts."""
+    """What fired: event, drift, end, new, counts or level."""
     time_micros: _builtins.int
     """When the event happened."""
     first_seen_micros: _builtins.int
@@ -392,7 +392,7 @@ class ListAlertsRequest(_message.Message):
     stream: _builtins.str
     """Only alerts of this stream."""
     detector: _builtins.str
-    """Only alerts of this detector: event, drift, end, new or counts."""
+    """Only alerts of this detector: event, drift, end, new, counts or level."""
     since_micros: _builtins.int
     """Only alerts seen at this time or later."""
     status: Global___Status.ValueType
@@ -787,7 +787,7 @@ class Limit(_message.Message):
     DETECTOR_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     detector: _builtins.str
-    """event, drift, end, new or counts."""
+    """event, drift, end, new, counts or level."""
     limit: _builtins.float
     """The value of the detector's own statistic from which on it raises an alert."""
     def __init__(

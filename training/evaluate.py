@@ -52,8 +52,7 @@ def score_streams(model: Model, streams: Sequence[Stream]) -> tuple[list[Scored]
     for joined in (False, True):
         rows = np.flatnonzero(statistics.joined == joined)
         threshold = model.calibration.of(joined)
-        part = Statistics(statistics.values[rows], statistics.joined[rows])
-        scores[rows] = combined(threshold, part)
+        scores[rows] = combined(threshold, statistics.values[rows])
         alerts[rows] = scores[rows] > threshold.threshold
     ours = Scored("offscript", scores, alerts)
     ngram = NGram.from_arrays(model.baseline)
