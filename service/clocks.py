@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 _AHEAD_SECONDS = 60.0  # events may be dated this much later than now; what is more is a wrong clock
 
@@ -25,6 +26,17 @@ class Clocks:
         if not math.isnan(latest):
             self._clocks[client] = (min(latest, wall + _AHEAD_SECONDS), wall)
 
+    def times(self, wall: float) -> dict[str, float]:
+        """Event time of each client at wall time `wall`."""
+        return {
+            client: event + max(0.0, wall - heard)
+            for client, (event, heard) in self._clocks.items()
+        }
+
+    def restore(self, times: Mapping[str, float], wall: float) -> None:
+        """Go on from what `times` said; a client that speaks again brings its own time."""
+        self._clocks = {client: (event, wall) for client, event in times.items()}
+
     def now(self, wall: float) -> float:
         """Event time at wall time `wall`; nan if no client was ever heard."""
         if not self._clocks:
@@ -35,4 +47,4 @@ class Clocks:
             for client, (event, heard) in self._clocks.items()
             if client == newest or wall - heard <= self._idle_seconds
         }
-        return min(event + max(0.0, wall - heard) for event, heard in self._clocks.values())
+        return min(self.times(wall).values())

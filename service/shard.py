@@ -77,10 +77,13 @@ class Shard:
                 "all streams count as joined in the middle"
             )
             return
-        own = {"owner", "clients", "seqs", "now"}
+        own = {"owner", "clients", "seqs", "clocks", "clock_times"}
         self._detector.restore({name: arrays[name] for name in arrays if name not in own})
         self._scored = dict(zip(arrays["clients"].tolist(), arrays["seqs"].tolist(), strict=True))
-        self._clocks.heard("", float(arrays["now"].astype(np.float64)[0]), time.time())
+        times = arrays["clock_times"].astype(np.float64).tolist()
+        self._clocks.restore(
+            dict(zip(arrays["clocks"].tolist(), times, strict=True)), wall=time.time()
+        )
 
     def start(self) -> None:
         self._thread.start()
@@ -275,12 +278,14 @@ class Shard:
     def _save(self) -> int:
         """Have the state of the streams stored; its size in bytes."""
         self._saving = True
+        clocks = self._clocks.times(time.time())
         arrays = {
             **self._detector.snapshot(),
             "owner": np.array([self._owner()]),
             "clients": np.array(list(self._scored), dtype=np.str_),
             "seqs": np.array(list(self._scored.values()), dtype=np.uint64),
-            "now": np.array([self._clocks.now(time.time())]),
+            "clocks": np.array(list(clocks), dtype=np.str_),
+            "clock_times": np.array(list(clocks.values()), dtype=np.float64),
         }
         self._writer.put(Entry(state=(self.number, arrays), done=self._saved))
         return sum(array.nbytes for array in arrays.values())
