@@ -186,7 +186,8 @@ class Shard:
                 self._scored.pop(batch.client, None)
                 self._scored[batch.client] = batch.seq
             if len(part.rows):
-                self._clocks.heard(batch.client, float(part.rows.time.max()), batch.received)
+                # From now, not from when it came in: a client whose batches wait is not silent.
+                self._clocks.heard(batch.client, float(part.rows.time.max()), time.time())
             surprisal = observed.surprisal[bounds[at] : bounds[at + 1]]
             self._raise(raised[at], part, PartOutcome(surprisal))
         while len(self._scored) > _CLIENTS:
