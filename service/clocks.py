@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 _AHEAD_SECONDS = 60.0  # events may be dated this much later than now; what is more is a wrong clock
+_RETURN_SECONDS = 60.0  # that clients have to connect again after a restart
 
 
 class Clocks:
@@ -34,8 +35,13 @@ class Clocks:
         }
 
     def restore(self, times: Mapping[str, float], wall: float) -> None:
-        """Go on from what `times` said; a client that speaks again brings its own time."""
-        self._clocks = {client: (event, wall) for client, event in times.items()}
+        """Go on from what `times` said; a client that speaks again brings its own time.
+
+        Until then its clock stands still for a while: what happened during the restart is not lost
+        but still to come.
+        """
+        heard = wall + _RETURN_SECONDS
+        self._clocks = {client: (event, heard) for client, event in times.items()}
 
     def now(self, wall: float) -> float:
         """Event time at wall time `wall`; nan if no client was ever heard."""

@@ -57,7 +57,7 @@ def test_after_a_restart_a_client_that_speaks_again_does_not_wait_for_its_old_ti
     after = Clocks(36_000.0)
     after.restore(before.times(1e6 + 2.0), wall=1e6 + 10.0)
 
-    assert after.now(1e6 + 11.0) == 103.0
+    assert after.now(1e6 + 11.0) == 102.0
 
     after.heard("replay", 90_000.0, wall=1e6 + 12.0)
 
@@ -73,3 +73,11 @@ def test_after_a_restart_the_streams_of_a_client_that_has_not_come_back_do_not_e
     after.heard("live", 1010.0, wall=1010.0)
 
     assert after.now(1010.0) == 100.0
+
+
+def test_after_a_restart_time_stands_still_until_clients_have_had_time_to_return() -> None:
+    after = Clocks(3.0)
+    after.restore({"a": 100.0}, wall=1000.0)
+
+    assert after.now(1060.0) == 100.0
+    assert after.now(1061.0) == 101.0
