@@ -260,4 +260,4 @@ def once(raised: Sequence[Raised]) -> list[Raised]:
 def _unit(
     counts: Float32[np.ndarray, "streams d_vocab"],
 ) -> Float32[np.ndarray, "streams d_vocab"]:
-    return counts / np.linalg.norm(counts, axis=1, keepdims=True)
+    return np.asarray(counts / np.linalg.norm(counts, axis=1, keepdims=True))
