@@ -10,7 +10,7 @@ import pytest
 from offscript.benchmarks.replay import measure
 from offscript.benchmarks.replay_deploy import Deploy
 from offscript.benchmarks.replay_events import Sent
-from offscript.benchmarks.replay_scenarios import Scenario, postgres
+from offscript.benchmarks.replay_scenarios import Scenario
 from offscript.benchmarks.replay_server import Service, replay
 from offscript.model.errors import OffscriptError
 from offscript.model.logs import read_lines
@@ -75,24 +75,3 @@ def test_a_service_that_dies_ends_the_replay(
 
     with pytest.raises(OffscriptError, match="died"):
         replay(service, scenario.sent, silent_until=None)
-
-
-def test_the_recordings_wrong_lines_are_those_of_its_planted_sessions(tmp_path: Path) -> None:
-    recording = postgres(Path(), tmp_path, 0)
-
-    assert len(recording.anomalies) == 200
-    for owner, at in recording.anomalies.items():
-        assert at is not None
-        assert recording.owners[at] == owner
-
-
-def test_the_recordings_deploy_is_deterministic_and_spares_what_was_planted(tmp_path: Path) -> None:
-    recording = postgres(Path(), tmp_path, 0)
-    sent, changed = recording.deployed()
-
-    assert recording.deployed() == (sent, changed)
-    assert len(changed) > 1000
-    assert not changed & recording.anomalies.keys()
-    before = {one.text for one in recording.sent}
-    own = re.compile("|".join(map(re.escape, sorted(changed))))
-    assert all(own.search(one.text) for one in sent if one.text not in before)
