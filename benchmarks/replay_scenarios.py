@@ -143,8 +143,8 @@ def hdfs_raw(data: Path, work: Path, seed: int) -> Scenario:
 def ait_ads_hosthour(data: Path, work: Path, seed: int) -> Scenario:
     """Alerts of intrusion detectors, by name; a host's hour is a stream. Floods are sent whole.
 
-    Delays count from the first alert that is labelled as part of an attack. The deploy: one rule
-    gets another name, and another one a companion.
+    Delays count from the first alert that is labelled as part of an attack. The deploy: `S-Tls-Rec`
+    becomes `S-Tls-Rec-2`, and every `W-Sys-Cav` is followed by a `W-Sys-Update`.
     """
     log = data / "sequences" / "ait_ads_hosthour.jsonl.gz"
     sent: list[Sent] = []

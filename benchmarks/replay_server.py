@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +63,7 @@ class Service:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while "offscript: serving" not in self._log.read_text(encoding="utf-8")[said:]:
             if self._process.poll() is not None or time.monotonic() > deadline:
+                self._process.kill()
                 raise OffscriptError(f"the service did not start:\n{self.last_words()}")
             time.sleep(0.05)
         self._wanted = True
@@ -104,7 +105,6 @@ def replay(
     *,
     silent_until: float | None,
     restart_at: int | None = None,
-    say: Callable[[str], None] = print,
 ) -> Replayed:
     """Send all as fast as the service takes it; at `restart_at` stop it and start it again.
 
@@ -112,7 +112,7 @@ def replay(
     the streams that were silent for long enough by then end.
     """
     try:
-        return _replay(service, sent, silent_until, restart_at, say)
+        return _replay(service, sent, silent_until, restart_at)
     except KeyboardInterrupt:
         if service.died:
             raise OffscriptError(f"the service has died:\n{service.last_words()}") from None
@@ -124,7 +124,6 @@ def _replay(
     sent: Sequence[Sent],
     silent_until: float | None,
     restart_at: int | None,
-    say: Callable[[str], None],
 ) -> Replayed:
     raised: list[pb.Alert] = []
     events = 0
@@ -145,7 +144,7 @@ def _replay(
             else:
                 client.event(one.text, stream=one.stream, time=one.time)
             if index % 100_000 == 99_999:
-                say(f"  {index + 1:,} of {len(sent):,} sent")
+                print(f"  {index + 1:,} of {len(sent):,} sent", flush=True)
         client.flush()
         seconds, counted = time.perf_counter() - began, events
         if silent_until is not None:
