@@ -77,10 +77,13 @@ class Shard:
                 "all streams count as joined in the middle"
             )
             return
-        own = {"owner", "clients", "seqs", "now"}
+        own = {"owner", "clients", "seqs", "clocks", "clock_times"}
         self._detector.restore({name: arrays[name] for name in arrays if name not in own})
         self._scored = dict(zip(arrays["clients"].tolist(), arrays["seqs"].tolist(), strict=True))
-        self._clocks.heard("", float(arrays["now"].astype(np.float64)[0]), time.time())
+        times = arrays["clock_times"].astype(np.float64).tolist()
+        self._clocks.restore(
+            dict(zip(arrays["clocks"].tolist(), times, strict=True)), wall=time.time()
+        )
 
     def start(self) -> None:
         self._thread.start()
@@ -183,7 +186,8 @@ class Shard:
                 self._scored.pop(batch.client, None)
                 self._scored[batch.client] = batch.seq
             if len(part.rows):
-                self._clocks.heard(batch.client, float(part.rows.time.max()), batch.received)
+                # From now, not from when it came in: a client whose batches wait is not silent.
+                self._clocks.heard(batch.client, float(part.rows.time.max()), time.time())
             surprisal = observed.surprisal[bounds[at] : bounds[at + 1]]
             self._raise(raised[at], part, PartOutcome(surprisal))
         while len(self._scored) > _CLIENTS:
@@ -275,12 +279,14 @@ class Shard:
     def _save(self) -> int:
         """Have the state of the streams stored; its size in bytes."""
         self._saving = True
+        clocks = self._clocks.times(time.time())
         arrays = {
             **self._detector.snapshot(),
             "owner": np.array([self._owner()]),
             "clients": np.array(list(self._scored), dtype=np.str_),
             "seqs": np.array(list(self._scored.values()), dtype=np.uint64),
-            "now": np.array([self._clocks.now(time.time())]),
+            "clocks": np.array(list(clocks), dtype=np.str_),
+            "clock_times": np.array(list(clocks.values()), dtype=np.float64),
         }
         self._writer.put(Entry(state=(self.number, arrays), done=self._saved))
         return sum(array.nbytes for array in arrays.values())

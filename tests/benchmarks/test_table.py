@@ -94,6 +94,9 @@ def test_numbers_have_three_digits_that_say_something(value: float, text: str) -
 
 
 def test_the_command_that_is_kept_does_not_name_a_folder_of_this_machine() -> None:
-    assert (
-        command("speed", ["--data", "/somewhere", "--seed", "3"]) == "scripts/bench speed --seed 3"
-    )
+    for folder in ("--data", "--work"):
+        assert (
+            command("speed", [folder, "/somewhere", "--seed", "3"])
+            == command("speed", [f"{folder}=/somewhere", "--seed", "3"])
+            == "scripts/bench speed --seed 3"
+        )
