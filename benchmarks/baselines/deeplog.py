@@ -23,7 +23,7 @@ from .baseline import Scores, Tokens, Training, largest
 WINDOW = 10
 UNITS = 64
 TOP = 9
-_BATCH = 128
+_BATCH = 256
 _MOST_STEPS = 2000
 _EVERY = 100  # steps between looks at the held-out loss
 _PATIENCE = 3  # looks without improvement
