@@ -81,23 +81,17 @@ def filled(text: str, folder: Path) -> str:
 
 def table(results: Results, mark: Mark) -> str:
     """The rows that the mark asks for, and how to get them again."""
-    rows = [
-        row
-        for row in results.rows
-        if row.measure in mark.measures
-        and (not mark.methods or row.method in mark.methods)
-        and (not mark.data or row.dataset in mark.data)
-    ]
     for what, asked, having in (
-        ("measure", mark.measures, {row.measure for row in rows}),
-        ("method", mark.methods, {row.method for row in rows}),
-        ("data set", mark.data, {row.dataset for row in rows}),
+        ("measure", mark.measures, {row.measure for row in results.rows}),
+        ("method", mark.methods, {row.method for row in results.rows}),
+        ("data set", mark.data, {row.dataset for row in results.rows}),
     ):
         if absent := [name for name in asked if name not in having]:
             raise InputError(
                 f"results of {results.name!r} hold no {what} {', '.join(absent)}: "
                 "correct the table's mark or run the benchmark again"
             )
+    rows = [row for row in results.rows if row.measure in mark.measures]
     methods = mark.methods or tuple(dict.fromkeys(row.method for row in rows))
     data = mark.data or tuple(dict.fromkeys(row.dataset for row in rows))
     cells = {(row.dataset, row.method, row.measure): row for row in rows}
