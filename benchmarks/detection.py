@@ -130,7 +130,8 @@ def of_set(name: str, families: Sequence[str], asked: Asked) -> Iterator[dict[st
                 labelled = contaminated(labelled, CONTAMINATION, seed=bad_seed)
             return read_dataset(labelled, scratch)
 
-        for run in runs(name, families, asked.seeds, contaminate=asked.contaminate):
+        planned = list(runs(name, families, asked.seeds, contaminate=asked.contaminate))
+        for number, run in enumerate(planned, start=1):
             path, key = asked.work / run.path, run.sources
             entries = None if asked.fresh else read_kept(path, key)
             note = "kept, "
@@ -142,7 +143,9 @@ def of_set(name: str, families: Sequence[str], asked: Asked) -> Iterator[dict[st
             for entry in entries:
                 shown = (f"{m} {v:.4f}" for m, v in entry["values"].items() if m in SHOWN)
                 took = f"{note}{entry['seconds']:.0f} s"
-                _say(f"{path.stem}: {entry['method']} {', '.join(shown)} ({took})")
+                _say(
+                    f"{number}/{len(planned)} {path.stem}: {entry['method']} {', '.join(shown)} ({took})"
+                )
             yield from entries
 
 

@@ -42,17 +42,16 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A labelled set ready for every method: streams with templates learned from `fit` alone.
+    """A labelled set ready for every method, with templates as a training of a model learns them.
 
-    What is normal in training is parted as for a model: `fit` to learn from, `tails` for choices,
-    `ranks` for thresholds.
+    In each round a method learns from some normal streams and is calibrated on others, which it has
+    not seen. `normal` are all that there are in training.
     """
 
     name: str
-    config: TrainConfig  # trains a model on exactly these three parts
-    fit: list[Stream]
-    tails: list[Stream]
-    ranks: list[Stream]
+    config: TrainConfig  # trains a model on exactly these normal streams
+    normal: list[Stream]
+    rounds: list[tuple[list[Stream], list[Stream]]]  # streams to learn from, and to calibrate on
     test: list[Stream]
     anomalous: Bool[np.ndarray, " test"]
     event_labels: list[NDArray[np.bool_]] | None
@@ -61,9 +60,14 @@ class Dataset:
     closed: Bool[np.ndarray, " test"]  # surely over when the recording stopped
     weight: float
 
-    def moments(self) -> Float64[np.ndarray, " ranks_and_test"] | None:
+    @property
+    def calibrating(self) -> list[Stream]:
+        """The streams that the threshold is set on, of all rounds."""
+        return [stream for _, held in self.rounds for stream in held]
+
+    def moments(self) -> Float64[np.ndarray, " calibrating_and_test"] | None:
         """When the streams that calibrate and that test ended; None where events have no times."""
-        last = np.array([stream.times[-1] for stream in (*self.ranks, *self.test)])
+        last = np.array([stream.times[-1] for stream in (*self.calibrating, *self.test)])
         return None if np.isnan(last).any() else last
 
 
@@ -97,6 +101,7 @@ def read_dataset(labelled: Labelled, scratch: Path) -> Dataset:
     test = every.select([i for i, key in enumerate(every.streams) if key in wanted])
     parts = partition(corpus, None, newest=config.newest)
     complete = config.complete or parser.config.format == "sequences"
+    learning = np.sort(np.concatenate([parts.fit, parts.tails]))
     streams = stream_config(corpus, parts.fit, idle_seconds=config.idle_seconds)
     normal = judged(corpus, streams, complete=complete)
     tested = judged(test, streams, complete=complete)
@@ -104,9 +109,8 @@ def read_dataset(labelled: Labelled, scratch: Path) -> Dataset:
     return Dataset(
         name=labelled.name,
         config=config,
-        fit=[normal[i] for i in parts.fit],
-        tails=[normal[i] for i in parts.tails],
-        ranks=[normal[i] for i in parts.ranks],
+        normal=normal,
+        rounds=[([normal[i] for i in learning], [normal[i] for i in parts.ranks])],
         test=tested,
         anomalous=anomalous,
         event_labels=[labelled.event_labels[key] for key in test.streams]

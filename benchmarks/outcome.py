@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,14 +13,17 @@ from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from ..model.calibration import conformal_threshold
+from ..model.vocabulary import Vocabulary
 from ..training.batches import Sequences
 from ..training.calibrate import Stream, cropped, tokens_of
 from ..training.evaluate import alert_places, event_scores, stream_scores
 from ..training.fit import learn_vocabulary
 from ..training.measures import charged, supported_rate
 from ..training.train import train_model
-from .baselines.baseline import Fit, Scores, Training
+from .baselines.baseline import Baseline, Fit, Scores, Training
 from .labelled import Dataset
+
+_CHOOSING = 1 / 6  # of the streams that a baseline learns from
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Outcome:
 
     method: str
     setting: str
-    ranks: Float64[np.ndarray, " ranks"]
+    calibration: Float64[np.ndarray, " calibrating"]
     test: Float64[np.ndarray, " test"]
     events: list[NDArray[np.float64]] | None = None
     places: list[NDArray[np.int64]] | None = None
@@ -42,47 +46,80 @@ class Outcome:
 
 
 def of_baseline(dataset: Dataset, fit: Fit, *, seed: int, device: str) -> list[Outcome]:
-    """Fit a baseline and score; equal streams are scored once."""
-    vocabulary, _ = learn_vocabulary(dataset.fit)
+    """Fit a baseline in each round and score what calibrates it; fit it to all, and score the test.
 
-    def tokens(streams: Sequence[Stream]) -> list[NDArray[np.int32]]:
-        return [tokens_of(vocabulary, stream) for stream in streams]
+    Where there is but one round, the test is scored by what was fitted in it.
+    """
+    calibration: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
+    for learning, held in dataset.rounds:
+        fitted = Fitted.to(learning, fit, seed=seed, device=device)
+        for method, scores in fitted.score(held).items():
+            calibration[method].append(scores.streams)
+    if len(dataset.rounds) > 1:
+        fitted = Fitted.to(dataset.normal, fit, seed=seed, device=device)
+    return [
+        _outcome(dataset, method, fitted.baseline.setting, np.concatenate(calibration[method]), s)
+        for method, s in fitted.score(dataset.test).items()
+    ]
 
-    baseline = fit(
-        Training(
-            fit=Sequences.of(tokens(dataset.fit)),
-            held=Sequences.of(tokens(dataset.tails)),
+
+@dataclass(frozen=True)
+class Fitted:
+    """A baseline and the vocabulary that it was fitted with."""
+
+    vocabulary: Vocabulary
+    baseline: Baseline
+
+    @classmethod
+    def to(cls, streams: Sequence[Stream], fit: Fit, *, seed: int, device: str) -> Fitted:
+        """Learn from these normal streams, a sixth of which is kept back for choices."""
+        vocabulary, _ = learn_vocabulary(streams)
+        tokens = [tokens_of(vocabulary, stream) for stream in streams]
+        order = np.random.default_rng(0).permutation(len(tokens))
+        choosing, learning = np.split(order, [max(1, round(_CHOOSING * len(tokens)))])
+        training = Training(
+            fit=Sequences.of([tokens[i] for i in learning]),
+            held=Sequences.of([tokens[i] for i in choosing]),
             d_vocab=len(vocabulary),
             seed=seed,
             device=device,
         )
-    )
-    scored = tokens([*dataset.ranks, *dataset.test])
-    place: dict[bytes, int] = {}
-    inverse = np.array([place.setdefault(one.tobytes(), len(place)) for one in scored])
-    different = [np.frombuffer(key, dtype=np.int32) for key in place]
-    return [
-        _outcome(dataset, method, baseline.setting, scores, inverse)
-        for method, scores in baseline.score(different).items()
-    ]
+        return cls(vocabulary, fit(training))
+
+    def score(self, streams: Sequence[Stream]) -> dict[str, Scores]:
+        """Scores of streams and their events; equal streams are scored once."""
+        tokens = [tokens_of(self.vocabulary, stream) for stream in streams]
+        place: dict[bytes, int] = {}
+        rows = [place.setdefault(one.tobytes(), len(place)) for one in tokens]
+        different = [np.frombuffer(key, dtype=np.int32) for key in place]
+        return {
+            method: replace(
+                scores,
+                streams=scores.streams[rows],
+                events=None if scores.events is None else [scores.events[row] for row in rows],
+            )
+            for method, scores in self.baseline.score(different).items()
+        }
 
 
 def _outcome(
-    dataset: Dataset, method: str, setting: str, scores: Scores, inverse: NDArray[np.int64]
+    dataset: Dataset,
+    method: str,
+    setting: str,
+    calibration: NDArray[np.float64],
+    scores: Scores,
 ) -> Outcome:
-    """The outcome from scores of different streams, of which stream i has the `inverse[i]`-th."""
-    ranks, test = np.split(inverse, [len(dataset.ranks)])
-    calibration = scores.streams[ranks]
+    """The outcome from scores of the test streams."""
     events = places = None
     if scores.events is not None and dataset.event_labels is not None:
         events = [
-            charged(scores.events[i], len(stream.names))
-            for i, stream in zip(test.tolist(), dataset.test, strict=True)
+            charged(one, len(stream.names))
+            for one, stream in zip(scores.events, dataset.test, strict=True)
         ]
     if scores.events is not None and scores.running and dataset.first_wrong is not None:
         threshold = conformal_threshold(calibration, supported_rate(len(calibration)))
-        places = [np.flatnonzero(scores.events[i] > threshold) for i in test.tolist()]
-    return Outcome(method, setting, calibration, scores.streams[test], events, places, scores.rule)
+        places = [np.flatnonzero(one > threshold) for one in scores.events]
+    return Outcome(method, setting, calibration, scores.streams, events, places, scores.rule)
 
 
 def of_offscript(
@@ -92,13 +129,13 @@ def of_offscript(
     began = time.perf_counter()
     model = train_model(replace(dataset.config, out=out, seed=seed, device=device), report)
     seconds = time.perf_counter() - began
-    ranks, test = stream_scores(model, dataset.ranks), stream_scores(model, dataset.test)
+    held, test = stream_scores(model, dataset.calibrating), stream_scores(model, dataset.test)
     normals = [s for s, bad in zip(dataset.test, dataset.anomalous, strict=True) if not bad]
     joined = stream_scores(model, cropped(normals, np.random.default_rng(seed)))
     whole = Outcome(
         "offscript",
         f"{dataset.config.preset} {model.sha256[:12]}",
-        ranks.by_method["offscript"],
+        held.by_method["offscript"],
         test.by_method["offscript"],
         events=event_scores(model, dataset.test) if dataset.event_labels else None,
         places=alert_places(model, dataset.test) if dataset.first_wrong is not None else None,
@@ -108,11 +145,11 @@ def of_offscript(
             "train_tokens_per_second": model.summary["train_tokens_per_second"],
         },
     )
-    parts = [method for method in ranks.by_method if method != whole.method]
+    parts = [method for method in held.by_method if method != whole.method]
     return [
         whole,
         *(
-            Outcome(method, whole.setting, ranks.by_method[method], test.by_method[method])
+            Outcome(method, whole.setting, held.by_method[method], test.by_method[method])
             for method in parts
         ),
     ]

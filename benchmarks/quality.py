@@ -35,7 +35,7 @@ def measured(dataset: Dataset, outcome: Outcome, *, seed: int) -> dict[str, floa
     counted once, at the prevalence among them. `_closed`: without streams that may not have been
     over when the recording stopped. `f1_rule`: at the threshold that the method comes with.
     """
-    rate = supported_rate(len(outcome.ranks))
+    rate = supported_rate(len(outcome.calibration))
     alerts = alerts_of(outcome)
     anomalous, weight = dataset.anomalous, dataset.weight
     found = {
@@ -55,7 +55,10 @@ def measured(dataset: Dataset, outcome: Outcome, *, seed: int) -> dict[str, floa
         }
         found |= {f"{measure}_{name}": part[measure] for measure in IN_PART}
     found |= budgets_kept(
-        outcome.ranks, outcome.test[~anomalous], moments=_moments_of_normals(dataset), seed=seed
+        outcome.calibration,
+        outcome.test[~anomalous],
+        moments=_moments_of_normals(dataset),
+        seed=seed,
     )
     if outcome.events is not None and dataset.event_labels is not None:
         found["event_auroc"] = event_auroc(outcome.events, dataset.event_labels)
@@ -68,8 +71,8 @@ def measured(dataset: Dataset, outcome: Outcome, *, seed: int) -> dict[str, floa
 
 def alerts_of(outcome: Outcome) -> Bool[np.ndarray, " test"]:
     """Which test streams pass the threshold that the calibration streams set; no label is asked."""
-    rate = supported_rate(len(outcome.ranks))
-    return np.asarray(outcome.test > conformal_threshold(outcome.ranks, rate))
+    rate = supported_rate(len(outcome.calibration))
+    return np.asarray(outcome.test > conformal_threshold(outcome.calibration, rate))
 
 
 def size_of(dataset: Dataset, measure: str) -> int:
@@ -97,5 +100,5 @@ def _moments_of_normals(dataset: Dataset) -> NDArray[np.float64] | None:
     moments = dataset.moments()
     if moments is None:
         return None
-    calibration, test = np.split(moments, [len(dataset.ranks)])
+    calibration, test = np.split(moments, [len(dataset.calibrating)])
     return np.concatenate([calibration, test[~dataset.anomalous]])

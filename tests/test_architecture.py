@@ -86,7 +86,9 @@ def test_torch_stays_out_of_the_serving_path(folder: str) -> None:
     for path in sources(folder):
         if path != Path("model/decoder.py"):
             for name in imports(path):
-                assert name.split(".")[0] not in ("torch", "scipy"), f"{path} imports {name}"
+                assert name.split(".")[0] not in ("torch", "scipy", "sklearn"), (
+                    f"{path} imports {name}"
+                )
                 assert not name.startswith(".model.decoder"), f"{path} imports {name}, so torch"
 
 
@@ -101,7 +103,7 @@ def test_serving_and_explaining_load_neither_torch_nor_training() -> None:
 import importlib, sys
 for name in {[*modules, "offscript.cli"]!r}:
     importlib.import_module(name)
-print(*(n for n in sys.modules if n.split(".")[0] in ("torch", "scipy")
+print(*(n for n in sys.modules if n.split(".")[0] in ("torch", "sklearn")
         or n.startswith("offscript.training")))
 """
 

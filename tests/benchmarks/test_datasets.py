@@ -42,16 +42,16 @@ def test_what_training_reads_has_no_labels_and_no_splits(labelled: Labelled) -> 
     assert "split" not in text
 
 
-def test_normal_streams_are_parted_as_a_training_parts_them(
+def test_what_calibrates_the_baselines_calibrates_the_model_too(
     dataset: Dataset, tmp_path: Path
 ) -> None:
     config = replace(dataset.config, out=tmp_path / "model", steps=20)
 
     model = train_model(config, lambda _: None)
 
-    parts = [len(part) for part in (dataset.fit, dataset.tails, dataset.ranks)]
-    assert model.summary["parts"] == parts
-    assert sum(parts) == TRAIN
+    (learning, held) = dataset.rounds[0]
+    assert model.calibration.whole.streams == len(held) == len(dataset.calibrating)
+    assert len(learning) + len(held) == len(dataset.normal) == TRAIN
 
 
 def test_test_streams_keep_their_labels_and_first_wrong_events(dataset: Dataset) -> None:
@@ -68,7 +68,7 @@ def test_test_streams_keep_their_labels_and_first_wrong_events(dataset: Dataset)
 
 
 def test_unseen_streams_are_new_and_counted_once(dataset: Dataset) -> None:
-    known = {tuple(stream.names) for stream in (*dataset.fit, *dataset.tails, *dataset.ranks)}
+    known = {tuple(stream.names) for stream in dataset.normal}
 
     unseen = [tuple(s.names) for s, new in zip(dataset.test, dataset.unseen, strict=True) if new]
 

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from offscript.benchmarks.baselines import BASELINES
+from offscript.benchmarks.baselines.baseline import Training
+from offscript.benchmarks.baselines.new_event import NewEvent
 from offscript.benchmarks.datasets import published, sequences
 from offscript.benchmarks.labelled import Dataset, read_dataset
 from offscript.benchmarks.outcome import Outcome, of_baseline, of_offscript
 from offscript.benchmarks.quality import alerts_of, measured, size_of
 from offscript.model.calibration import conformal_threshold
 
-from .conftest import ANOMALOUS, NORMAL, write_sequences
+from .conftest import ANOMALOUS, NORMAL, TRAIN, write_sequences
 
 FAMILIES = ("new_event", "length", "counts", "stide", "ngram", "forest", "offscript")
 
@@ -48,16 +50,18 @@ def test_permuting_the_test_labels_changes_no_score_and_no_threshold(
         found.append(outcomes(read(path, tmp_path / name), family, tmp_path / f"{name}.model"))
 
     for true, other in zip(*found, strict=True):
-        rate = 1 / (len(true.ranks) + 1)
-        assert conformal_threshold(true.ranks, rate) == conformal_threshold(other.ranks, rate)
+        rate = 1 / (len(true.calibration) + 1)
+        assert conformal_threshold(true.calibration, rate) == conformal_threshold(
+            other.calibration, rate
+        )
         np.testing.assert_array_equal(true.test, other.test)
         np.testing.assert_array_equal(alerts_of(true), alerts_of(other))
 
 
 def outcome(dataset: Dataset, test: list[float], **known: object) -> Outcome:
     """Calibration streams that score below 1, and test streams with these scores."""
-    ranks = np.linspace(0.0, 1.0, len(dataset.ranks))
-    return replace(Outcome("made up", "", ranks, np.array(test)), **known)  # type: ignore[arg-type]
+    calibration = np.linspace(0.0, 1.0, len(dataset.calibrating))
+    return replace(Outcome("made up", "", calibration, np.array(test)), **known)  # type: ignore[arg-type]
 
 
 def test_measures_are_those_of_the_threshold_from_calibration_streams(dataset: Dataset) -> None:
@@ -66,11 +70,11 @@ def test_measures_are_those_of_the_threshold_from_calibration_streams(dataset: D
 
     values = measured(dataset, outcome(dataset, scores), seed=0)
 
-    assert values["budget"] == pytest.approx(1 / (len(dataset.ranks) + 1), abs=1e-5)
+    assert values["budget"] == pytest.approx(1 / (len(dataset.calibrating) + 1), abs=1e-5)
     assert values["caught"] == 5 / ANOMALOUS
     assert values["f1_calibrated"] == pytest.approx(2 * 5 / (5 + ANOMALOUS + 3), abs=1e-5)
     assert values["false_alert_ratio"] == pytest.approx(
-        3 / NORMAL * (len(dataset.ranks) + 1), abs=1e-3
+        3 / NORMAL * (len(dataset.calibrating) + 1), abs=1e-3
     )
     assert "event_auroc" not in values
     assert "f1_rule" not in values
@@ -131,3 +135,22 @@ def test_a_row_says_what_it_was_measured_on(dataset: Dataset) -> None:
     assert size_of(dataset, "false_alert_ratio_0.005") == NORMAL
     assert size_of(dataset, "auroc_unseen") == dataset.unseen.sum()
     assert size_of(dataset, "event_auroc") == sum(len(stream.names) for stream in dataset.test)
+
+
+def test_in_several_rounds_every_normal_stream_calibrates_what_has_not_seen_it(
+    dataset: Dataset,
+) -> None:
+    normal = dataset.normal
+    folds = [normal[0::2], normal[1::2]]
+    crossed = replace(dataset, rounds=[(folds[1], folds[0]), (folds[0], folds[1])])
+    learned: list[int] = []
+
+    class Spy(NewEvent):
+        def __init__(self, training: Training) -> None:
+            learned.append(int(training.fit.counts.sum() + training.held.counts.sum()))
+            super().__init__(training)
+
+    (found,) = of_baseline(crossed, Spy, seed=0, device="cpu")
+
+    assert learned == [TRAIN // 2, TRAIN // 2, TRAIN]
+    assert len(found.calibration) == len(crossed.calibrating) == TRAIN
