@@ -140,12 +140,11 @@ def of_set(name: str, families: Sequence[str], asked: Asked) -> Iterator[dict[st
                 entries = measure(run, chosen, scratch, asked.device)
                 keep(path, key, entries)
                 note = ""
+            seconds = sum(entry["seconds"] for entry in entries)
+            _say(f"{number}/{len(planned)} {path.stem} ({note}{seconds:.0f} s)")
             for entry in entries:
                 shown = (f"{m} {v:.4f}" for m, v in entry["values"].items() if m in SHOWN)
-                took = f"{note}{entry['seconds']:.0f} s"
-                _say(
-                    f"{number}/{len(planned)} {path.stem}: {entry['method']} {', '.join(shown)} ({took})"
-                )
+                _say(f"  {entry['method']}: {', '.join(shown)}")
             yield from entries
 
 
