@@ -104,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
 
     evaluate = command(
         "evaluate",
-        "measure a model against labelled streams, beside an n-gram baseline",
+        "measure a model against labelled streams, beside simple baselines",
         "offscript evaluate hdfs hdfs.log.xz --labels labels.csv --complete",
     )
     evaluate.add_argument("model", type=Path, metavar="MODEL")

@@ -26,7 +26,7 @@ from pathlib import Path
 from ..model.folder import Model, load_model
 from ..training.train import train_model
 from .data import data_folder
-from .replay_baselines import CountsReplay, NGramReplay, Replayer, held_out
+from .replay_baselines import CountsReplay, NGramReplay, Replayer, rounds
 from .replay_events import Events, Sent, first_wrong, read_events
 from .replay_measures import Heard, Measures, added, difference, incidents, measures
 from .replay_scenarios import SCENARIOS, Scenario
@@ -59,10 +59,10 @@ def measure(scenario: Scenario, seed: int) -> list[Row]:
     found["lines_per_second"] = (len(scenario.sent) / plain.seconds, len(scenario.sent))
     rows = _rows(scenario.name, "offscript", name, found)
 
-    normals = held_out(model, scenario.train)
-    baselines: list[NGramReplay | CountsReplay] = [NGramReplay(model, normals, seed)]
+    parts = rounds(model, scenario.train)
+    baselines: list[NGramReplay | CountsReplay] = [NGramReplay(model, parts, seed)]
     if not model.config.streams.endless:
-        baselines.append(CountsReplay(model, normals, seed))
+        baselines.append(CountsReplay(model, parts, seed))
     kept = _kept(model, events)
     kept_changed = _kept(model, read_events(model, changed_sent, None))
     for baseline in baselines:

@@ -16,10 +16,12 @@ from ..model.event import EventParser
 from ..model.folder import Model
 from ..model.streams import Streams
 from ..model.vocabulary import END, PAST, SPECIAL, START
+from ..training.batches import Sequences
 from ..training.calibrate import Stream, cropped, tokens_of
 from ..training.config import TrainConfig
 from ..training.corpus import read_corpus, read_sequences
-from ..training.ngram import NGram
+from ..training.fit import count_vectors
+from ..training.ngram import NGram, fit_ngram
 from ..training.partition import endless_parts, judged, partition
 from ..training.source import Source
 from .replay_events import Events, Raised
@@ -92,8 +94,16 @@ class Replayer:
         self.ends.append(End(stream, len(life.tokens) - 1, life.times[-1] + self._idle))
 
 
-def held_out(model: Model, config: TrainConfig) -> list[Stream]:
-    """The normal streams (endless: the last part) that the model's own threshold was set on."""
+@dataclass(frozen=True)
+class Round:
+    """Streams that a baseline learns from, and those that it is calibrated on in this round."""
+
+    learning: list[Stream]
+    held: list[Stream]
+
+
+def rounds(model: Model, config: TrainConfig) -> list[Round]:
+    """The normal streams as the model itself was fitted to them and calibrated on them."""
     with tempfile.TemporaryDirectory() as scratch:
         lines = Source(config.logs, Path(scratch))()
         ready = model.config.events.format == "sequences"
@@ -105,20 +115,30 @@ def held_out(model: Model, config: TrainConfig) -> list[Stream]:
     chosen = [key not in config.exclude for key in corpus.streams]
     corpus = corpus.select(np.flatnonzero(np.logical_and(splits, chosen)))
     if model.config.streams.endless:
-        return endless_parts(corpus)[2]
+        return [Round(*endless_parts(corpus))]
     every = judged(corpus, model.config.streams, complete=config.complete or ready)
-    return [every[i] for i in partition(corpus, None, newest=config.newest).ranks]
+    return [
+        Round([every[i] for i in learning], [every[i] for i in held])
+        for learning, held in partition(corpus, None, newest=config.newest).rounds()
+    ]
+
+
+Score = Callable[[Sequence[Stream]], Float64[np.ndarray, " streams"]]
 
 
 def limits(
-    score: Callable[[Sequence[Stream]], Float64[np.ndarray, " streams"]],
-    normals: Sequence[Stream],
-    rate: float,
-    seed: int,
+    fit: Callable[[Sequence[Stream]], Score], parts: Sequence[Round], rate: float, seed: int
 ) -> tuple[float, float]:
     """Conformal thresholds for whole streams and for joined ones, as the product sets its own."""
-    crops = cropped(normals, np.random.default_rng(seed))
-    return conformal_threshold(score(normals), rate), conformal_threshold(score(crops), rate)
+    whole, joined = [], []
+    for part in parts:
+        score = fit(part.learning)
+        whole.append(score(part.held))
+        joined.append(score(cropped(part.held, np.random.default_rng(seed))))
+    return (
+        conformal_threshold(np.concatenate(whole), rate),
+        conformal_threshold(np.concatenate(joined), rate),
+    )
 
 
 class NGramReplay:
@@ -126,17 +146,17 @@ class NGramReplay:
 
     name = "ngram"
 
-    def __init__(self, model: Model, normals: Sequence[Stream], seed: int) -> None:
+    def __init__(self, model: Model, parts: Sequence[Round], seed: int) -> None:
         self._names = model.vocabulary.names
         self._vocabulary = model.vocabulary
         self._ngram = NGram.from_arrays(model.baseline)
         self.setting = f"order {self._ngram.order}"
         rate, block = model.calibration.rate, model.config.streams.block_seconds
         if model.config.streams.endless:
-            limit = conformal_threshold(self._worst_by_block(normals, block), rate)
+            limit = conformal_threshold(self._worst_by_block(parts[0].held, block), rate)
             self._limits = limit, limit
         else:
-            self._limits = limits(self._worst, normals, rate, seed)
+            self._limits = limits(self._fitted_to, parts, rate, seed)
 
     def hear(self, replayer: Replayer) -> Heard:
         """All that it raises."""
@@ -157,9 +177,21 @@ class NGramReplay:
         alerts = [replace(a, expected=self._expected(lives[a.stream], a)) for a in once(raised)]
         return Heard(alerts, raised)
 
-    def _worst(self, streams: Sequence[Stream]) -> Float64[np.ndarray, " streams"]:
-        sequences = [tokens_of(self._vocabulary, stream) for stream in streams]
-        return np.array([surprisal.max() for surprisal in self._ngram.surprisals(sequences)])
+    def _fitted_to(self, learning: Sequence[Stream]) -> Score:
+        """An n-gram of the same order, as a score: its largest surprisal in a stream."""
+        known = Sequences.of([tokens_of(self._vocabulary, stream) for stream in learning])
+        ngram = fit_ngram(
+            known.tokens,
+            known.counts,
+            order=self._ngram.order,
+            d_vocab=len(self._vocabulary),
+        )
+
+        def worst(streams: Sequence[Stream]) -> Float64[np.ndarray, " streams"]:
+            sequences = [tokens_of(self._vocabulary, stream) for stream in streams]
+            return np.array([surprisal.max() for surprisal in ngram.surprisals(sequences)])
+
+        return worst
 
     def _worst_by_block(
         self, streams: Sequence[Stream], seconds: float
@@ -199,17 +231,18 @@ class CountsReplay:
     name = "counts"
     setting = "cosine, nearest neighbour"
 
-    def __init__(self, model: Model, normals: Sequence[Stream], seed: int) -> None:
+    def __init__(self, model: Model, parts: Sequence[Round], seed: int) -> None:
         self._vocabulary = model.vocabulary
+        self._streams = model.config.streams
         self._known = _unit(model.count_vectors)
-        self._limits = limits(self._distances_of, normals, model.calibration.rate, seed)
+        self._limits = limits(self._fitted_to, parts, model.calibration.rate, seed)
 
     def hear(self, replayer: Replayer) -> Heard:
         """All that it raises."""
         names = self._vocabulary.names
         lives, ends = replayer.lives, replayer.ends
         vectors = _unit(self._counts([lives[e.stream].tokens[1 : e.position + 1] for e in ends]))
-        distances, nearest = self._nearest(vectors)
+        distances, nearest = _nearest(vectors, self._known)
         raised = []
         for at, end in enumerate(ends):
             if distances[at] > self._limits[lives[end.stream].joined]:
@@ -219,27 +252,22 @@ class CountsReplay:
                 )
         return Heard(once(raised), raised)
 
-    def _distances_of(self, streams: Sequence[Stream]) -> Float64[np.ndarray, " streams"]:
-        vectors = self._counts([self._vocabulary.ids(stream.names) for stream in streams])
-        distances, _ = self._nearest(_unit(vectors))
-        ended = np.array([stream.ended for stream in streams])
-        return np.where(ended, distances, -np.inf)  # judged at its end only
+    def _fitted_to(self, learning: Sequence[Stream]) -> Score:
+        """The distance of a stream's counts to these streams'."""
+        known = _unit(count_vectors(self._vocabulary, learning, self._streams))
+
+        def distances(streams: Sequence[Stream]) -> Float64[np.ndarray, " streams"]:
+            vectors = self._counts([self._vocabulary.ids(stream.names) for stream in streams])
+            ended = np.array([stream.ended for stream in streams])
+            # Judged at its end only.
+            return np.where(ended, _nearest(_unit(vectors), known)[0], -np.inf)
+
+        return distances
 
     def _counts(self, streams: Sequence[Sequence[int]]) -> Float32[np.ndarray, "streams d_vocab"]:
         size = len(self._vocabulary)
         rows = [np.bincount(tokens, minlength=size) for tokens in streams]
         return np.array(rows, np.float32).reshape(-1, size)
-
-    def _nearest(
-        self, vectors: Float32[np.ndarray, "streams d_vocab"]
-    ) -> tuple[Float64[np.ndarray, " streams"], list[int]]:
-        """Distance to the nearest known vector, and which one that is."""
-        distances, nearest = [np.zeros(0)], list[int]()
-        for start in range(0, len(vectors), _AT_ONCE):
-            cosine = vectors[start : start + _AT_ONCE] @ self._known.T
-            nearest += np.argmax(cosine, axis=1).tolist()
-            distances.append(1.0 - cosine.max(axis=1).astype(np.float64))
-        return np.concatenate(distances), nearest
 
 
 def once(raised: Sequence[Raised]) -> list[Raised]:
@@ -255,6 +283,18 @@ def once(raised: Sequence[Raised]) -> list[Raised]:
             alerts[at] = replace(alerts[at], count=alerts[at].count + 1)
         latest[alert.cause] = at, alert.time
     return alerts
+
+
+def _nearest(
+    vectors: Float32[np.ndarray, "streams d_vocab"], known: Float32[np.ndarray, "known d_vocab"]
+) -> tuple[Float64[np.ndarray, " streams"], list[int]]:
+    """Distance to the nearest known vector, and which one that is."""
+    distances, nearest = [np.zeros(0)], list[int]()
+    for start in range(0, len(vectors), _AT_ONCE):
+        cosine = vectors[start : start + _AT_ONCE] @ known.T
+        nearest += np.argmax(cosine, axis=1).tolist()
+        distances.append(1.0 - cosine.max(axis=1).astype(np.float64))
+    return np.concatenate(distances), nearest
 
 
 def _unit(

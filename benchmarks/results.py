@@ -96,9 +96,9 @@ def read_results(path: Path) -> Results:
 
 
 def command(name: str, arguments: Sequence[str]) -> str:
-    """The command that does it again; where data and models lie is each machine's own affair."""
+    """The command that does it again; where data, models and results lie is each machine's own affair."""
     words = list(arguments)
-    for option in ("--data", "--work"):
+    for option in ("--data", "--results", "--work"):
         if option in words:
             at = words.index(option)
             del words[at : at + 2]

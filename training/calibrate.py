@@ -82,7 +82,7 @@ def statistics_of(model: Model, streams: Sequence[Stream]) -> Statistics:
         values = detector.statistics(keys)
         is_joined = detector.joined(keys)
         ended = np.array([stream.ended for stream in part])
-        values[np.ix_(~ended, at_end)] = np.nan
+        values[:, at_end] = np.where(ended[:, None], values[:, at_end], np.nan)
         values[is_joined, DETECTORS.index("counts")] = np.nan
         parts.append(values)
         joined.append(is_joined)
@@ -162,14 +162,22 @@ def fit_tails(
     return fitted
 
 
-def fit_threshold(statistics: Statistics, rate: float, *, count_scale: float) -> Threshold:
-    """Tails of all streams, and the threshold on scores by tails that a stream had no part in."""
-    values = statistics.values
-    scores = np.empty(len(values))
+def held_out_scores(
+    values: Float64[np.ndarray, "streams detectors"], *, count_scale: float
+) -> Float64[np.ndarray, "streams detectors"]:
+    """Each statistic as a score in nats, by tails fitted without the tenth that a stream is in."""
+    scores = np.empty_like(values)
     for rows in np.array_split(np.arange(len(values)), min(_TENTHS, len(values))):
         others = np.delete(values, rows, axis=0)
         tails = Threshold(fit_tails(others, count_scale=count_scale), 0.0, len(others))
-        scores[rows] = combined(tails, values[rows])
+        scores[rows] = tails.score(values[rows])
+    return scores
+
+
+def fit_threshold(statistics: Statistics, rate: float, *, count_scale: float) -> Threshold:
+    """Tails of all streams, and the threshold on scores by tails that a stream had no part in."""
+    values = statistics.values
+    scores = np.fmax.reduce(held_out_scores(values, count_scale=count_scale), axis=1)
     return Threshold(
         fit_tails(values, count_scale=count_scale), conformal_threshold(scores, rate), len(values)
     )

@@ -40,6 +40,12 @@ class Partition:
     held: Int64[np.ndarray, " held"]
     folds: tuple[Int64[np.ndarray, "_"], ...] = ()
 
+    def rounds(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Which streams are learned from to calibrate which: one round, or one for each fold."""
+        if not self.folds:
+            return [(self.fit, self.held)]
+        return [(np.setdiff1d(self.fit, fold), fold) for fold in self.folds]
+
 
 def days_of(corpus: Corpus) -> float:
     """Time between the first and the last event, in days; 0 where events have no times."""

@@ -198,6 +198,10 @@ def _calibrated(
         model,
         templates=templates,
         calibration=calibrate(model, learned.held, budget=budget, rate=rate),
+        held={
+            "whole": learned.held.whole.values.astype(np.float32),
+            "joined": learned.held.joined.values.astype(np.float32),
+        },
         reference=fit_reference(
             learned.fitted.weights, learned.fitted.sequences.tokens, seed=config.seed
         ),

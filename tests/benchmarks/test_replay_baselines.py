@@ -13,8 +13,8 @@ from offscript.benchmarks.replay_baselines import (
     End,
     NGramReplay,
     Replayer,
-    held_out,
     once,
+    rounds,
 )
 from offscript.benchmarks.replay_events import Events, Raised, Sent, read_events
 from offscript.model.config import StreamConfig
@@ -116,7 +116,7 @@ def test_on_normal_streams_a_baseline_raises_about_what_was_budgeted(
     replayer = Replayer(model)
     replayer.observe(events)
     replayer.end_idle(events.time[-1] + model.config.streams.idle_seconds + 1.0)
-    heard = kind(model, held_out(model, train), seed=0).hear(replayer)
+    heard = kind(model, rounds(model, train), seed=0).hear(replayer)
 
     streams = {alert.stream for alert in heard.alerts}
     assert len(streams) <= 10 * model.calibration.rate * len(replayer.lives)
@@ -125,7 +125,7 @@ def test_on_normal_streams_a_baseline_raises_about_what_was_budgeted(
 def test_the_held_out_streams_are_as_many_as_the_threshold_was_set_on(
     model: Model, train: TrainConfig
 ) -> None:
-    assert len(held_out(model, train)) == model.calibration.whole.streams
+    assert sum(len(part.held) for part in rounds(model, train)) == model.calibration.whole.streams
 
 
 def test_the_ngram_says_where_a_session_goes_off_script_and_what_was_expected(
@@ -136,7 +136,7 @@ def test_the_ngram_says_where_a_session_goes_off_script_and_what_was_expected(
     names[odd] = None
     replayer = Replayer(model)
     replayer.observe(replace(events, name=names))
-    heard = NGramReplay(model, held_out(model, train), seed=0).hear(replayer)
+    heard = NGramReplay(model, rounds(model, train), seed=0).hear(replayer)
 
     stream = events.stream[odd]
     position = events.stream[: odd + 1].count(stream)
@@ -158,7 +158,7 @@ def test_counts_are_judged_when_a_stream_ends_and_name_what_they_lack(
     long = at([float(n) for n in range(40)], [name] * 40, [stream] * 40)
     replayer = Replayer(model)
     replayer.observe(long)
-    counts = CountsReplay(model, held_out(model, train), seed=0)
+    counts = CountsReplay(model, rounds(model, train), seed=0)
 
     assert counts.hear(replayer).alerts == []
 
