@@ -9,7 +9,7 @@ from ..model.folder import Model
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _EVENTS = (1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536)
-_OUTCOMES = ("scored", "repeated", "unkeyed", "continuation", "refused")
+_OUTCOMES = ("scored", "repeated", "unkeyed", "continuation", "broken", "refused")
 
 
 class Metrics:

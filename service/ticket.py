@@ -114,6 +114,7 @@ class Ticket:
             events=0 if repeated else len(self._rows),
             unkeyed=self._rows.unkeyed,
             continuations=self._rows.continuations,
+            broken=self._rows.broken,
             surprisal=surprisal,
             row=None if surprisal is None else self._rows.row,
             alerts=tuple(alerts.values()),

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from offscript.model.alert import Alert
 from offscript.model.errors import OverloadError, StoreError
+from offscript.model.event import EventConfig
 from offscript.model.folder import Model, load_model
 from offscript.service.batch import Batch, Rows
 from offscript.service.config import ServiceConfig
@@ -99,6 +100,24 @@ def test_lines_without_a_key_and_lines_that_go_on_are_counted(
     row = outcome.result(30).row
     assert row is not None
     assert row.tolist() == [0, 3, 4, 5, 6]
+
+
+def test_lines_that_are_no_json_are_counted_where_json_is_read(
+    service: Service, session: Lines
+) -> None:
+    events = EventConfig("json", stream_key="id", event=("event",))
+    model = replace(service.model, config=replace(service.model.config, events=events))
+    engine = Engine(model, service.store, service.config, Metrics())
+    engine.start()
+
+    lines = ['{"id": "a", "event": "x"}', "no json", "[1]", "", '{"event": "x"}']
+    keyless = engine.submit(raw(lines)).result(30)
+    keyed = engine.submit(raw(lines, streams=["a"] * 5)).result(30)
+    engine.stop()
+
+    assert (keyless.events, keyless.broken) == (1, 2)
+    assert (keyless.continuations, keyless.unkeyed) == (1, 1)
+    assert (keyed.events, keyed.broken, keyed.continuations) == (2, 2, 1)
 
 
 def test_streams_and_times_that_the_client_gives_come_before_those_of_the_line(
