@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import random
 import signal
 import subprocess
 import sys
@@ -153,6 +155,78 @@ def shop(tmp_path: Path, session: Lines) -> Path:
     return path
 
 
+def test_a_log_without_any_event_is_an_error_that_counts_what_came(
+    running: Running, tmp_path: Path
+) -> None:
+    path = tmp_path / "other.log"
+    path.write_text("2026-03-02 12:00:00.000 no session here\n" * 150 + "  goes on\n")
+
+    with pytest.raises(InputError, match="no line is an event to this model: 150 without its stre"):
+        send([path], running.address)
+
+
+def test_a_live_log_without_any_event_is_said_before_it_ends(
+    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "other.log"
+    path.write_text("2026-03-02 12:00:00.000 no session here\n" * 5000)
+    said: list[str] = []
+
+    with path.open() as pipe, pytest.raises(InputError, match="5,000 without its stream key"):
+        monkeypatch.setattr("sys.stdin", pipe)
+        send([Path("-")], running.address, say=said.append)
+
+    assert len(said) == 1
+    assert "without its stream key" in said[0]
+
+
+def test_a_line_without_end_is_cut_and_sent(running: Running, tmp_path: Path) -> None:
+    path = tmp_path / "long.log"
+    path.write_text("2026-03-02 12:00:00.000 session=0a admin: console opened " + "x" * 200_000)
+
+    assert send([path], running.address).events == 1
+
+
+def test_lines_before_the_damage_of_a_log_are_sent(
+    running: Running, tmp_path: Path, session: Lines
+) -> None:
+    path = tmp_path / "cut.log.gz"
+    whole = gzip.compress(random.Random(0).randbytes(100_000).hex().encode())
+    path.write_bytes(
+        gzip.compress("\n".join(session("0a", odd=True)).encode() + b"\n") + whole[:90]
+    )
+
+    with pytest.raises(LogError, match="cut off or damaged"):
+        send([path], running.address)
+
+    with Client(running.address) as client:
+        assert {alert.stream for alert in client.alerts()} == {"0a"}
+
+
+def test_a_failure_of_whoever_listens_reaches_whoever_sends(
+    running: Running, session: Lines
+) -> None:
+    def fails(_: object) -> None:
+        raise BrokenPipeError
+
+    client = Client(running.address, acknowledged=fails)
+    for line in session("0a"):
+        client.line(line)
+
+    with pytest.raises(BrokenPipeError):
+        client.flush(30)
+    client.close()
+
+
+def test_half_a_surrogate_pair_does_no_harm(client: Client) -> None:
+    client.event("good", stream="a")
+    client.event("bad \ud83d", stream="b \ud83d")
+    client.line("session=0a worse \ud83d", stream="c")
+
+    assert client.flush(30)
+    assert {alert.stream for alert in client.alerts()} >= {"a", "b ?"}
+
+
 def test_a_log_is_sent_whole(running: Running, shop: Path) -> None:
     reported: list[int] = []
 
@@ -176,9 +250,10 @@ def test_sequences_are_sent_by_name_with_their_ends(running: Running, tmp_path: 
     assert (sent.lines, sent.events) == (2, 3)
     with Client(running.address) as client:
         assert {alert.stream for alert in client.alerts()} == {"s1", "s2"}
-    path.write_text(json.dumps(rows[0]) + "\nnot json\n")
-    with pytest.raises(InputError, match="line 2: expected"):
-        send([path], running.address)
+    for wrong in ("not json", '{"id": 1}', '{"id": 1, "events": ["a"], "t": [1.0, 2.0]}'):
+        path.write_text(json.dumps(rows[0]) + f"\n{wrong}\n")
+        with pytest.raises(InputError, match="line 2: expected"):
+            send([path], running.address)
 
 
 def test_a_log_that_cannot_be_read_is_one_clear_line(running: Running, tmp_path: Path) -> None:

@@ -57,7 +57,9 @@ def test_every_line_stays_a_line() -> None:
     assert redact([]) == []
 
 
-@pytest.mark.parametrize("piece", ["token", "-eyJ", "eyJ", "password-", "://a:", "bearer ", "4111 "])
+@pytest.mark.parametrize(
+    "piece", ["token", "-eyJ", "eyJ", "password-", "://a:", "bearer ", "4111 "]
+)
 def test_no_line_holds_up_the_service(piece: str) -> None:
     short, long = piece * 200, piece * (65_536 // len(piece))
 
