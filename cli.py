@@ -96,13 +96,14 @@ def _score(options: argparse.Namespace) -> int:
 
     from .model.event import nothing_read
     from .model.folder import load_model
+    from .model.output import alert_file
     from .model.score import Totals, score_logs
 
     model = load_model(options.model)
     totals = Totals()
     size = sum(path.stat().st_size for path in options.logs if path.is_file())
     with ExitStack() as stack:
-        out = stack.enter_context(options.out.open("w")) if options.out else sys.stdout
+        write = stack.enter_context(alert_file(options.out))
         quiet = not sys.stderr.isatty()
         bar = stack.enter_context(tqdm(total=size, unit="B", unit_scale=True, disable=quiet))
 
@@ -113,8 +114,7 @@ def _score(options: argparse.Namespace) -> int:
             model, options.logs, complete=options.complete, totals=totals, progress=read
         )
         for alert in alerts:
-            out.write(json.dumps(alert.to_json(), ensure_ascii=False) + "\n")
-        out.flush()
+            write(alert)
     if not totals.events:
         raise nothing_read(lines=totals.lines, unkeyed=totals.unkeyed, broken=totals.broken)
     print(

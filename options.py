@@ -123,12 +123,17 @@ def parser() -> argparse.ArgumentParser:
 
     score = command(
         "score",
-        "write the alerts of log files as JSON lines",
+        "write the alerts of log files as JSON lines or Parquet",
         "offscript score hdfs hdfs.log.xz --out alerts.jsonl",
     )
     score.add_argument("model", type=Path, metavar="MODEL")
     logs(score)
-    score.add_argument("--out", type=Path, metavar="FILE", help="standard output if left out")
+    score.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="JSON lines, or Parquet if it ends in .parquet; standard output if left out",
+    )
     score.add_argument(
         "--complete", action="store_true", help="every stream begins and ends within these logs"
     )
