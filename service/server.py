@@ -25,6 +25,7 @@ from .http import HttpServer
 from .metrics import Metrics
 from .servicer import SERVICE, Servicer
 from .store import Store
+from .systemd import notify
 
 logger = logging.getLogger("offscript")
 
@@ -91,6 +92,7 @@ class Server:
             raise
         await self._say(_SERVING)
         self._show_ready(True)
+        notify("READY=1")
         host, _ = split_address(config.grpc)
         web, _ = split_address(config.http)
         print(
@@ -103,6 +105,7 @@ class Server:
     async def stop(self) -> None:
         """Say so, let clients finish, score and store what was accepted, end."""
         self._show_ready(False)
+        notify("STOPPING=1")
         await self._health.enter_graceful_shutdown()
         self._servicer.drain()
         await self._grpc.stop(self._config.grace_seconds)

@@ -87,6 +87,23 @@ def test_addresses_are_split() -> None:
     assert split_address("[::1]:9464") == ("[::1]", 9464)
 
 
+def test_systemd_is_told_when_the_service_is_ready_and_when_it_stops(
+    config: ServiceConfig,
+    own_process: OwnProcess,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(30)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        service = own_process(config)
+
+        assert systemd.recv(100) == b"READY=1"
+        service.terminate()
+        assert systemd.recv(100) == b"STOPPING=1"
+
+
 def test_a_stop_ends_open_streams_in_good_order(
     config: ServiceConfig, own_process: OwnProcess, session: Lines
 ) -> None:
