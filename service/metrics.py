@@ -61,6 +61,16 @@ class Metrics:
             "offscript_alerts", "Alerts raised, repeats included.", ["detector"], registry=registry
         )
         self.alerts = {detector: alerts.labels(detector) for detector in DETECTORS}
+        self._budget = Gauge(
+            "offscript_alert_budget",
+            "False alerts that are acceptable a stream; of endless streams, a block of time.",
+            registry=registry,
+        )
+        self.alerts_allowed = Counter(
+            "offscript_alerts_allowed",
+            "False alerts that the budget allows for the streams seen so far.",
+            registry=registry,
+        )
         self.alerts_pending = Gauge(
             "offscript_alerts_pending", "Alerts that wait for the store.", registry=registry
         )
@@ -97,6 +107,7 @@ class Metrics:
         """A model was loaded."""
         self._model.labels(model.sha256).set(1)
         self._loaded.set_to_current_time()
+        self._budget.set(model.calibration.rate)
 
     def text(self) -> bytes:
         """All of it in Prometheus's text format."""

@@ -165,7 +165,9 @@ class Shard:
         positions = self._keep_lines(parts)
         started = frozenset().union(*(part.started for part in parts))
         start = time.perf_counter()
+        before = len(self._detector), self._detector.watermark
         observed = self._detector.observe(rows.stream, rows.name, rows.time, started=started)
+        self._allow(len(rows), observed, *before)
         bounds = list(accumulate((len(part.rows) for part in parts), initial=0))
         raised: list[list[Alert]] = [[] for _ in parts]
         for finding in _strongest(observed.findings):
@@ -265,6 +267,17 @@ class Shard:
         metrics.streams_active.labels(self.number).set(len(self._detector))
         if len(rows):
             metrics.last_event.set(float(rows.time.max()))
+
+    def _allow(self, events: int, observed: Observed, streams: int, watermark: float) -> None:
+        """Count what the budget allows for what these events have added."""
+        config, detector = self._model.config.streams, self._detector
+        if config.endless:
+            passed = (detector.watermark - watermark) / config.block_seconds
+            # A block has an event; the first events of all, and those after a pause, begin one.
+            judged = min(passed * len(detector), events) if passed > 0.0 else 0.0
+        else:
+            judged = len(detector) - streams + observed.evicted
+        self._metrics.alerts_allowed.inc(judged * self._model.calibration.rate)
 
     def _end_idle(self) -> None:
         now = self._clocks.now(time.time())

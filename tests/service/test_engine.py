@@ -247,6 +247,40 @@ def test_streams_of_another_number_of_threads_start_afresh(
     assert "starting afresh" in caplog.text
 
 
+def test_the_budget_grows_with_the_streams_seen(service: Service, session: Lines) -> None:
+    metrics = Metrics()
+    metrics.loaded(service.model)
+    engine = Engine(service.model, service.store, replace(service.config, max_streams=5), metrics)
+    engine.start()
+    for n in range(7):
+        engine.submit(raw(session(f"{n:02x}"))).result(30)
+    engine.submit(raw(session("06"))).result(30)  # seen before
+    engine.stop()
+
+    budget = metrics.registry.get_sample_value("offscript_alert_budget")
+    assert budget == service.model.calibration.rate
+    allowed = metrics.registry.get_sample_value("offscript_alerts_allowed_total")
+    assert allowed == pytest.approx(7 * budget)
+
+
+def test_of_an_endless_stream_the_budget_grows_with_the_blocks_of_time(
+    tiny_endless_model: Path, config: ServiceConfig, tmp_path: Path
+) -> None:
+    model, store = load_model(tiny_endless_model), Store(f"sqlite:///{tmp_path}/endless.db")
+    metrics, block = Metrics(), model.config.streams.block_seconds
+    engine = Engine(model, store, config, metrics)
+    engine.start()
+    times = 1772452800.0 + np.arange(40) * block / 4
+    for part in (times[:20], times[20:]):
+        engine.submit(raw(None, names=["x"] * 20, times=part)).result(30)
+    engine.stop()
+    store.close()
+
+    allowed = metrics.registry.get_sample_value("offscript_alerts_allowed_total")
+    # From one batch to the next; what lies before the first is not known.
+    assert allowed == pytest.approx(5 * model.calibration.rate)
+
+
 def test_silence_ends_a_stream(service: Service, session: Lines) -> None:
     idle = service.model.config.streams.idle_seconds
     engine = service.engine()
