@@ -45,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     _needs_torch()
+    from .model.folder import make_room
     from .model.logs import read_lines
     from .training.config import TrainConfig
     from .training.corpus import read_ids
@@ -71,6 +72,7 @@ def _train(options: argparse.Namespace) -> int:
         device=options.device,
         quiet=not sys.stderr.isatty(),
     )
+    make_room(config.out)  # said before the minutes of training, not after them
     train_model(config, lambda line: print(line, flush=True))
     return 0
 

@@ -14,7 +14,7 @@ import grpc
 from ..model.errors import InputError, NotFoundError, OffscriptError, OverloadError
 from ..protos import detector_pb2 as pb
 from ..protos.detector_pb2_grpc import DetectorStub
-from .config import LINE_CHARACTERS, MESSAGE_BYTES
+from .config import LINE_CHARACTERS, MESSAGE_BYTES, split_address
 from .errors import retry_seconds
 from .outbox import Outbox
 
@@ -57,6 +57,7 @@ class Client:
         acknowledged: Callable[[pb.ScoreBatch], None] = lambda _: None,
         waiting: Callable[[str], None] = lambda _: None,
     ) -> None:
+        split_address(address)  # complains; gRPC would in several lines of C++
         self._address = address
         self._acknowledged = acknowledged
         self._waiting = waiting
