@@ -18,6 +18,7 @@ from ..model.alert import Alert
 from ..model.detector import Detector
 from ..model.finding import Finding, Observed
 from ..model.folder import Model
+from ..model.streams import only
 from ..model.vocabulary import END, NEW
 from .batch import Rows
 from .clocks import Clocks
@@ -35,6 +36,7 @@ _CLIENTS = 10_000  # whose last batch is remembered
 _CAUSES = 10_000  # of recent alerts that are remembered
 _GROUP_EVENTS = 4096  # scored at a time; more would gain nothing
 _TICK_SECONDS = 1.0  # between two looks for streams that have ended by silence
+_ACTIVE_SECONDS = 60.0  # a stream heard of since then probably went on until the service was killed
 _SAVED_BYTES_PER_SECOND = 16 << 20  # of state, at most, on average
 
 
@@ -77,8 +79,21 @@ class Shard:
                 "all streams count as joined in the middle"
             )
             return
-        own = {"owner", "clients", "seqs", "now"}
-        self._detector.restore({name: arrays[name] for name in arrays if name not in own})
+        own = {"owner", "clients", "seqs", "now", "complete"}
+        streams = {name: arrays[name] for name in arrays if name not in own}
+        if not arrays["complete"][0]:
+            # What the streams did between the last save and the end of the service is not known. A
+            # gap would look like an anomaly, so those that were active start in the middle.
+            now = float(arrays["now"].astype(np.float64)[0])
+            silent = streams["last"].astype(np.float64) < now - _ACTIVE_SECONDS
+            logger.warning(
+                "the service before did not stop in good order; %d of its %d streams were active "
+                "and count as joined in the middle",
+                int(np.sum(~silent)),
+                len(silent),
+            )
+            streams = only(streams, silent)
+        self._detector.restore(streams)
         self._scored = dict(zip(arrays["clients"].tolist(), arrays["seqs"].tolist(), strict=True))
         self._clocks.heard("", float(arrays["now"].astype(np.float64)[0]), time.time())
 
@@ -98,7 +113,10 @@ class Shard:
         self._thread.join()
 
     def _run(self) -> None:
-        next_tick = next_save = time.monotonic() + _TICK_SECONDS
+        next_save = (
+            time.monotonic()
+        )  # with the first events, as the saved state is then out of date
+        next_tick = next_save + _TICK_SECONDS
         changed = False
         while True:
             group = self._take(next_tick - time.monotonic())
@@ -117,7 +135,7 @@ class Shard:
                     self._config.checkpoint_seconds, self._save() / _SAVED_BYTES_PER_SECOND
                 )
                 changed = False
-        self._save()
+        self._save(complete=True)
         if self._spool is not None:
             self._spool.close()
 
@@ -285,14 +303,18 @@ class Shard:
             findings = _strongest(self._detector.end_idle(now).findings)
             self._raise([self._alert(finding, None, 0, None) for finding in findings], None, None)
 
-    def _save(self) -> int:
-        """Have the state of the streams stored; its size in bytes."""
+    def _save(self, *, complete: bool = False) -> int:
+        """Have the state of the streams stored; its size in bytes.
+
+        `complete`: nothing will happen to them any more.
+        """
         self._saving = True
         arrays = {
             **self._detector.snapshot(),
             "owner": np.array([self._owner()]),
             "clients": np.array(list(self._scored), dtype=np.str_),
             "seqs": np.array(list(self._scored.values()), dtype=np.uint64),
+            "complete": np.array([complete]),
             "now": np.array([self._clocks.now(time.time())]),
         }
         self._writer.put(Entry(state=(self.number, arrays), done=self._saved))

@@ -235,6 +235,32 @@ def test_stopping_halfway_gives_the_same_alerts_as_running_through(
     through.stop()
 
 
+def test_a_killed_service_takes_no_gap_for_an_anomaly(
+    service: Service, session: Lines, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = [line for n in range(30) for line in session(f"{n:04x}")]
+    lines.sort(key=lambda line: line[:23])
+    first = service.engine(checkpoint_seconds=0.0)
+    long_before = 1772452800.0 - np.array([100.0, 99.0])
+    silent = raw(session("5555")[:2], client="me", seq=1, times=long_before)
+    first.submit(silent).result(30)
+    first.submit(raw(lines[:30], client="me", seq=2)).result(30)
+    saved: dict[str, np.ndarray] = {}
+    while saved.get("seqs", np.zeros(1)).max() < 2:
+        saved = service.store.state(0)
+    first.submit(raw(lines[30:90], client="me", seq=3)).result(30)
+    first.stop()
+    service.store.write([], [(0, saved)])  # as if it had been killed now
+
+    second = service.engine()
+    second.submit(raw(lines[90:], client="me", seq=4)).result(30)
+    again = second.submit(silent).result(30)
+
+    assert service.alerts() == []
+    assert again.repeated
+    assert "30 of its 31 streams were active" in caplog.text
+
+
 def test_streams_of_another_number_of_threads_start_afresh(
     service: Service, session: Lines, caplog: pytest.LogCaptureFixture
 ) -> None:
