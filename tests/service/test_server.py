@@ -54,6 +54,13 @@ def test_a_second_service_cannot_take_the_port_of_the_first(
             in_process(second)
 
 
+def test_a_second_service_cannot_take_the_store_of_the_first(
+    config: ServiceConfig, in_process: InProcess
+) -> None:
+    with in_process(config), pytest.raises(StoreError, match="in use by another service"):
+        in_process(config)
+
+
 def test_a_model_or_store_that_is_not_there_is_one_clear_line(
     config: ServiceConfig, in_process: InProcess, tmp_path: Path
 ) -> None:
