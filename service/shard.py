@@ -59,7 +59,8 @@ class Shard:
         self._spool = spool
         self._writer = writer
         self._metrics = metrics
-        self._detector = Detector(model, max_streams=max(1, config.max_streams // config.threads))
+        self._most_streams = max(1, config.max_streams // config.threads)
+        self._detector = Detector(model, max_streams=self._most_streams)
         self._clocks = Clocks(model.config.streams.idle_seconds)
         self._scored: dict[str, int] = {}  # last batch scored of each client, latest client last
         self._causes: dict[tuple[str, str, int], float] = {}  # of alerts, and when
@@ -184,7 +185,7 @@ class Shard:
         started = frozenset().union(*(part.started for part in parts))
         start = time.perf_counter()
         before = len(self._detector), self._detector.watermark
-        observed = self._detector.observe(rows.stream, rows.name, rows.time, started=started)
+        observed = self._feed(rows, started)
         self._allow(len(rows), observed, *before)
         bounds = list(accumulate((len(part.rows) for part in parts), initial=0))
         raised: list[list[Alert]] = [[] for _ in parts]
@@ -208,6 +209,27 @@ class Shard:
             self._raise(raised[at], part, PartOutcome(surprisal))
         while len(self._scored) > _CLIENTS:
             del self._scored[next(iter(self._scored))]
+
+    def _feed(self, rows: Rows, started: frozenset[str]) -> Observed:
+        """Have events scored, no more at a time than there may be streams."""
+        step = self._most_streams
+        if len(rows) <= step:
+            return self._detector.observe(rows.stream, rows.name, rows.time, started=started)
+        pieces = []
+        for at in range(0, len(rows), step):
+            piece = slice(at, at + step)
+            observed = self._detector.observe(
+                rows.stream[piece], rows.name[piece], rows.time[piece], started=started
+            )
+            findings = [replace(found, index=found.index + at) for found in observed.findings]
+            pieces.append(replace(observed, findings=findings))
+        return Observed(
+            surprisal=np.concatenate([piece.surprisal for piece in pieces]),
+            entropy=np.concatenate([piece.entropy for piece in pieces]),
+            findings=[found for piece in pieces for found in piece.findings],
+            new=sum(piece.new for piece in pieces),
+            evicted=sum(piece.evicted for piece in pieces),
+        )
 
     def _keep_lines(self, parts: list[Part]) -> Int64[np.ndarray, " events"] | None:
         """Positions of the events' lines in the spool, −1 where there is none."""

@@ -273,6 +273,22 @@ def test_streams_of_another_number_of_threads_start_afresh(
     assert "starting afresh" in caplog.text
 
 
+def test_a_batch_may_name_more_streams_than_are_kept(service: Service, session: Lines) -> None:
+    lines = sessions(session, 40)  # every fifth is odd
+    plenty = service.engine().submit(raw(lines)).result(30)
+    few = service.engine(max_streams=7).submit(raw(lines)).result(30)
+
+    assert plenty.surprisal is not None
+    assert few.surprisal is not None
+    assert few.events == 200
+    assert np.array_equal(few.surprisal[:5], plenty.surprisal[:5])
+    assert {s.alert.stream for s in few.alerts} == {s.alert.stream for s in plenty.alerts}
+    odd = [s.alert for s in few.alerts if s.alert.observed == "<new>"]
+    assert [alert.text for alert in odd] == [
+        line.replace("hunter2", "<redacted>") for line in lines if "hunter2" in line
+    ]
+
+
 def test_the_budget_grows_with_the_streams_seen(service: Service, session: Lines) -> None:
     metrics = Metrics()
     metrics.loaded(service.model)
