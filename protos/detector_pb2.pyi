@@ -186,7 +186,7 @@ class ScoreBatch(_message.Message):
     seq: _builtins.int
     """Number of the batch that is acknowledged; 0 in a notice that acknowledges nothing."""
     events: _builtins.int
-    """Events scored."""
+    """Events of the batch, all of them scored, now or before."""
     unkeyed: _builtins.int
     """Lines passed over because they carry no stream key."""
     continuations: _builtins.int
