@@ -47,6 +47,7 @@ def _train(options: argparse.Namespace) -> int:
     _needs_torch()
     from .model.folder import make_room
     from .model.logs import read_lines
+    from .model.skeleton import WILDCARD
     from .training.config import TrainConfig
     from .training.corpus import read_ids
     from .training.train import train_model
@@ -59,6 +60,7 @@ def _train(options: argparse.Namespace) -> int:
         event=tuple(options.event.split(",")) if options.event else (),
         message=options.message,
         time=options.time,
+        masks=tuple((pattern, WILDCARD) for pattern in options.mask),
         endless=options.endless,
         complete=options.complete,
         idle_seconds=options.idle,
@@ -140,6 +142,7 @@ def _serve(options: argparse.Namespace) -> int:
             store=options.store,
             insecure=options.insecure,
             max_streams=options.max_streams,
+            threads=options.threads,
         )
     )
 

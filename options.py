@@ -92,6 +92,13 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--event", metavar="FIELD[,FIELD]", help="JSON: fields that name the event")
     train.add_argument("--message", metavar="FIELD", help="JSON: a field with a raw line instead")
     train.add_argument("--time", metavar="FIELD", help="JSON: the field of the time")
+    train.add_argument(
+        "--mask",
+        action="append",
+        default=[],
+        metavar="REGEX",
+        help="what matches is a variable of the line, whatever its form; may be given repeatedly",
+    )
     train.add_argument("--preset", choices=("tiny", "small"), default="tiny", help="size (tiny)")
     train.add_argument("--layers", type=int, choices=(0, 1, 2), help="layers of attention (2)")
     train.add_argument(
@@ -163,6 +170,9 @@ def parser() -> argparse.ArgumentParser:
         default=1_000_000,
         metavar="N",
         help="streams kept in memory; past that the longest silent are forgotten (1,000,000)",
+    )
+    serve.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="that score; each has its streams (1)"
     )
     serve.add_argument(
         "--insecure",

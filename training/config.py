@@ -22,6 +22,7 @@ class TrainConfig:
     event: tuple[str, ...] = ()  # JSON fields that make the event's name
     message: str | None = None  # JSON field with a raw line
     time: str | None = None  # JSON field of the time
+    masks: tuple[tuple[str, str], ...] = ()  # (regular expression, replacement)
     endless: bool = False  # streams never end, though they have a key
     complete: bool = False  # every stream begins and ends within these logs
     idle_seconds: float | None = None
