@@ -18,11 +18,12 @@ from ..model.alert import Alert
 from ..model.detector import Detector
 from ..model.finding import Finding, Observed
 from ..model.folder import Model
-from ..model.streams import only
 from ..model.vocabulary import END, NEW
 from .batch import Rows
+from .checkpoint import Checkpoint, from_arrays
 from .clocks import Clocks
 from .config import ServiceConfig
+from .feeding import feed, joined, strongest
 from .metrics import Metrics
 from .redaction import redact
 from .spool import Spool
@@ -36,7 +37,6 @@ _CLIENTS = 10_000  # whose last batch is remembered
 _CAUSES = 10_000  # of recent alerts that are remembered
 _GROUP_EVENTS = 4096  # scored at a time; more would gain nothing
 _TICK_SECONDS = 1.0  # between two looks for streams that have ended by silence
-_ACTIVE_SECONDS = 60.0  # a stream heard of since then probably went on until the service was killed
 _SAVED_BYTES_PER_SECOND = 16 << 20  # of state, at most, on average
 
 
@@ -71,32 +71,12 @@ class Shard:
         self._thread = threading.Thread(target=self._run, name=f"scorer-{number}", daemon=True)
 
     def restore(self, arrays: Arrays) -> None:
-        """Take up the state that `_save` left, if it is of this model and this number of shards."""
-        if not arrays:
-            return
-        if arrays["owner"].tolist() != [self._owner()]:
-            logger.warning(
-                "the saved streams belong to another model or number of threads; starting afresh, "
-                "all streams count as joined in the middle"
-            )
-            return
-        own = {"owner", "clients", "seqs", "now", "complete"}
-        streams = {name: arrays[name] for name in arrays if name not in own}
-        if not arrays["complete"][0]:
-            # What the streams did between the last save and the end of the service is not known. A
-            # gap would look like an anomaly, so those that were active start in the middle.
-            now = float(arrays["now"].astype(np.float64)[0])
-            silent = streams["last"].astype(np.float64) < now - _ACTIVE_SECONDS
-            logger.warning(
-                "the service before did not stop in good order; %d of its %d streams were active "
-                "and count as joined in the middle",
-                int(np.sum(~silent)),
-                len(silent),
-            )
-            streams = only(streams, silent)
-        self._detector.restore(streams)
-        self._scored = dict(zip(arrays["clients"].tolist(), arrays["seqs"].tolist(), strict=True))
-        self._clocks.heard("", float(arrays["now"].astype(np.float64)[0]), time.time())
+        """Take up the state that `_save` left."""
+        saved = from_arrays(arrays, self._owner())
+        if saved.streams:
+            self._detector.restore(saved.streams)
+        self._scored = saved.clients
+        self._clocks.heard("", saved.now, time.time())
 
     def start(self) -> None:
         self._thread.start()
@@ -180,21 +160,21 @@ class Shard:
             part.ticket.scored()
 
     def _observe(self, parts: list[Part]) -> None:
-        rows = _joined([part.rows for part in parts])
+        rows = joined([part.rows for part in parts])
         positions = self._keep_lines(parts)
         started = frozenset().union(*(part.started for part in parts))
         start = time.perf_counter()
         before = len(self._detector), self._detector.watermark
-        observed = self._feed(rows, started)
+        observed = feed(self._detector, rows, started=started, most=self._most_streams)
         self._allow(len(rows), observed, *before)
         bounds = list(accumulate((len(part.rows) for part in parts), initial=0))
         raised: list[list[Alert]] = [[] for _ in parts]
-        for finding in _strongest(observed.findings):
+        for finding in strongest(observed.findings):
             # An event's finding belongs to the part that the event came with.
             at = int(np.searchsorted(bounds, max(finding.index, 0), side="right")) - 1
             raised[at].append(self._alert(finding, parts[at], bounds[at], positions))
         for part, alerts in zip(parts, raised, strict=True):
-            ended = _strongest(self._detector.end(part.ended).findings)
+            ended = strongest(self._detector.end(part.ended).findings)
             alerts += [self._alert(finding, part, 0, None) for finding in ended]
         self._metrics.score_seconds.observe(time.perf_counter() - start)
         self._count(rows, observed)
@@ -209,27 +189,6 @@ class Shard:
             self._raise(raised[at], part, PartOutcome(surprisal))
         while len(self._scored) > _CLIENTS:
             del self._scored[next(iter(self._scored))]
-
-    def _feed(self, rows: Rows, started: frozenset[str]) -> Observed:
-        """Have events scored, no more at a time than there may be streams."""
-        step = self._most_streams
-        if len(rows) <= step:
-            return self._detector.observe(rows.stream, rows.name, rows.time, started=started)
-        pieces = []
-        for at in range(0, len(rows), step):
-            piece = slice(at, at + step)
-            observed = self._detector.observe(
-                rows.stream[piece], rows.name[piece], rows.time[piece], started=started
-            )
-            findings = [replace(found, index=found.index + at) for found in observed.findings]
-            pieces.append(replace(observed, findings=findings))
-        return Observed(
-            surprisal=np.concatenate([piece.surprisal for piece in pieces]),
-            entropy=np.concatenate([piece.entropy for piece in pieces]),
-            findings=[found for piece in pieces for found in piece.findings],
-            new=sum(piece.new for piece in pieces),
-            evicted=sum(piece.evicted for piece in pieces),
-        )
 
     def _keep_lines(self, parts: list[Part]) -> Int64[np.ndarray, " events"] | None:
         """Positions of the events' lines in the spool, −1 where there is none."""
@@ -322,7 +281,7 @@ class Shard:
     def _end_idle(self) -> None:
         now = self._clocks.now(time.time())
         if not math.isnan(now):
-            findings = _strongest(self._detector.end_idle(now).findings)
+            findings = strongest(self._detector.end_idle(now).findings)
             self._raise([self._alert(finding, None, 0, None) for finding in findings], None, None)
 
     def _save(self, *, complete: bool = False) -> int:
@@ -331,14 +290,9 @@ class Shard:
         `complete`: nothing will happen to them any more.
         """
         self._saving = True
-        arrays = {
-            **self._detector.snapshot(),
-            "owner": np.array([self._owner()]),
-            "clients": np.array(list(self._scored), dtype=np.str_),
-            "seqs": np.array(list(self._scored.values()), dtype=np.uint64),
-            "complete": np.array([complete]),
-            "now": np.array([self._clocks.now(time.time())]),
-        }
+        now = self._clocks.now(time.time())
+        checkpoint = Checkpoint(self._detector.snapshot(), self._scored, now, complete)
+        arrays = checkpoint.arrays(self._owner())
         self._writer.put(Entry(state=(self.number, arrays), done=self._saved))
         return sum(array.nbytes for array in arrays.values())
 
@@ -347,26 +301,6 @@ class Shard:
 
     def _owner(self) -> str:
         return f"{self._model.sha256} {self.number}/{self._config.threads}"
-
-
-def _strongest(findings: list[Finding]) -> list[Finding]:
-    """Of the detectors that one event made fire, the one with the highest score."""
-    best: dict[tuple[int, int, int], Finding] = {}
-    for finding in findings:
-        event = (finding.index, finding.row, finding.position)
-        if event not in best or finding.score > best[event].score:
-            best[event] = finding
-    return list(best.values())
-
-
-def _joined(rows: list[Rows]) -> Rows:
-    if len(rows) == 1:
-        return rows[0]
-    return Rows(
-        stream=[stream for each in rows for stream in each.stream],
-        name=[name for each in rows for name in each.name],
-        time=np.concatenate([each.time for each in rows]),
-    )
 
 
 def _answer(part: Part, outcome: PartOutcome, stored: list[StoredAlert]) -> None:

@@ -2,71 +2,26 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import sqlalchemy as sa
 
-from offscript.model.alert import Alert
-from offscript.model.errors import OverloadError, StoreError
+from offscript.model.errors import OverloadError
 from offscript.model.event import EventConfig
-from offscript.model.folder import Model, load_model
+from offscript.model.folder import load_model
 from offscript.service.batch import Batch, Rows
 from offscript.service.config import ServiceConfig
 from offscript.service.engine import Engine
 from offscript.service.metrics import Metrics
-from offscript.service.store import Filter, Store
+from offscript.service.store import Store
+from offscript.tests.service.engines import Service, raw, sessions
 
 Lines = Callable[..., list[str]]
-
-
-def raw(lines: list[str] | None, *, client: str = "", seq: int = 0, **more: object) -> Batch:
-    batch = Batch(client, seq, None, None, lines, None, received=time.time(), want_scores=True)
-    return replace(batch, **more)  # type: ignore[arg-type] # fields of the batch
-
-
-class Service:
-    """Starts engines on one store; all are stopped in the end."""
-
-    def __init__(self, model: Model, config: ServiceConfig) -> None:
-        self.model = model
-        self.config = config
-        self.store = Store(config.store)
-        self._engines: list[Engine] = []
-
-    def engine(self, **changes: object) -> Engine:
-        config = replace(self.config, **changes)  # type: ignore[arg-type] # fields of it
-        engine = Engine(self.model, self.store, config, Metrics())
-        engine.start()
-        self._engines.append(engine)
-        return engine
-
-    def alerts(self) -> list[tuple[str, str, str, int]]:
-        found = [stored.alert for stored in self.store.alerts(Filter(), limit=100_000)]
-        return sorted((a.stream, a.detector, a.observed, a.count) for a in found)
-
-    def stop(self) -> None:
-        for engine in self._engines:
-            engine.stop()
-        self.store.close()
-
-
-@pytest.fixture
-def service(config: ServiceConfig) -> Iterator[Service]:
-    started = Service(load_model(config.model), config)
-    yield started
-    started.stop()
-
-
-def sessions(session: Lines, count: int, **more: object) -> list[str]:
-    return [line for n in range(count) for line in session(f"{n:04x}", odd=n % 5 == 0, **more)]
 
 
 def test_a_normal_session_raises_nothing_and_an_odd_one_an_alert(
@@ -334,51 +289,3 @@ def test_silence_ends_a_stream(service: Service, session: Lines) -> None:
         time.sleep(0.05)
 
     assert [(stream, observed) for stream, _, observed, _ in service.alerts()] == [("0a", "<end>")]
-
-
-@contextmanager
-def full_disk(store: Store, alert: Alert) -> Iterator[None]:
-    """The store's database may not grow, and is full to the brim with alerts like this one."""
-    engine = store._database._engine
-    with store._database.reading() as connection:
-        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
-
-    def limit(connection: sqlite3.Connection, _: object) -> None:
-        connection.execute(f"PRAGMA max_page_count = {pages}")
-
-    sa.event.listen(engine, "connect", limit)
-    engine.dispose()  # the next connections are limited
-    with pytest.raises(StoreError, match="full"):
-        for number in range(10_000):
-            store.write([replace(alert, id=f"filler {number}", stream=f"filler {number}")])
-    yield
-    sa.event.remove(engine, "connect", limit)
-    engine.dispose()
-
-
-def test_while_the_disk_is_full_alerts_wait_and_nothing_is_acknowledged(
-    service: Service, session: Lines
-) -> None:
-    engine = service.engine(buffered_alerts=10)
-    first = engine.submit(raw(session("0f", odd=True))).result(30).alerts[0]
-    with full_disk(service.store, first.alert):
-        odd = engine.submit(raw(session("0b", odd=True), client="me", seq=1))
-        normal = engine.submit(raw(session("0a", minute=1), client="me", seq=2)).result(30)
-        again = engine.submit(raw(session("0b", odd=True), client="me", seq=1))
-        refused = ""
-        for n in range(1000):
-            try:
-                engine.submit(raw(session(f"{n:04x}", odd=True, minute=2)))
-            except OverloadError as error:
-                refused = str(error)
-                break
-            time.sleep(0.02)
-        odd_done, again_done = odd.done(), again.done()
-
-    assert normal.events == 5  # scoring goes on
-    assert (odd_done, again_done) == (False, False)
-    assert "alerts wait to be stored: alert store sqlite" in refused
-    assert "make room on that disk" in refused
-    assert odd.result(30).alerts != ()
-    assert again.result(30).repeated
-    assert any(stream == "0b" for stream, *_ in service.alerts())

@@ -1,24 +1,80 @@
-"""A disk that is really full: what is not stored is not acknowledged, and is not lost."""
+"""A full disk: what is not stored is not acknowledged, and is not lost."""
 
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 
+from offscript.model.alert import Alert
+from offscript.model.errors import OverloadError, StoreError
 from offscript.service.client import Client
 from offscript.service.config import ServiceConfig
+from offscript.service.store import Store
+from offscript.tests.service.engines import Service, raw
 
 if TYPE_CHECKING:
     from offscript.tests.service.conftest import Running
 
 Lines = Callable[..., list[str]]
+
+
+@contextmanager
+def full_disk(store: Store, alert: Alert) -> Iterator[None]:
+    """The store's database may not grow, and is full to the brim with alerts like this one."""
+    engine = store._database._engine
+    with store._database.reading() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+
+    def limit(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    sa.event.listen(engine, "connect", limit)
+    engine.dispose()  # the next connections are limited
+    with pytest.raises(StoreError, match="full"):
+        for number in range(10_000):
+            store.write([replace(alert, id=f"filler {number}", stream=f"filler {number}")])
+    yield
+    sa.event.remove(engine, "connect", limit)
+    engine.dispose()
+
+
+def test_while_the_disk_is_full_alerts_wait_and_nothing_is_acknowledged(
+    service: Service, session: Lines
+) -> None:
+    engine = service.engine(buffered_alerts=10)
+    first = engine.submit(raw(session("0f", odd=True))).result(30).alerts[0]
+    with full_disk(service.store, first.alert):
+        odd = engine.submit(raw(session("0b", odd=True), client="me", seq=1))
+        normal = engine.submit(raw(session("0a", minute=1), client="me", seq=2)).result(30)
+        again = engine.submit(raw(session("0b", odd=True), client="me", seq=1))
+        refused = ""
+        for n in range(1000):
+            try:
+                engine.submit(raw(session(f"{n:04x}", odd=True, minute=2)))
+            except OverloadError as error:
+                refused = str(error)
+                break
+            time.sleep(0.02)
+        odd_done, again_done = odd.done(), again.done()
+
+    assert normal.events == 5  # scoring goes on
+    assert (odd_done, again_done) == (False, False)
+    assert "alerts wait to be stored: alert store sqlite" in refused
+    assert "make room on that disk" in refused
+    assert odd.result(30).alerts != ()
+    assert again.result(30).repeated
+    assert any(stream == "0b" for stream, *_ in service.alerts())
 
 
 @pytest.fixture
