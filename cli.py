@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -33,13 +34,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has seen enough; Python must not complain when it closes it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        # What we open ourselves complains for itself; left are disks that are full, and the like.
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"offscript: {place}{error.strerror or error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
 
 
 def _train(options: argparse.Namespace) -> int:
     _needs_torch()
+    from .model.folder import make_room
     from .model.logs import read_lines
+    from .model.skeleton import WILDCARD
     from .training.config import TrainConfig
     from .training.corpus import read_ids
     from .training.train import train_model
@@ -52,6 +60,7 @@ def _train(options: argparse.Namespace) -> int:
         event=tuple(options.event.split(",")) if options.event else (),
         message=options.message,
         time=options.time,
+        masks=tuple((pattern, WILDCARD) for pattern in options.mask),
         endless=options.endless,
         complete=options.complete,
         idle_seconds=options.idle,
@@ -65,6 +74,7 @@ def _train(options: argparse.Namespace) -> int:
         device=options.device,
         quiet=not sys.stderr.isatty(),
     )
+    make_room(config.out)  # said before the minutes of training, not after them
     train_model(config, lambda line: print(line, flush=True))
     return 0
 
@@ -88,14 +98,16 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _score(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
+    from .model.event import nothing_read
     from .model.folder import load_model
+    from .model.output import alert_file
     from .model.score import Totals, score_logs
 
     model = load_model(options.model)
     totals = Totals()
     size = sum(path.stat().st_size for path in options.logs if path.is_file())
     with ExitStack() as stack:
-        out = stack.enter_context(options.out.open("w")) if options.out else sys.stdout
+        write = stack.enter_context(alert_file(options.out))
         quiet = not sys.stderr.isatty()
         bar = stack.enter_context(tqdm(total=size, unit="B", unit_scale=True, disable=quiet))
 
@@ -106,8 +118,9 @@ def _score(options: argparse.Namespace) -> int:
             model, options.logs, complete=options.complete, totals=totals, progress=read
         )
         for alert in alerts:
-            out.write(json.dumps(alert.to_json(), ensure_ascii=False) + "\n")
-        out.flush()
+            write(alert)
+    if not totals.events:
+        raise nothing_read(lines=totals.lines, unkeyed=totals.unkeyed, broken=totals.broken)
     print(
         f"{totals.lines:,} lines, {totals.events:,} events ({totals.new:,} of unknown kinds), "
         f"{totals.streams:,} streams, {totals.alerts:,} alerts; {totals.unkeyed:,} lines without a "
@@ -129,12 +142,18 @@ def _serve(options: argparse.Namespace) -> int:
             store=options.store,
             insecure=options.insecure,
             max_streams=options.max_streams,
+            threads=options.threads,
         )
     )
 
 
 def _send(options: argparse.Namespace) -> int:
     from .service.send import Sent, send
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)  # as Ctrl-C does: what was read is still sent
 
     def progress(sent: Sent) -> None:
         if sys.stderr.isatty():
@@ -151,8 +170,8 @@ def _send(options: argparse.Namespace) -> int:
         print(file=sys.stderr)
     print(
         f"sent {sent.lines:,} lines: {sent.events:,} events scored, {sent.alerts:,} alerts; "
-        f"{sent.unkeyed:,} lines without a stream key, {sent.continuations:,} that go on with the "
-        "record before",
+        f"{sent.unkeyed:,} lines without a stream key, {sent.broken:,} broken, "
+        f"{sent.continuations:,} that go on with the record before",
     )
     return 130 if sent.interrupted else 0
 
@@ -161,7 +180,7 @@ def _alerts(options: argparse.Namespace) -> int:
     from .service.client import Client
 
     with Client(options.to) as client:
-        since = datetime.fromisoformat(options.since).timestamp() if options.since else None
+        since = _seconds(options.since) if options.since else None
         filters: dict[str, Any] = {"stream": options.stream, "detector": options.detector or ""}
         if options.watch:
             found = client.watch(since=since, **filters)
@@ -211,6 +230,15 @@ def _needs_torch() -> None:
             f"training and evaluation need {error.name}, which is not installed; "
             "run: pip install 'offscript[train]'"
         ) from error
+
+
+def _seconds(text: str) -> float:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        raise InputError(
+            f"expected a time like 2026-03-01T12:00 for --since, got {text!r}"
+        ) from None
 
 
 def _one_line(alert: pb.Alert) -> str:

@@ -94,6 +94,13 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--event", metavar="FIELD[,FIELD]", help="JSON: fields that name the event")
     train.add_argument("--message", metavar="FIELD", help="JSON: a field with a raw line instead")
     train.add_argument("--time", metavar="FIELD", help="JSON: the field of the time")
+    train.add_argument(
+        "--mask",
+        action="append",
+        default=[],
+        metavar="REGEX",
+        help="what matches is a variable of the line, whatever its form; may be given repeatedly",
+    )
     train.add_argument("--preset", choices=("tiny", "small"), default="tiny", help="size (tiny)")
     train.add_argument("--layers", type=int, choices=(0, 1, 2), help="layers of attention (2)")
     train.add_argument(
@@ -125,12 +132,17 @@ def parser() -> argparse.ArgumentParser:
 
     score = command(
         "score",
-        "write the alerts of log files as JSON lines",
+        "write the alerts of log files as JSON lines or Parquet",
         "offscript score hdfs hdfs.log.xz --out alerts.jsonl",
     )
     score.add_argument("model", type=Path, metavar="MODEL")
     logs(score)
-    score.add_argument("--out", type=Path, metavar="FILE", help="standard output if left out")
+    score.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="JSON lines, or Parquet if it ends in .parquet; standard output if left out",
+    )
     score.add_argument(
         "--complete", action="store_true", help="every stream begins and ends within these logs"
     )
@@ -160,6 +172,9 @@ def parser() -> argparse.ArgumentParser:
         default=1_000_000,
         metavar="N",
         help="streams kept in memory; past that the longest silent are forgotten (1,000,000)",
+    )
+    serve.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="that score; each has its streams (1)"
     )
     serve.add_argument(
         "--insecure",

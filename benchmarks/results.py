@@ -96,7 +96,7 @@ def read_results(path: Path) -> Results:
 
 
 def command(name: str, arguments: Sequence[str]) -> str:
-    """The command that does it again; where data, models and results lie is each machine's own affair."""
+    """The command that does it again; where its folders lie is each machine's own affair."""
     words = list(arguments)
     for option in ("--data", "--results", "--work"):
         if option in words:

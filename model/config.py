@@ -26,11 +26,6 @@ class DecoderConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
 
-    @property
-    def receptive_field(self) -> int:
-        """Tokens that a prediction depends on: L(W − 1) + 1."""
-        return self.n_layers * (self.window - 1) + 1
-
 
 @dataclass(frozen=True)
 class StreamConfig:

@@ -71,6 +71,25 @@ class Parsed:
     first_broken: str = ""  # which line that was, and why
 
 
+def nothing_read(*, lines: int, unkeyed: int, broken: int) -> InputError:
+    """The complaint about a log in which a model finds no event at all."""
+    rest = lines - unkeyed - broken
+    kinds = {
+        "without its stream key": unkeyed,
+        "no JSON objects": broken,
+        "blank or without a time stamp": rest,
+    }
+    found = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items() if count)
+    return InputError(
+        f"no line is an event to this model: {found}; give the kind of log that it was trained on"
+    )
+
+
+def well_formed(text: str) -> str:
+    """The text with `?` for halves of surrogate pairs, which only JSON's escapes can carry."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
 def compile_expression(pattern: str, what: str) -> re.Pattern[str]:
     """A regular expression; InputError when it is none."""
     try:
@@ -97,9 +116,7 @@ def field_text(value: Any) -> str:
     """A field's value as part of a name; "-" if it is missing."""
     if value is None:
         return "-"
-    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-    # JSON can escape half a surrogate pair, which no other format can carry.
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+    return well_formed(value if isinstance(value, str) else json.dumps(value, sort_keys=True))
 
 
 class _Keys:

@@ -2,8 +2,8 @@
 
 config.json  weights.safetensors  templates.json  vocabulary.json  calibration.json
 detectors.safetensors (count vectors of normal streams, statistics of held-out ones)
-reference.safetensors (means for explanations)  baseline.safetensors (the n-gram fitted beside the decoder)  manifest.json
-(SHA-256 of each, training summary). Nothing is ever unpickled.
+reference.safetensors (means for explanations)  baseline.safetensors (the n-gram fitted beside the
+decoder)  manifest.json (SHA-256 of each, training summary). Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -60,17 +60,22 @@ class Model:
     summary: Mapping[str, Any]  # of the training: data, sizes, losses, versions
 
 
-def save_model(model: Model, path: Path) -> Model:
-    """Write the folder all at once (a killed process leaves none), and return it as loaded.
-
-    An existing folder at `path` is replaced if it is a model folder; anything else is refused.
-    """
+def make_room(path: Path) -> None:
+    """See that a model can be written to `path`; ModelError if something else is there."""
     occupied = path.exists() and any(path.iterdir() if path.is_dir() else [path])
     if occupied and not (path / MANIFEST).is_file():
         raise ModelError(
             f"{path} exists and is not a model folder; choose another place for the model"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def save_model(model: Model, path: Path) -> Model:
+    """Write the folder all at once (a killed process leaves none), and return it as loaded.
+
+    An existing folder at `path` is replaced if it is a model folder; anything else is refused.
+    """
+    make_room(path)
     staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         for name, content in _contents(model).items():

@@ -34,10 +34,15 @@ _MOST_NUL = 0.001
 _TEXT = bytes(code for code in range(32, 256) if code != 127) + b"\t\n\r\f\v\b\x1b"
 
 
-class _Counted(io.RawIOBase):
-    """A stream of bytes that reports how many were read from it."""
+class _Piecewise(io.RawIOBase):
+    """A stream of bytes that hands on what there is, and reports how many bytes that were.
 
-    def __init__(self, source: IO[bytes], progress: Callable[[int], None] | None) -> None:
+    It does not wait for more to fill a buffer: a pipe from `tail -f` never fills one, and what
+    stands before the damage of a compressed file would be lost with it.
+    """
+
+    def __init__(self, source: Any, progress: Callable[[int], None] | None) -> None:
+        # Files and decompressors share no type that has read1.
         self._source, self._progress = source, progress
 
     def readable(self) -> bool:
@@ -45,8 +50,7 @@ class _Counted(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer)
-        # What there is, not all that fits: a pipe from `tail -f` never fills the buffer.
-        data = cast(io.BufferedReader, self._source).read1(len(view))
+        data: bytes = self._source.read1(len(view))
         view[: len(data)] = data
         if self._progress and data:
             self._progress(len(data))
@@ -84,11 +88,11 @@ def _encoding(head: bytes) -> str:
 
 
 def _lines(source: IO[bytes], progress: Callable[[int], None] | None) -> Iterator[str]:
-    stream: io.BufferedReader[Any] = io.BufferedReader(_Counted(source, progress), _BLOCK)
+    stream: io.BufferedReader[Any] = io.BufferedReader(_Piecewise(source, progress), _BLOCK)
     start = stream.peek(8)
     for kind, magic in _MAGIC.items():
         if magic.match(start):
-            stream = io.BufferedReader(cast("Any", _decompressed(kind, stream)), _BLOCK)
+            stream = io.BufferedReader(_Piecewise(_decompressed(kind, stream), None), _BLOCK)
             break
     head = stream.peek(_HEAD)[:_HEAD]
     if not head:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 from numpy.typing import NDArray
 
 from .config import StreamConfig
@@ -32,6 +32,15 @@ _COLUMNS: dict[str, tuple[type, tuple[str | int, ...], float]] = {
     "touched": (np.int64, (), 0),  # batch of the last event, for eviction
     "surprise": (np.float64, (), 0),  # sum of all events' surprisals
 }
+
+
+def only(
+    snapshot: Mapping[str, NDArray[Any]], keep: Bool[np.ndarray, " streams"]
+) -> dict[str, NDArray[Any]]:
+    """The snapshot of `Streams` without those streams that are not to be kept."""
+    kept = {name: snapshot[name][keep] for name in (*_COLUMNS, "key_lengths")}
+    kept["key_bytes"] = snapshot["key_bytes"][np.repeat(keep, snapshot["key_lengths"])]
+    return {**snapshot, **kept}
 
 
 class Streams:

@@ -182,16 +182,19 @@ class ScoreBatch(_message.Message):
     CONTINUATIONS_FIELD_NUMBER: _builtins.int
     REPEATED_BATCH_FIELD_NUMBER: _builtins.int
     DRAIN_FIELD_NUMBER: _builtins.int
+    BROKEN_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """Number of the batch that is acknowledged; 0 in a notice that acknowledges nothing."""
     events: _builtins.int
-    """Events scored."""
+    """Events of the batch, all of them scored, now or before."""
     unkeyed: _builtins.int
     """Lines passed over because they carry no stream key."""
     continuations: _builtins.int
     """Lines passed over because they continue the record before them."""
     repeated_batch: _builtins.bool
     """The batch was scored before; it was not scored again."""
+    broken: _builtins.int
+    """Lines passed over because they are no JSON object, where the model reads JSON."""
     @_builtins.property
     def surprisal(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """If wanted: surprisal of each event, in the order of the rows."""
@@ -220,10 +223,11 @@ class ScoreBatch(_message.Message):
         continuations: _builtins.int = ...,
         repeated_batch: _builtins.bool = ...,
         drain: Global___Drain | None = ...,
+        broken: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["drain", b"drain"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alerts", b"alerts", "continuations", b"continuations", "drain", b"drain", "events", b"events", "repeated_batch", b"repeated_batch", "row", b"row", "seq", b"seq", "surprisal", b"surprisal", "unkeyed", b"unkeyed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alerts", b"alerts", "broken", b"broken", "continuations", b"continuations", "drain", b"drain", "events", b"events", "repeated_batch", b"repeated_batch", "row", b"row", "seq", b"seq", "surprisal", b"surprisal", "unkeyed", b"unkeyed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -44,6 +44,7 @@ class Rows:
     row: Int32[np.ndarray, " events"] | None = None  # of the batch; None: events are the rows
     unkeyed: int = 0
     continuations: int = 0
+    broken: int = 0
 
     def __len__(self) -> int:
         return len(self.stream)
@@ -56,6 +57,7 @@ class Outcome:
     events: int
     unkeyed: int = 0
     continuations: int = 0
+    broken: int = 0
     surprisal: Float32[np.ndarray, " events"] | None = None
     row: Int32[np.ndarray, " events"] | None = None
     alerts: tuple[StoredAlert, ...] = field(default_factory=tuple)

@@ -14,7 +14,7 @@ import grpc
 from ..model.errors import InputError, NotFoundError, OffscriptError, OverloadError
 from ..protos import detector_pb2 as pb
 from ..protos.detector_pb2_grpc import DetectorStub
-from .config import MESSAGE_BYTES
+from .config import LINE_CHARACTERS, MESSAGE_BYTES, split_address
 from .errors import retry_seconds
 from .outbox import Outbox
 
@@ -57,6 +57,7 @@ class Client:
         acknowledged: Callable[[pb.ScoreBatch], None] = lambda _: None,
         waiting: Callable[[str], None] = lambda _: None,
     ) -> None:
+        split_address(address)  # complains; gRPC would in several lines of C++
         self._address = address
         self._acknowledged = acknowledged
         self._waiting = waiting
@@ -74,7 +75,7 @@ class Client:
         self._stub = DetectorStub(self._channel)
         self._outbox = Outbox(uuid.uuid4().hex, _WINDOW)
         self._closing = threading.Event()
-        self._error: OffscriptError | None = None  # that sending again does not mend
+        self._error: Exception | None = None  # that sending again does not mend
         self._sender: threading.Thread | None = None
 
     def __enter__(self) -> Client:  # noqa: PYI034 - beartype checks no Self in a plain class
@@ -99,10 +100,13 @@ class Client:
         self._outbox.add(stream=stream, name=name, time_micros=micros, started=started)
 
     def line(self, line: str, *, stream: str | None = None, time: float | None = None) -> None:
-        """Send one raw line; stream and time are read from it unless they are given."""
+        """Send one raw line; stream and time are read from it unless they are given.
+
+        Of an endless line the beginning is sent, which says what kind of event it is.
+        """
         micros = 0 if time is None else round(time * 1e6)
         self._make_room()
-        self._outbox.add(stream=stream, line=line, time_micros=micros)
+        self._outbox.add(stream=stream, line=line[:LINE_CHARACTERS], time_micros=micros)
 
     def end(self, stream: str) -> None:
         """Say that a stream is over."""
@@ -213,8 +217,15 @@ class Client:
             raise self._error
 
     def _send(self) -> None:
+        try:
+            self._talk()
+        except Exception as error:  # noqa: BLE001 - it is raised where this thread is waited for
+            self._error = error
+            self._outbox.connect()  # wakes whoever waits
+
+    def _talk(self) -> None:
         failures = 0
-        while not self._closing.is_set() and self._error is None:
+        while not self._closing.is_set():
             connection = self._outbox.connect()
             try:
                 for reply in self._stub.Score(self._batches(connection)):
@@ -222,17 +233,13 @@ class Client:
                     if reply.HasField("drain"):
                         self._outbox.connect()  # ends the batches, not the answers
                     else:
-                        self._outbox.acknowledge(reply.seq)
                         self._acknowledged(reply)
+                        self._outbox.acknowledge(reply.seq)
             except grpc.RpcError as error:
                 failures += 1
                 if failures == 1 and not self._closing.is_set():
                     self._waiting(str(self._translated(error)))
-                try:
-                    self._wait_to_retry(error, failures)
-                except OffscriptError as final:
-                    self._error = final
-                    self._outbox.connect()  # wakes whoever waits for room
+                self._wait_to_retry(error, failures)
 
     def _batches(self, connection: int) -> Iterator[pb.EventBatch]:
         while self._outbox.connection == connection:

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..model.errors import InputError
 
 BATCH_EVENTS = 65_536  # rows of one batch
+LINE_CHARACTERS = 65_536  # of a raw line
 MESSAGE_BYTES = 4 << 20  # of one message, decompressed
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..model.errors import InputError, StoreError
 from . import tables
 
 _BUSY_MILLISECONDS = 5000
+_CLAIM = 0x0FF5C217  # PostgreSQL's locks that a program may use as it likes have numbers
 
 # (in the database's message, what to do about it)
 _ADVICE = {
@@ -37,6 +39,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self._url = _parse(url)
         self._one_writer = threading.Lock()
+        self._claim = ExitStack()
         with self._clear_errors():
             self._engine = self._connect()
             tables.metadata.create_all(self._engine)
@@ -61,11 +64,39 @@ class Database:
         with self._one_writer, self._clear_errors(), self._engine.begin() as connection:
             yield connection
 
+    def claim(self) -> None:
+        """Be the only service that uses the database, until `close`; StoreError if another does.
+
+        Two services would save the state of their streams over each other's.
+        """
+        with self._clear_errors():
+            if not (self._claim_server() if self.path is None else self._claim_file(self.path)):
+                raise StoreError(
+                    f"alert store {self} is in use by another service; stop that one, or give each "
+                    "its own with --store"
+                )
+
     def close(self) -> None:
+        self._claim.close()
         self._engine.dispose()
 
     def __str__(self) -> str:
         return self._url.render_as_string(hide_password=True)
+
+    def _claim_server(self) -> bool:
+        connection = self._claim.enter_context(self._engine.connect())
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        return bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_CLAIM))))
+
+    def _claim_file(self, path: Path) -> bool:
+        # Not the database's own file: SQLite has locks of its own on that.
+        file = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        self._claim.callback(os.close, file)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def _connect(self) -> sa.Engine:
         if self.path is None:

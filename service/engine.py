@@ -140,6 +140,7 @@ class Engine:
                 continue
             self._metrics.events["unkeyed"].inc(rows.unkeyed)
             self._metrics.events["continuation"].inc(rows.continuations)
+            self._metrics.events["broken"].inc(rows.broken)
             for part in parts:
                 self._shards[part.shard].put(part)
 

@@ -19,11 +19,11 @@ from ..model.folder import Model
 from ..model.vocabulary import Vocabulary
 from ..protos import detector_pb2 as pb
 from .batch import Batch, Outcome
-from .config import BATCH_EVENTS
+from .config import BATCH_EVENTS, LINE_CHARACTERS
 from .errors import FieldError
 from .store import Filter, StoredAlert
 
-_LONGEST = {"client": 128, "streams": 1024, "names": 65_536, "lines": 65_536}
+_LONGEST = {"client": 128, "streams": 1024, "names": 65_536, "lines": LINE_CHARACTERS}
 _LATEST_MICROS = 253_402_300_800 * 10**6  # the year 10000
 _STATUS = {
     pb.STATUS_UNSPECIFIED: "",
@@ -131,6 +131,7 @@ def write_outcome(seq: int, outcome: Outcome) -> pb.ScoreBatch:
         events=outcome.events,
         unkeyed=outcome.unkeyed,
         continuations=outcome.continuations,
+        broken=outcome.broken,
         repeated_batch=outcome.repeated,
     )
 

@@ -9,7 +9,7 @@ from ..model.folder import Model
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _EVENTS = (1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536)
-_OUTCOMES = ("scored", "repeated", "unkeyed", "continuation", "refused")
+_OUTCOMES = ("scored", "repeated", "unkeyed", "continuation", "broken", "refused")
 
 
 class Metrics:
@@ -61,6 +61,16 @@ class Metrics:
             "offscript_alerts", "Alerts raised, repeats included.", ["detector"], registry=registry
         )
         self.alerts = {detector: alerts.labels(detector) for detector in DETECTORS}
+        self._budget = Gauge(
+            "offscript_alert_budget",
+            "False alerts that are acceptable a stream; of endless streams, a block of time.",
+            registry=registry,
+        )
+        self.alerts_allowed = Counter(
+            "offscript_alerts_allowed",
+            "False alerts that the budget allows for the streams seen so far.",
+            registry=registry,
+        )
         self.alerts_pending = Gauge(
             "offscript_alerts_pending", "Alerts that wait for the store.", registry=registry
         )
@@ -97,6 +107,7 @@ class Metrics:
         """A model was loaded."""
         self._model.labels(model.sha256).set(1)
         self._loaded.set_to_current_time()
+        self._budget.set(model.calibration.rate)
 
     def text(self) -> bytes:
         """All of it in Prometheus's text format."""

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 
+from ..model.event import well_formed
 from ..protos import detector_pb2 as pb
 
 BATCH_ROWS = 1024  # sent at the latest when so many have come together
@@ -148,11 +149,11 @@ class _Gathering:
         if name is not None:
             ix = self._names.setdefault(name, len(self._names))
             if ix == len(batch.names):
-                batch.names.append(name)
+                batch.names.append(well_formed(name))
                 self._characters += len(name)
             batch.name_ix.append(ix)
         elif line is not None:
-            batch.lines.append(line)
+            batch.lines.append(well_formed(line))
             self._characters += len(line)
         if time_micros:
             if not self._rows:
@@ -171,6 +172,6 @@ class _Gathering:
     def _stream(self, stream: str) -> int:
         ix = self._streams.setdefault(stream, len(self._streams))
         if ix == len(self.batch.streams):
-            self.batch.streams.append(stream)
+            self.batch.streams.append(well_formed(stream))
             self._characters += len(stream)
         return ix

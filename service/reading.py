@@ -39,6 +39,7 @@ class Reader:
             row=parsed.line,
             unkeyed=parsed.unkeyed,
             continuations=parsed.continuations,
+            broken=parsed.broken,
         )
 
     def _assign(self, batch: Batch, lines: list[str], parsed: Parsed) -> Rows:
@@ -59,10 +60,15 @@ class Reader:
             stream=[batch.streams[at] for at in order],
             name=[found[at] for at in order],
             time=np.array([first[at] for at in order], dtype=np.float64),
-            unkeyed=0,
-            continuations=len(lines) - len(order),
         )
-        return Rows(whole.stream, whole.name, _times(batch, whole), row, 0, whole.continuations)
+        return Rows(
+            stream=whole.stream,
+            name=whole.name,
+            time=_times(batch, whole),
+            row=row,
+            continuations=len(lines) - len(order) - rest.broken,
+            broken=rest.broken,
+        )
 
 
 def _times(batch: Batch, parsed: Parsed) -> Float64[np.ndarray, " events"]:

@@ -10,10 +10,14 @@ _VALUE = r"(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&\"'<]+)"
 _CARD = re.compile(r"(?<![\w.-])[3-6]\d{3}(?:[ -]?\d){9,12}(?![\w-])")
 
 # (one of these words, in lower case, is in the text; pattern; what replaces it)
+# Anybody may write a line, so no pattern may take time that grows with the square of its length:
+# what can begin at many places has a bound.
 _PATTERNS = [
     (
         _KEYS,
-        re.compile(rf"(?i)((?:{'|'.join(_KEYS)})[\w-]*[\"']?[ \t]*(?:[=:]|=>)[ \t]*){_VALUE}"),
+        re.compile(
+            rf"(?i)((?:{'|'.join(_KEYS)})[\w-]{{0,64}}[\"']?[ \t]*(?:[=:]|=>)[ \t]*){_VALUE}"
+        ),
         r"\1<redacted>",
     ),
     (
@@ -22,7 +26,7 @@ _PATTERNS = [
         r"\1 <redacted>",
     ),
     (("akia", "asia"), re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), "<redacted>"),
-    (("eyj",), re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), "<redacted>"),
+    (("eyj",), re.compile(r"\beyJ[\w-]{8,512}\.[\w-]{8,}\.[\w-]*"), "<redacted>"),
     (("://",), re.compile(r"(://[^/\s:@]*:)[^@\s/]+(?=@)"), r"\1<redacted>"),
 ]
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import itertools
-import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..model.errors import InputError, LogError
-from ..model.logs import detect_format, read_lines
+from ..model.errors import InputError, LogError, OffscriptError
+from ..model.event import EventConfig, EventParser, nothing_read
+from ..model.logs import STANDARD_INPUT, detect_format, read_lines
+from ..model.templates import Templates
 from ..protos import detector_pb2 as pb
 from .client import Client
 
 _POLL_SECONDS = 0.2
 _BLOCK = 1 << 16
 _LAST_WORDS_SECONDS = 2.0  # for what was read, when interrupted
+_SUSPICIOUS_LINES = 100  # of which none is an event
 
 
 @dataclass
@@ -28,8 +31,18 @@ class Sent:
     events: int = 0
     unkeyed: int = 0  # lines without a stream key
     continuations: int = 0  # lines that go on with the record before
+    broken: int = 0  # lines that are no JSON object
     alerts: int = 0  # raised, or raised again
     interrupted: bool = False
+
+    @property
+    def passed_over(self) -> int:
+        """Lines that are acknowledged and no event."""
+        return self.unkeyed + self.continuations + self.broken
+
+    def nothing_read(self) -> InputError:
+        """The complaint that none of the lines so far is an event."""
+        return nothing_read(lines=self.passed_over, unkeyed=self.unkeyed, broken=self.broken)
 
 
 def send(
@@ -44,16 +57,23 @@ def send(
 
     `follow` goes on with what is added to the files, as `tail -F` does. Lines that are sequences
     (one JSON object with `id` and `events` a line) are sent by name. `progress` is called with
-    every acknowledgement, `say` once when the service is away. Ctrl-C ends in good order.
+    every acknowledgement, `say` once when the service is away, and once when many lines are no
+    events. Ctrl-C ends in good order. InputError if in the end no line was an event.
     """
     sent = Sent()
+    live, suspicious = follow or STANDARD_INPUT in paths, False
 
     def acknowledged(reply: pb.ScoreBatch) -> None:
+        nonlocal suspicious
         sent.events += reply.events
         sent.unkeyed += reply.unkeyed
         sent.continuations += reply.continuations
+        sent.broken += reply.broken
         sent.alerts += len(reply.alerts)
         progress(sent)
+        if live and not suspicious and not sent.events and sent.passed_over >= _SUSPICIOUS_LINES:
+            suspicious = True  # the end, where this would be an error, may never come
+            say(str(sent.nothing_read()))
 
     def waiting(reason: str) -> None:
         say(f"{reason}; waiting for it")
@@ -66,8 +86,13 @@ def send(
     except KeyboardInterrupt:
         sent.interrupted = True
         client.flush(_LAST_WORDS_SECONDS)
+    except OffscriptError:
+        client.flush()  # what was read before a log proved to be damaged
+        raise
     finally:
         client.close()
+    if sent.lines and sent.passed_over == sent.lines:
+        raise sent.nothing_read()
     return sent
 
 
@@ -77,27 +102,29 @@ def _send_all(client: Client, lines: Iterable[str], sent: Sent) -> None:
     if first is None:
         return
     named = detect_format([first]) == "sequences"
+    parser = EventParser(EventConfig("sequences"), Templates(()))
     for line in itertools.chain([first], lines):
         sent.lines += 1
         if named:
-            _send_sequence(client, line, sent.lines)
+            _send_sequence(client, parser, line, sent.lines)
         else:
             client.line(line)
 
 
-def _send_sequence(client: Client, line: str, number: int) -> None:
+def _send_sequence(client: Client, parser: EventParser, line: str, number: int) -> None:
     """One whole stream, with its beginning and its end."""
-    try:
-        record = json.loads(line)
-        stream, names = str(record["id"]), [str(name) for name in record["events"]]
-        times = record.get("t") or [None] * len(names)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    parsed = parser.parse([line])
+    if parsed.broken:
+        why = parsed.first_broken.partition(": ")[2]
         raise InputError(
-            f'line {number}: expected {{"id": …, "events": […]}} like the first line: {error!r}'
-        ) from error
-    for index, (name, event_time) in enumerate(zip(names, times, strict=False)):
-        client.event(name, stream=stream, time=event_time, started=index == 0)
-    client.end(stream)
+            f'line {number}: expected {{"id": …, "events": […]}} like the first line: {why}'
+        )
+    for index, (name, stream) in enumerate(zip(parsed.name, parsed.stream, strict=True)):
+        moment = float(parsed.time[index])
+        known = None if math.isnan(moment) else moment
+        client.event(name or "", stream=stream, time=known, started=index == 0)
+    for stream in parsed.stream[:1]:
+        client.end(stream)
 
 
 def _follow(paths: Sequence[Path]) -> Iterator[str]:

@@ -18,13 +18,14 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from ..model.errors import InputError
-from ..model.folder import load_model, model_files
+from ..model.folder import Model, load_model, model_files
 from .config import MESSAGE_BYTES, ServiceConfig, split_address
 from .engine import Engine
 from .http import HttpServer
 from .metrics import Metrics
 from .servicer import SERVICE, Servicer
 from .store import Store
+from .systemd import notify
 
 logger = logging.getLogger("offscript")
 
@@ -68,6 +69,15 @@ class Server:
         self._metrics = Metrics()
         self._metrics.loaded(model)
         self._store = Store(config.store, repeat_seconds=config.repeat_seconds)
+        try:
+            self._store.claim()
+            await self._start(model, loop)
+        except BaseException:
+            self._store.close()
+            raise
+
+    async def _start(self, model: Model, loop: asyncio.AbstractEventLoop) -> None:
+        config = self._config
         self._store.keep_model(model.sha256, model_files(config.model))
         self._engine = Engine(model, self._store, config, self._metrics, self._alerts_changed(loop))
         self._servicer = Servicer(
@@ -87,10 +97,10 @@ class Server:
             await asyncio.to_thread(self._engine.start)
         except BaseException:
             self._http.stop()
-            self._store.close()
             raise
         await self._say(_SERVING)
         self._show_ready(True)
+        notify("READY=1")
         host, _ = split_address(config.grpc)
         web, _ = split_address(config.http)
         print(
@@ -103,6 +113,7 @@ class Server:
     async def stop(self) -> None:
         """Say so, let clients finish, score and store what was accepted, end."""
         self._show_ready(False)
+        notify("STOPPING=1")
         await self._health.enter_graceful_shutdown()
         self._servicer.drain()
         await self._grpc.stop(self._config.grace_seconds)

@@ -20,8 +20,10 @@ from ..model.finding import Finding, Observed
 from ..model.folder import Model
 from ..model.vocabulary import END, NEW
 from .batch import Rows
+from .checkpoint import Checkpoint, from_arrays
 from .clocks import Clocks
 from .config import ServiceConfig
+from .feeding import feed, joined, strongest
 from .metrics import Metrics
 from .redaction import redact
 from .spool import Spool
@@ -57,7 +59,8 @@ class Shard:
         self._spool = spool
         self._writer = writer
         self._metrics = metrics
-        self._detector = Detector(model, max_streams=max(1, config.max_streams // config.threads))
+        self._most_streams = max(1, config.max_streams // config.threads)
+        self._detector = Detector(model, max_streams=self._most_streams)
         self._clocks = Clocks(model.config.streams.idle_seconds)
         self._scored: dict[str, int] = {}  # last batch scored of each client, latest client last
         self._causes: dict[tuple[str, str, int], float] = {}  # of alerts, and when
@@ -68,22 +71,12 @@ class Shard:
         self._thread = threading.Thread(target=self._run, name=f"scorer-{number}", daemon=True)
 
     def restore(self, arrays: Arrays) -> None:
-        """Take up the state that `_save` left, if it is of this model and this number of shards."""
-        if not arrays:
-            return
-        if arrays["owner"].tolist() != [self._owner()]:
-            logger.warning(
-                "the saved streams belong to another model or number of threads; starting afresh, "
-                "all streams count as joined in the middle"
-            )
-            return
-        own = {"owner", "clients", "seqs", "clocks", "clock_times"}
-        self._detector.restore({name: arrays[name] for name in arrays if name not in own})
-        self._scored = dict(zip(arrays["clients"].tolist(), arrays["seqs"].tolist(), strict=True))
-        times = arrays["clock_times"].astype(np.float64).tolist()
-        self._clocks.restore(
-            dict(zip(arrays["clocks"].tolist(), times, strict=True)), wall=time.time()
-        )
+        """Take up the state that `_save` left."""
+        saved = from_arrays(arrays, self._owner())
+        if saved.streams:
+            self._detector.restore(saved.streams)
+        self._scored = saved.clients
+        self._clocks.restore(saved.clocks, time.time())
 
     def start(self) -> None:
         self._thread.start()
@@ -101,7 +94,10 @@ class Shard:
         self._thread.join()
 
     def _run(self) -> None:
-        next_tick = next_save = time.monotonic() + _TICK_SECONDS
+        next_save = (
+            time.monotonic()
+        )  # with the first events, as the saved state is then out of date
+        next_tick = next_save + _TICK_SECONDS
         changed = False
         while True:
             group = self._take(next_tick - time.monotonic())
@@ -120,7 +116,7 @@ class Shard:
                     self._config.checkpoint_seconds, self._save() / _SAVED_BYTES_PER_SECOND
                 )
                 changed = False
-        self._save()
+        self._save(complete=True)
         if self._spool is not None:
             self._spool.close()
 
@@ -164,19 +160,21 @@ class Shard:
             part.ticket.scored()
 
     def _observe(self, parts: list[Part]) -> None:
-        rows = _joined([part.rows for part in parts])
+        rows = joined([part.rows for part in parts])
         positions = self._keep_lines(parts)
         started = frozenset().union(*(part.started for part in parts))
         start = time.perf_counter()
-        observed = self._detector.observe(rows.stream, rows.name, rows.time, started=started)
+        before = len(self._detector), self._detector.watermark
+        observed = feed(self._detector, rows, started=started, most=self._most_streams)
+        self._allow(len(rows), observed, *before)
         bounds = list(accumulate((len(part.rows) for part in parts), initial=0))
         raised: list[list[Alert]] = [[] for _ in parts]
-        for finding in _strongest(observed.findings):
+        for finding in strongest(observed.findings):
             # An event's finding belongs to the part that the event came with.
             at = int(np.searchsorted(bounds, max(finding.index, 0), side="right")) - 1
             raised[at].append(self._alert(finding, parts[at], bounds[at], positions))
         for part, alerts in zip(parts, raised, strict=True):
-            ended = _strongest(self._detector.end(part.ended).findings)
+            ended = strongest(self._detector.end(part.ended).findings)
             alerts += [self._alert(finding, part, 0, None) for finding in ended]
         self._metrics.score_seconds.observe(time.perf_counter() - start)
         self._count(rows, observed)
@@ -270,24 +268,32 @@ class Shard:
         if len(rows):
             metrics.last_event.set(float(rows.time.max()))
 
+    def _allow(self, events: int, observed: Observed, streams: int, watermark: float) -> None:
+        """Count what the budget allows for what these events have added."""
+        config, detector = self._model.config.streams, self._detector
+        if config.endless:
+            passed = (detector.watermark - watermark) / config.block_seconds
+            # A block has an event; the first events of all, and those after a pause, begin one.
+            judged = min(passed * len(detector), events) if passed > 0.0 else 0.0
+        else:
+            judged = len(detector) - streams + observed.evicted
+        self._metrics.alerts_allowed.inc(judged * self._model.calibration.rate)
+
     def _end_idle(self) -> None:
         now = self._clocks.now(time.time())
         if not math.isnan(now):
-            findings = _strongest(self._detector.end_idle(now).findings)
+            findings = strongest(self._detector.end_idle(now).findings)
             self._raise([self._alert(finding, None, 0, None) for finding in findings], None, None)
 
-    def _save(self) -> int:
-        """Have the state of the streams stored; its size in bytes."""
+    def _save(self, *, complete: bool = False) -> int:
+        """Have the state of the streams stored; its size in bytes.
+
+        `complete`: nothing will happen to them any more.
+        """
         self._saving = True
         clocks = self._clocks.times(time.time())
-        arrays = {
-            **self._detector.snapshot(),
-            "owner": np.array([self._owner()]),
-            "clients": np.array(list(self._scored), dtype=np.str_),
-            "seqs": np.array(list(self._scored.values()), dtype=np.uint64),
-            "clocks": np.array(list(clocks), dtype=np.str_),
-            "clock_times": np.array(list(clocks.values()), dtype=np.float64),
-        }
+        checkpoint = Checkpoint(self._detector.snapshot(), self._scored, clocks, complete)
+        arrays = checkpoint.arrays(self._owner())
         self._writer.put(Entry(state=(self.number, arrays), done=self._saved))
         return sum(array.nbytes for array in arrays.values())
 
@@ -296,26 +302,6 @@ class Shard:
 
     def _owner(self) -> str:
         return f"{self._model.sha256} {self.number}/{self._config.threads}"
-
-
-def _strongest(findings: list[Finding]) -> list[Finding]:
-    """Of the detectors that one event made fire, the one with the highest score."""
-    best: dict[tuple[int, int, int], Finding] = {}
-    for finding in findings:
-        event = (finding.index, finding.row, finding.position)
-        if event not in best or finding.score > best[event].score:
-            best[event] = finding
-    return list(best.values())
-
-
-def _joined(rows: list[Rows]) -> Rows:
-    if len(rows) == 1:
-        return rows[0]
-    return Rows(
-        stream=[stream for each in rows for stream in each.stream],
-        name=[name for each in rows for name in each.name],
-        time=np.concatenate([each.time for each in rows]),
-    )
 
 
 def _answer(part: Part, outcome: PartOutcome, stored: list[StoredAlert]) -> None:

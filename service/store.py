@@ -190,6 +190,10 @@ class Store:
                 parts.setdefault(row.array, []).append(loaded)
         return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
+    def claim(self) -> None:
+        """Be the only service that uses the store, until `close`."""
+        self._database.claim()
+
     def close(self) -> None:
         self._database.close()
 

@@ -111,9 +111,10 @@ class Ticket:
             stored.alert.id: stored for _, outcome in self._outcomes for stored in outcome.alerts
         }
         return Outcome(
-            events=0 if repeated else len(self._rows),
+            events=len(self._rows),
             unkeyed=self._rows.unkeyed,
             continuations=self._rows.continuations,
+            broken=self._rows.broken,
             surprisal=surprisal,
             row=None if surprisal is None else self._rows.row,
             alerts=tuple(alerts.values()),

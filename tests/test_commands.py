@@ -143,6 +143,7 @@ def test_bad_input_is_answered_with_one_line_that_says_what_to_do(
 ) -> None:
     out = ("--out", tmp_path / "m")
     (tmp_path / "empty.log").write_text("")
+    (tmp_path / "other.log").write_text("2026-03-01 12:00:00.000 no session here\n")
     (tmp_path / "cut.log.gz").write_bytes(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03abc")
     cases = {
         ("train", tmp_path / "nowhere.log", *out): "there is no such file",
@@ -151,6 +152,7 @@ def test_bad_input_is_answered_with_one_line_that_says_what_to_do(
         ("train", tiny_log, *out, "--stream-key", "x(y"): "no regular expression",
         ("train", tiny_log, *out, "--stream-key", r"job=(\d+)"): "job=",
         ("train", tiny_log, *out, "--budget", "lots"): "say for example 5/day",
+        ("train", tiny_log, "--out", tmp_path): "is not a model folder",
         ("score", tmp_path, tiny_log): "is not a model folder",
         ("score", tiny_model, tmp_path / "nowhere.log"): "there is no such file",
         ("evaluate", tiny_model, tiny_log): "--labels",
@@ -158,6 +160,12 @@ def test_bad_input_is_answered_with_one_line_that_says_what_to_do(
         ("serve", tiny_model, "--grpc", service): "choose another address",
         ("serve", tiny_model, "--grpc", "0.0.0.0:0"): "--insecure",
         ("explain", "nothing", "--to", service): "nothing",
+        ("alerts", "--to", "nowhere"): "expected an address like",
+        ("alerts", "--since", "lately", "--to", service): "2026-03-01T12:00",
+        ("send", tmp_path / "other.log", "--to", service): "1 without its stream key",
+        ("score", tiny_model, tmp_path / "other.log"): "1 without its stream key",
+        ("score", tiny_model, tiny_log, "--out", tmp_path / "no/where"): "No such file",
+        ("train", tiny_log, "--out", "/dev/null/model"): "Not a directory",
     }
 
     for arguments, complaint in cases.items():

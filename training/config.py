@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
+
+from ..model.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -17,6 +22,7 @@ class TrainConfig:
     event: tuple[str, ...] = ()  # JSON fields that make the event's name
     message: str | None = None  # JSON field with a raw line
     time: str | None = None  # JSON field of the time
+    masks: tuple[tuple[str, str], ...] = ()  # (regular expression, replacement)
     endless: bool = False  # streams never end, though they have a key
     complete: bool = False  # every stream begins and ends within these logs
     idle_seconds: float | None = None
@@ -30,3 +36,20 @@ class TrainConfig:
     seed: int = 0
     device: str = "cpu"
     quiet: bool = False
+
+    def __post_init__(self) -> None:
+        idle = self.idle_seconds
+        if idle is not None and not 0.0 < idle < math.inf:
+            raise InputError(f"the idle time is {idle}; it must be a number of seconds above 0")
+        if self.steps is not None and self.steps < 1:
+            raise InputError(f"the number of steps is {self.steps}; it must be at least 1")
+        if self.seed < 0:
+            raise InputError(f"the seed is {self.seed}; it must not be negative")
+        if self.endless and (self.complete or idle is not None):
+            raise InputError("endless streams have no end: leave out the idle time and --complete")
+        try:
+            torch.zeros(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:  # what torch raises depends on its build
+            raise InputError(
+                f"torch cannot compute on {self.device!r}: {str(error).splitlines()[0]}"
+            ) from error

@@ -59,6 +59,7 @@ def event_config(config: TrainConfig, source: Source, report: Callable[[str], No
         message=config.message,
         time=config.time,
         format=config.format,
+        masks=config.masks,
     )
     if auto and events.format != "sequences":
         candidates = propose_stream_key(sample, events)

@@ -101,6 +101,24 @@ def test_a_file_that_is_no_log_is_refused_in_one_line(
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_what_stands_before_the_damage_is_read(
+    tmp_path: Path, compress: Callable[[bytes], bytes]
+) -> None:
+    text = "".join(f"line {number} {number * number}\n" for number in range(300_000))
+    whole = compress(text.encode())
+    path = tmp_path / "cut"
+    path.write_bytes(whole[: len(whole) * 9 // 10])
+    read: list[str] = []
+
+    with pytest.raises(LogError, match="is cut off or damaged"):
+        for line in read_lines([path]):
+            read.append(line)  # noqa: PERF402 - what was read before the error counts
+
+    assert len(read) > 0.7 * 300_000
+    assert read == text.splitlines()[: len(read)]
+
+
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(LogError, match="there is no such file"):
         list(read_lines([tmp_path / "nothing.log"]))

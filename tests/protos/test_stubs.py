@@ -16,11 +16,13 @@ GENERATED = sorted(path.name for path in (ROOT / "protos").glob("*_pb2*.py*"))
 
 
 def test_the_stubs_are_fresh(tmp_path: Path) -> None:
+    # Relative to the root, as the script's own default is.
+    python = os.path.relpath(sys.executable, ROOT)
     subprocess.run(
         [ROOT / "scripts/protos", tmp_path],
         check=True,
         capture_output=True,
-        env={**os.environ, "PYTHON": sys.executable},
+        env={**os.environ, "PYTHON": python},
     )
 
     assert sorted(path.name for path in tmp_path.iterdir()) == GENERATED

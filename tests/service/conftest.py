@@ -15,10 +15,12 @@ from types import TracebackType
 import grpc
 import pytest
 
+from offscript.model.folder import load_model
 from offscript.protos.detector_pb2_grpc import DetectorStub
 from offscript.service.client import Client
 from offscript.service.config import ServiceConfig
 from offscript.service.server import Server
+from offscript.tests.service.engines import Service
 
 InProcess = Callable[[ServiceConfig], "Running"]
 OwnProcess = Callable[[ServiceConfig], "ServiceProcess"]
@@ -197,3 +199,10 @@ def channel(running: Running) -> Iterator[grpc.Channel]:
 @pytest.fixture
 def stub(channel: grpc.Channel) -> DetectorStub:
     return DetectorStub(channel)
+
+
+@pytest.fixture
+def service(config: ServiceConfig) -> Iterator[Service]:
+    started = Service(load_model(config.model), config)
+    yield started
+    started.stop()

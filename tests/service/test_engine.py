@@ -2,70 +2,26 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import sqlalchemy as sa
 
-from offscript.model.alert import Alert
-from offscript.model.errors import OverloadError, StoreError
-from offscript.model.folder import Model, load_model
+from offscript.model.errors import OverloadError
+from offscript.model.event import EventConfig
+from offscript.model.folder import load_model
 from offscript.service.batch import Batch, Rows
 from offscript.service.config import ServiceConfig
 from offscript.service.engine import Engine
 from offscript.service.metrics import Metrics
-from offscript.service.store import Filter, Store
+from offscript.service.store import Store
+from offscript.tests.service.engines import Service, raw, sessions
 
 Lines = Callable[..., list[str]]
-
-
-def raw(lines: list[str] | None, *, client: str = "", seq: int = 0, **more: object) -> Batch:
-    batch = Batch(client, seq, None, None, lines, None, received=time.time(), want_scores=True)
-    return replace(batch, **more)  # type: ignore[arg-type] # fields of the batch
-
-
-class Service:
-    """Starts engines on one store; all are stopped in the end."""
-
-    def __init__(self, model: Model, config: ServiceConfig) -> None:
-        self.model = model
-        self.config = config
-        self.store = Store(config.store)
-        self._engines: list[Engine] = []
-
-    def engine(self, **changes: object) -> Engine:
-        config = replace(self.config, **changes)  # type: ignore[arg-type] # fields of it
-        engine = Engine(self.model, self.store, config, Metrics())
-        engine.start()
-        self._engines.append(engine)
-        return engine
-
-    def alerts(self) -> list[tuple[str, str, str, int]]:
-        found = [stored.alert for stored in self.store.alerts(Filter(), limit=100_000)]
-        return sorted((a.stream, a.detector, a.observed, a.count) for a in found)
-
-    def stop(self) -> None:
-        for engine in self._engines:
-            engine.stop()
-        self.store.close()
-
-
-@pytest.fixture
-def service(config: ServiceConfig) -> Iterator[Service]:
-    started = Service(load_model(config.model), config)
-    yield started
-    started.stop()
-
-
-def sessions(session: Lines, count: int, **more: object) -> list[str]:
-    return [line for n in range(count) for line in session(f"{n:04x}", odd=n % 5 == 0, **more)]
 
 
 def test_a_normal_session_raises_nothing_and_an_odd_one_an_alert(
@@ -99,6 +55,24 @@ def test_lines_without_a_key_and_lines_that_go_on_are_counted(
     row = outcome.result(30).row
     assert row is not None
     assert row.tolist() == [0, 3, 4, 5, 6]
+
+
+def test_lines_that_are_no_json_are_counted_where_json_is_read(
+    service: Service, session: Lines
+) -> None:
+    events = EventConfig("json", stream_key="id", event=("event",))
+    model = replace(service.model, config=replace(service.model.config, events=events))
+    engine = Engine(model, service.store, service.config, Metrics())
+    engine.start()
+
+    lines = ['{"id": "a", "event": "x"}', "no json", "[1]", "", '{"event": "x"}']
+    keyless = engine.submit(raw(lines)).result(30)
+    keyed = engine.submit(raw(lines, streams=["a"] * 5)).result(30)
+    engine.stop()
+
+    assert (keyless.events, keyless.broken) == (1, 2)
+    assert (keyless.continuations, keyless.unkeyed) == (1, 1)
+    assert (keyed.events, keyed.broken, keyed.continuations) == (2, 2, 1)
 
 
 def test_streams_and_times_that_the_client_gives_come_before_those_of_the_line(
@@ -153,7 +127,7 @@ def test_a_batch_sent_again_is_scored_once(service: Service, session: Lines) -> 
     later = engine.submit(replace(batch, seq=2)).result(30)
 
     assert (first.repeated, first.events) == (False, 5)
-    assert (again.repeated, again.events, again.alerts) == (True, 0, ())
+    assert (again.repeated, again.events, again.alerts) == (True, 5, ())  # 5 are in the state
     assert (later.repeated, later.events) == (False, 5)
 
 
@@ -216,6 +190,32 @@ def test_stopping_halfway_gives_the_same_alerts_as_running_through(
     through.stop()
 
 
+def test_a_killed_service_takes_no_gap_for_an_anomaly(
+    service: Service, session: Lines, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = [line for n in range(30) for line in session(f"{n:04x}")]
+    lines.sort(key=lambda line: line[:23])
+    first = service.engine(checkpoint_seconds=0.0)
+    long_before = 1772452800.0 - np.array([100.0, 99.0])
+    silent = raw(session("5555")[:2], client="me", seq=1, times=long_before)
+    first.submit(silent).result(30)
+    first.submit(raw(lines[:30], client="me", seq=2)).result(30)
+    saved: dict[str, np.ndarray] = {}
+    while saved.get("seqs", np.zeros(1)).max() < 2:
+        saved = service.store.state(0)
+    first.submit(raw(lines[30:90], client="me", seq=3)).result(30)
+    first.stop()
+    service.store.write([], [(0, saved)])  # as if it had been killed now
+
+    second = service.engine()
+    second.submit(raw(lines[90:], client="me", seq=4)).result(30)
+    again = second.submit(silent).result(30)
+
+    assert service.alerts() == []
+    assert again.repeated
+    assert "30 of its 31 streams were active" in caplog.text
+
+
 def test_streams_of_another_number_of_threads_start_afresh(
     service: Service, session: Lines, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -226,6 +226,56 @@ def test_streams_of_another_number_of_threads_start_afresh(
     service.engine(threads=2).submit(raw(session("0a")[2:])).result(30)
 
     assert "starting afresh" in caplog.text
+
+
+def test_a_batch_may_name_more_streams_than_are_kept(service: Service, session: Lines) -> None:
+    lines = sessions(session, 40)  # every fifth is odd
+    plenty = service.engine().submit(raw(lines)).result(30)
+    few = service.engine(max_streams=7).submit(raw(lines)).result(30)
+
+    assert plenty.surprisal is not None
+    assert few.surprisal is not None
+    assert few.events == 200
+    assert np.array_equal(few.surprisal[:5], plenty.surprisal[:5])
+    assert {s.alert.stream for s in few.alerts} == {s.alert.stream for s in plenty.alerts}
+    odd = [s.alert for s in few.alerts if s.alert.observed == "<new>"]
+    assert [alert.text for alert in odd] == [
+        line.replace("hunter2", "<redacted>") for line in lines if "hunter2" in line
+    ]
+
+
+def test_the_budget_grows_with_the_streams_seen(service: Service, session: Lines) -> None:
+    metrics = Metrics()
+    metrics.loaded(service.model)
+    engine = Engine(service.model, service.store, replace(service.config, max_streams=5), metrics)
+    engine.start()
+    for n in range(7):
+        engine.submit(raw(session(f"{n:02x}"))).result(30)
+    engine.submit(raw(session("06"))).result(30)  # seen before
+    engine.stop()
+
+    budget = metrics.registry.get_sample_value("offscript_alert_budget")
+    assert budget == service.model.calibration.rate
+    allowed = metrics.registry.get_sample_value("offscript_alerts_allowed_total")
+    assert allowed == pytest.approx(7 * budget)
+
+
+def test_of_an_endless_stream_the_budget_grows_with_the_blocks_of_time(
+    tiny_endless_model: Path, config: ServiceConfig, tmp_path: Path
+) -> None:
+    model, store = load_model(tiny_endless_model), Store(f"sqlite:///{tmp_path}/endless.db")
+    metrics, block = Metrics(), model.config.streams.block_seconds
+    engine = Engine(model, store, config, metrics)
+    engine.start()
+    times = 1772452800.0 + np.arange(40) * block / 4
+    for part in (times[:20], times[20:]):
+        engine.submit(raw(None, names=["x"] * 20, times=part)).result(30)
+    engine.stop()
+    store.close()
+
+    allowed = metrics.registry.get_sample_value("offscript_alerts_allowed_total")
+    # From one batch to the next; what lies before the first is not known.
+    assert allowed == pytest.approx(5 * model.calibration.rate)
 
 
 def test_silence_ends_a_stream(service: Service, session: Lines) -> None:
@@ -250,51 +300,3 @@ def test_time_that_a_batch_spent_waiting_is_no_silence_of_its_client(
     time.sleep(2.0)  # it looks for silent streams once a second
 
     assert service.alerts() == []
-
-
-@contextmanager
-def full_disk(store: Store, alert: Alert) -> Iterator[None]:
-    """The store's database may not grow, and is full to the brim with alerts like this one."""
-    engine = store._database._engine
-    with store._database.reading() as connection:
-        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
-
-    def limit(connection: sqlite3.Connection, _: object) -> None:
-        connection.execute(f"PRAGMA max_page_count = {pages}")
-
-    sa.event.listen(engine, "connect", limit)
-    engine.dispose()  # the next connections are limited
-    with pytest.raises(StoreError, match="full"):
-        for number in range(10_000):
-            store.write([replace(alert, id=f"filler {number}", stream=f"filler {number}")])
-    yield
-    sa.event.remove(engine, "connect", limit)
-    engine.dispose()
-
-
-def test_while_the_disk_is_full_alerts_wait_and_nothing_is_acknowledged(
-    service: Service, session: Lines
-) -> None:
-    engine = service.engine(buffered_alerts=10)
-    first = engine.submit(raw(session("0f", odd=True))).result(30).alerts[0]
-    with full_disk(service.store, first.alert):
-        odd = engine.submit(raw(session("0b", odd=True), client="me", seq=1))
-        normal = engine.submit(raw(session("0a", minute=1), client="me", seq=2)).result(30)
-        again = engine.submit(raw(session("0b", odd=True), client="me", seq=1))
-        refused = ""
-        for n in range(1000):
-            try:
-                engine.submit(raw(session(f"{n:04x}", odd=True, minute=2)))
-            except OverloadError as error:
-                refused = str(error)
-                break
-            time.sleep(0.02)
-        odd_done, again_done = odd.done(), again.done()
-
-    assert normal.events == 5  # scoring goes on
-    assert (odd_done, again_done) == (False, False)
-    assert "alerts wait to be stored: alert store sqlite" in refused
-    assert "make room on that disk" in refused
-    assert odd.result(30).alerts != ()
-    assert again.result(30).repeated
-    assert any(stream == "0b" for stream, *_ in service.alerts())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from offscript.service.redaction import redact
@@ -53,3 +55,20 @@ def test_every_line_stays_a_line() -> None:
 
     assert redact(lines) == ["one two password=<redacted>", "", "three"]
     assert redact([]) == []
+
+
+@pytest.mark.parametrize(
+    "piece", ["token", "-eyJ", "eyJ", "password-", "://a:", "bearer ", "4111 "]
+)
+def test_no_line_holds_up_the_service(piece: str) -> None:
+    short, long = piece * 200, piece * (65_536 // len(piece))
+
+    def seconds(text: str) -> float:
+        began = time.perf_counter()
+        redact([text])
+        return time.perf_counter() - began
+
+    fast = min(seconds(short) for _ in range(5))
+
+    # Forty to eighty times as long; quadratic time would be thousands of times as much.
+    assert min(seconds(long) for _ in range(2)) < 1000 * (fast + 1e-4)

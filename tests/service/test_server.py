@@ -54,6 +54,13 @@ def test_a_second_service_cannot_take_the_port_of_the_first(
             in_process(second)
 
 
+def test_a_second_service_cannot_take_the_store_of_the_first(
+    config: ServiceConfig, in_process: InProcess
+) -> None:
+    with in_process(config), pytest.raises(StoreError, match="in use by another service"):
+        in_process(config)
+
+
 def test_a_model_or_store_that_is_not_there_is_one_clear_line(
     config: ServiceConfig, in_process: InProcess, tmp_path: Path
 ) -> None:
@@ -85,6 +92,23 @@ def test_what_is_no_address_is_refused(address: str) -> None:
 def test_addresses_are_split() -> None:
     assert split_address("127.0.0.1:0") == ("127.0.0.1", 0)
     assert split_address("[::1]:9464") == ("[::1]", 9464)
+
+
+def test_systemd_is_told_when_the_service_is_ready_and_when_it_stops(
+    config: ServiceConfig,
+    own_process: OwnProcess,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(30)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        service = own_process(config)
+
+        assert systemd.recv(100) == b"READY=1"
+        service.terminate()
+        assert systemd.recv(100) == b"STOPPING=1"
 
 
 def test_a_stop_ends_open_streams_in_good_order(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import uuid
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from offscript.examples.postgres.server import Server, ServerError, running_server
 from offscript.model.alert import Alert
 from offscript.model.errors import InputError, NotFoundError, StoreError
 from offscript.service.store import Filter, Store
@@ -46,20 +50,59 @@ def other(number: int, **changes: object) -> Alert:
     return replace(ALERT, **fields)  # type: ignore[arg-type] # fields of the alert
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/alerts.db"
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Server]:
+    try:
+        with running_server() as server:
+            yield server
+    except ServerError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/alerts.db"
+    server: Server = request.getfixturevalue("postgres")
+    database = f"d{uuid.uuid4().hex}"
+    with server.connect() as connection:
+        connection.execute(f"CREATE DATABASE {database}".encode())
+    return f"postgresql://postgres:{server.password}@127.0.0.1:{server.port}/{database}"
 
 
 @pytest.fixture
-def store(url: str) -> Store:
-    return Store(url)
+def store(url: str) -> Iterator[Store]:
+    opened = Store(url)
+    yield opened
+    opened.close()
+
+
+on_sqlite = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+
+
+def test_a_store_has_one_service_at_a_time(store: Store, url: str) -> None:
+    second = Store(url)
+    store.claim()
+    with pytest.raises(
+        StoreError, match=r"in use by another service; stop that one, or .* --store"
+    ):
+        second.claim()
+    second.close()
+    store.close()
+
+    third = Store(url)
+    third.claim()
+    third.close()
 
 
 def test_an_alert_comes_back_as_it_was(store: Store, url: str) -> None:
     store.write([ALERT])
 
-    again = Store(url).alert("a1")
+    second = Store(url)
+    again = second.alert("a1")
+    second.close()
 
     assert repr(again.alert) == repr(ALERT)  # nan is not equal to itself
     with pytest.raises(NotFoundError, match="no alert 'a2'"):
@@ -180,6 +223,7 @@ def test_a_model_is_kept_once(store: Store) -> None:
         store.model_files("m2")
 
 
+@on_sqlite
 def test_the_file_is_for_its_owner_only(store: Store, tmp_path: Path) -> None:
     store.write([ALERT])
 
@@ -213,6 +257,7 @@ def test_what_keeps_a_store_from_opening_is_said_in_one_line(tmp_path: Path) -> 
         assert "\n" not in str(caught.value)
 
 
+@on_sqlite
 def test_a_full_disk_loses_nothing_that_was_written(store: Store, url: str) -> None:
     store.write([ALERT])
     limit_pages(store, 0)

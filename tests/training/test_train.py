@@ -109,6 +109,25 @@ def test_auto_proposes_the_key(tiny_log: Path, tmp_path: Path) -> None:
     assert any(line.startswith("stream key: ") for line in said)
 
 
+def test_what_a_mask_matches_makes_no_template_of_its_own(tmp_path: Path) -> None:
+    colours = ("red", "green", "blue")
+    path = tmp_path / "paint.log"
+    path.write_text(
+        "".join(
+            f"2026-03-01 12:{n // 60:02d}:{n % 60:02d} session={n} {verb} {colours[n % 3]} paint\n"
+            for n in range(300)
+            for verb in ("opened", "closed")
+        )
+    )
+
+    def names(**asked: Any) -> set[str]:
+        model = train_model(config(path, tmp_path / "m", **asked), silent)
+        return {name for name in model.vocabulary.names if "paint" in name}
+
+    assert len(names()) == 6
+    assert len(names(masks=(("red|green|blue", "<*>"),))) == 2
+
+
 def test_a_handful_of_streams_is_too_few(tmp_path: Path) -> None:
     log = sequences(tmp_path / "s.jsonl", 5)
 

@@ -1,0 +1,54 @@
+"""Rows of events into a detector, and what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..model.detector import Detector
+from ..model.finding import Finding, Observed
+from .batch import Rows
+
+
+def joined(rows: Sequence[Rows]) -> Rows:
+    """The events of several batches, one after the other."""
+    if len(rows) == 1:
+        return rows[0]
+    return Rows(
+        stream=[stream for each in rows for stream in each.stream],
+        name=[name for each in rows for name in each.name],
+        time=np.concatenate([each.time for each in rows]),
+    )
+
+
+def feed(detector: Detector, rows: Rows, *, started: Collection[str], most: int) -> Observed:
+    """Have events scored, at most `most` at a time, as no more streams than that are kept."""
+    if len(rows) <= most:
+        return detector.observe(rows.stream, rows.name, rows.time, started=started)
+    pieces = []
+    for at in range(0, len(rows), most):
+        piece = slice(at, at + most)
+        observed = detector.observe(
+            rows.stream[piece], rows.name[piece], rows.time[piece], started=started
+        )
+        findings = [replace(found, index=found.index + at) for found in observed.findings]
+        pieces.append(replace(observed, findings=findings))
+    return Observed(
+        surprisal=np.concatenate([piece.surprisal for piece in pieces]),
+        entropy=np.concatenate([piece.entropy for piece in pieces]),
+        findings=[found for piece in pieces for found in piece.findings],
+        new=sum(piece.new for piece in pieces),
+        evicted=sum(piece.evicted for piece in pieces),
+    )
+
+
+def strongest(findings: Sequence[Finding]) -> list[Finding]:
+    """Of the detectors that one event made fire, the one with the highest score."""
+    best: dict[tuple[int, int, int], Finding] = {}
+    for finding in findings:
+        event = (finding.index, finding.row, finding.position)
+        if event not in best or finding.score > best[event].score:
+            best[event] = finding
+    return list(best.values())

@@ -1,0 +1,51 @@
+"""Engines on one store, and batches for them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from offscript.model.folder import Model
+from offscript.service.batch import Batch
+from offscript.service.config import ServiceConfig
+from offscript.service.engine import Engine
+from offscript.service.metrics import Metrics
+from offscript.service.store import Filter, Store
+
+Lines = Callable[..., list[str]]
+
+
+def raw(lines: list[str] | None, *, client: str = "", seq: int = 0, **more: object) -> Batch:
+    batch = Batch(client, seq, None, None, lines, None, received=time.time(), want_scores=True)
+    return replace(batch, **more)  # type: ignore[arg-type] # fields of the batch
+
+
+class Service:
+    """Starts engines on one store; all are stopped in the end."""
+
+    def __init__(self, model: Model, config: ServiceConfig) -> None:
+        self.model = model
+        self.config = config
+        self.store = Store(config.store)
+        self._engines: list[Engine] = []
+
+    def engine(self, **changes: object) -> Engine:
+        config = replace(self.config, **changes)  # type: ignore[arg-type] # fields of it
+        engine = Engine(self.model, self.store, config, Metrics())
+        engine.start()
+        self._engines.append(engine)
+        return engine
+
+    def alerts(self) -> list[tuple[str, str, str, int]]:
+        found = [stored.alert for stored in self.store.alerts(Filter(), limit=100_000)]
+        return sorted((a.stream, a.detector, a.observed, a.count) for a in found)
+
+    def stop(self) -> None:
+        for engine in self._engines:
+            engine.stop()
+        self.store.close()
+
+
+def sessions(session: Lines, count: int, **more: object) -> list[str]:
+    return [line for n in range(count) for line in session(f"{n:04x}", odd=n % 5 == 0, **more)]
