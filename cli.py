@@ -223,7 +223,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _needs_torch() -> None:
     try:
-        import sklearn  # noqa: F401
+        import scipy  # noqa: F401
         import torch  # noqa: F401
     except ImportError as error:
         raise InputError(

@@ -6,6 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
+from .model.alert import DETECTORS
+
 ADDRESS = "127.0.0.1:50051"
 _LOGS = "text, JSON lines or sequences; plain, .gz, .bz2 or .xz; - is standard input"
 
@@ -109,7 +111,7 @@ def parser() -> argparse.ArgumentParser:
 
     evaluate = command(
         "evaluate",
-        "measure a model against labelled streams, beside an n-gram baseline",
+        "measure a model against labelled streams, beside simple baselines",
         "offscript evaluate hdfs hdfs.log.xz --labels labels.csv --complete",
     )
     evaluate.add_argument("model", type=Path, metavar="MODEL")
@@ -197,7 +199,7 @@ def parser() -> argparse.ArgumentParser:
     to(alerts)
     alerts.add_argument("--watch", action="store_true", help="print alerts as they come")
     alerts.add_argument("--stream", metavar="KEY", help="of one stream")
-    alerts.add_argument("--detector", choices=("event", "drift", "end", "new", "counts"))
+    alerts.add_argument("--detector", choices=DETECTORS)
     alerts.add_argument("--since", metavar="TIME", help="seen since, as in 2026-03-01T12:00")
     alerts.add_argument("--status", choices=("open", "normal", "anomalous"), help="by last verdict")
     alerts.add_argument("--most", type=int, default=50, metavar="N", help="how many (50)")

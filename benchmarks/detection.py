@@ -1,9 +1,12 @@
-"""Detection on labelled data: one default configuration for all sets, thresholds from normals only.
+"""Detection on labelled data: Offscript beside simple methods, all calibrated on the same normals.
 
-`hdfs_raw`: the raw HDFS log (2 % sample), streams ordered by their last line; trained and
-calibrated on the normal ones of the first half, tested on the other half. `hdfs_deeplog`: DeepLog's
-own split. `postgres`: the recording in examples/postgres, trained on what lies before its test
-part.
+One default configuration for all sets. A value is the mean over seeds, its interval the least and
+the largest of them; methods that draw nothing at random run once. `f1_contaminated` is
+`f1_calibrated` with 1 % of the training streams replaced by anomalies of the test. What is measured
+how is said in quality.py and training/measures.py, how the sets are split in datasets.py.
+
+Each result is kept in benchmarks/.work until the sources that it depends on change, so a run that
+was killed goes on where it was.
 """
 
 from __future__ import annotations
@@ -11,176 +14,220 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
-from ..examples.postgres.labels import FOLDER, STREAM_KEY, read_split
-from ..examples.postgres.labels import read_labels as read_planted
-from ..model.event import EventParser
-from ..model.folder import Model
-from ..model.logs import read_lines
-from ..model.templates import Templates
-from ..training.calibrate import cropped
-from ..training.config import TrainConfig
-from ..training.corpus import Corpus, read_corpus, read_labelled, read_labels
-from ..training.evaluate import Quality, quality, score_streams
-from ..training.partition import judged
-from ..training.source import Source, event_config
-from ..training.train import train_model
+from .baselines import BASELINES, SEEDED
 from .data import data_folder
+from .datasets import NAMES, load
+from .kept import FOLDER as WORK
+from .kept import fingerprint, keep, read_kept
+from .labelled import Dataset, contaminated, read_dataset
+from .outcome import of_baseline, of_offscript
+from .quality import measured, size_of
+from .results import FOLDER as RESULTS
 from .results import Row, run_results, write_results
 
-BLOCK = r"blk_-?\d+"
+CONTAMINATION = 0.01  # of the training streams
+SHOWN = ("auroc", "event_auroc", "f1_calibrated", "f1_contaminated")  # while it runs
+FAMILIES = ("offscript", *BASELINES)
+_DATA = ("benchmarks/datasets.py", "benchmarks/labelled.py", "examples/postgres/recording.log.xz")
+_OURS = ("model/*.py", "training/*.py", "interpret/reference.py")
+_JUDGES = ("benchmarks/outcome.py", "benchmarks/quality.py", "training/measures.py")
+_READING = (
+    "model/event.py",
+    "model/templates.py",
+    "training/corpus.py",
+    "training/fit.py",
+    "training/partition.py",
+    "training/source.py",
+)
 TARGETS = {
+    ("hdfs_deeplog", "f1_calibrated"): 0.985,
+    ("adfa_ld", "auroc"): 0.93,
+    ("adfa_ld", "auroc_unseen"): 0.88,
+    ("adfa_ld", "tpr_at_fpr_0.01"): 0.4,
+    ("adfa_ld", "average_precision"): 0.65,
+    ("unm_live_lpr", "auroc"): 0.995,
+    ("bpi_12_injected", "auroc"): 0.99,
+    ("bpi_12_injected", "event_auroc"): 0.96,
+    ("sepsis_injected", "auroc"): 0.88,
+    ("sepsis_injected", "event_auroc"): 0.85,
+    ("road_traffic_fines_injected", "auroc"): 0.998,
+    ("road_traffic_fines_injected", "event_auroc"): 0.95,
+    ("ait_ads_hosthour", "auroc"): 0.85,
+    ("ait_ads_hosthour", "event_auroc"): 0.75,
     ("hdfs_raw", "auroc"): 0.997,
-    ("hdfs_deeplog", "auroc"): 0.999,
     ("postgres", "auroc"): 0.99,
     ("postgres", "caught"): 0.9,
 }
 
 
 @dataclass(frozen=True)
-class Task:
-    """A data set made ready: what to train on, what to test on."""
+class Asked:
+    """What a benchmark is asked for, besides sets and methods."""
 
-    name: str
-    config: TrainConfig
-    test: Callable[[Model], Corpus]
-    complete: bool
-
-
-def hdfs_raw(data: Path, scratch: Path, seed: int) -> Task:
-    """Raw lines; blocks ordered by their last line, first half against second half."""
-    log = data / "raw" / "hdfs_2pct.log.xz"
-    labels = read_labels(read_lines([data / "raw" / "hdfs_2pct.anomaly_label.csv.xz"]))
-    asked = TrainConfig(
-        (log,), scratch / "hdfs_raw", stream_key=BLOCK, complete=True, seed=seed, quiet=True
-    )
-    source = Source(asked.logs, scratch)
-    parser = EventParser(event_config(asked, source, lambda _: None), Templates(()))
-    order = read_corpus(source(), parser).streams
-    first = frozenset(order[: len(order) // 2])
-    exclude = frozenset(key for key in order if key not in first or labels[key])
-    second = frozenset(order) - first
-    return Task(
-        "hdfs_raw",
-        TrainConfig(**{**asked.__dict__, "exclude": exclude}),
-        lambda model: read_labelled(model, [log], labels=labels, only=second),
-        complete=True,
-    )
+    data: Path
+    seeds: int
+    contaminate: bool
+    device: str
+    work: Path
+    fresh: bool
 
 
-def hdfs_deeplog(data: Path, scratch: Path, seed: int) -> Task:
-    """Ready event ids; the split of the file."""
-    log = data / "sequences" / "hdfs_deeplog.jsonl.gz"
-    return Task(
-        "hdfs_deeplog",
-        TrainConfig((log,), scratch / "hdfs_deeplog", seed=seed, quiet=True),
-        lambda model: read_labelled(model, [log], labels=None, only=None),
-        complete=True,
-    )
+@dataclass(frozen=True)
+class Run:
+    """One fitting of one family of methods, and the seed of its randomness."""
+
+    dataset: str
+    family: str
+    seed: int
+    contaminated: bool
+
+    @property
+    def path(self) -> Path:
+        kind = "contaminated" if self.contaminated else "clean"
+        return Path(f"{self.dataset}-{self.family}-{self.seed}-{kind}.json")
+
+    @property
+    def sources(self) -> str:
+        """What its results depend on."""
+        if self.family == "offscript":
+            return fingerprint((*_DATA, *_JUDGES, *_OURS))
+        own = ("benchmarks/baselines/*.py", "training/ngram.py", "training/nearest.py")
+        loop = ("training/loop.py", "model/decoder.py") if self.family == "control" else ()
+        return fingerprint((*_DATA, *_JUDGES, *_READING, *own, *loop))
 
 
-def postgres(_: Path, scratch: Path, seed: int) -> Task:
-    """The recording; its test part against what lies before it, calibrated on the newest."""
-    begin = read_split().parts[-1].first_line
-    lines = list(read_lines([FOLDER / "recording.log.xz"]))
-    known, rest = scratch / "known.log", scratch / "rest.log"
-    known.write_text("\n".join(lines[: begin - 1]) + "\n", encoding="utf-8")
-    rest.write_text("\n".join(lines[begin - 1 :]) + "\n", encoding="utf-8")
-    labels = {label.stream: 1 for label in read_planted()}
-    return Task(
-        "postgres",
-        TrainConfig(
-            (known,),
-            scratch / "postgres",
-            stream_key=STREAM_KEY,
-            newest=True,
-            seed=seed,
-            quiet=True,
-        ),
-        lambda model: read_labelled(model, [rest], labels=labels, only=None),
-        complete=False,
-    )
+def runs(dataset: str, families: Sequence[str], seeds: int, *, contaminate: bool) -> Iterator[Run]:
+    """All runs of a set, those on the same training streams one after the other."""
+    for family in families:
+        random = family == "offscript" or family in SEEDED
+        for seed in range(seeds if random else 1):
+            yield Run(dataset, family, seed, contaminated=False)
+    if contaminate:
+        for seed in range(seeds):
+            for family in families:
+                yield Run(dataset, family, seed, contaminated=True)
 
 
-TASKS = {"hdfs_raw": hdfs_raw, "hdfs_deeplog": hdfs_deeplog, "postgres": postgres}
+def of_set(name: str, families: Sequence[str], asked: Asked) -> Iterator[dict[str, Any]]:
+    """An entry for each run and method: its name, setting, measures and what they were taken on."""
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+
+        @lru_cache(maxsize=1)
+        def dataset(bad_seed: int | None) -> Dataset:
+            labelled = load(name, asked.data, scratch)
+            if bad_seed is not None:
+                labelled = contaminated(labelled, CONTAMINATION, seed=bad_seed)
+            return read_dataset(labelled, scratch)
+
+        planned = list(runs(name, families, asked.seeds, contaminate=asked.contaminate))
+        for number, run in enumerate(planned, start=1):
+            path, key = asked.work / run.path, run.sources
+            entries = None if asked.fresh else read_kept(path, key)
+            note = "kept, "
+            if entries is None:
+                chosen = dataset(run.seed if run.contaminated else None)
+                entries = measure(run, chosen, scratch, asked.device)
+                keep(path, key, entries)
+                note = ""
+            seconds = sum(entry["seconds"] for entry in entries)
+            _say(f"{number}/{len(planned)} {path.stem} ({note}{seconds:.0f} s)")
+            for entry in entries:
+                shown = (f"{m} {v:.4f}" for m, v in entry["values"].items() if m in SHOWN)
+                _say(f"  {entry['method']}: {', '.join(shown)}")
+            yield from entries
 
 
-def measure(task: Task, seed: int) -> list[Row]:
-    """Train, score the test streams whole and cut at random events, and compare with the labels."""
+def measure(run: Run, dataset: Dataset, scratch: Path, device: str) -> list[dict[str, Any]]:
+    """Fit the family to the set, and measure each of its methods."""
     began = time.perf_counter()
-    model = train_model(task.config, lambda line: print(f"  {line}", flush=True))
-    seconds = time.perf_counter() - began
-    corpus = task.test(model)
-    anomalous = corpus.labels == 1
-    streams = judged(corpus, model.config.streams, complete=task.complete)
-    rate = model.calibration.rate
-    scored, _ = score_streams(model, streams)
-    name = f"{task.config.preset} {model.sha256[:12]}"
-    rows: list[Row] = []
-    for one in scored:
-        ours = one.method == "offscript"
-        q = quality(one, anomalous, rate)
-        rows += _rows(task.name, name if ours else "", q, ours)
-    normals = [stream for stream, bad in zip(streams, anomalous, strict=True) if not bad]
-    joined, _ = score_streams(model, cropped(normals, np.random.default_rng(seed)))
-    share = float(joined[0].alerts.mean() / rate)
-
-    def row(measure: str, value: float, n: int, target: float | None = None) -> Row:
-        return Row(task.name, "offscript", name, measure, value, n=n, target=target)
-
-    rows += [
-        row("false_alert_ratio_joined", share, len(normals), 2.0),
-        row("train_seconds", seconds, len(streams), 180.0),
-        row("train_tokens_per_second", model.summary["train_tokens_per_second"], len(streams)),
-    ]
-    return rows
+    if run.family == "offscript":
+        found = of_offscript(dataset, scratch / "model", _say, seed=run.seed, device=device)
+    else:
+        found = of_baseline(dataset, BASELINES[run.family], seed=run.seed, device=device)
+    entries = []
+    for outcome in found:
+        values = measured(dataset, outcome, seed=run.seed)
+        if run.contaminated:
+            values = {"f1_contaminated": values["f1_calibrated"]}
+        entries.append(
+            {
+                "method": outcome.method,
+                "setting": outcome.setting,
+                "values": values,
+                "sizes": {name: size_of(dataset, name) for name in values},
+            }
+        )
+    seconds = (time.perf_counter() - began) / len(entries)
+    return [{**entry, "seconds": seconds} for entry in entries]
 
 
-def _rows(dataset: str, model: str, q: Quality, ours: bool) -> list[Row]:
-    values = {
-        "auroc": (q.auroc, q.anomalous + q.normal),
-        "average_precision": (q.average_precision, q.anomalous + q.normal),
-        "tpr_at_fpr_0.001": (q.tpr_at_fpr_001, q.anomalous),
-        "tpr_at_fpr_0.01": (q.tpr_at_fpr_01, q.anomalous),
-        "f1_calibrated": (q.f1, q.anomalous + q.normal),
-        "caught": (q.caught / q.anomalous, q.anomalous),
-        "false_alert_ratio": (q.false_alerts / q.budgeted, q.normal),
-    }
+def rows(dataset: str, entries: Iterable[dict[str, Any]]) -> list[Row]:
+    """One row for each method and measure: the mean of its entries, the least and the largest."""
+    values: dict[tuple[str, str], list[float]] = defaultdict(list)
+    first: dict[tuple[str, str], dict[str, Any]] = {}
+    for entry in entries:
+        for measure, value in entry["values"].items():
+            key = entry["method"], measure
+            values[key].append(value)
+            first.setdefault(key, entry)
     return [
         Row(
             dataset,
-            q.method,
-            model,
+            method,
+            first[method, measure]["setting"],
             measure,
-            round(value, 5),
-            n=n,
-            target=TARGETS.get((dataset, measure)) if ours else None,
+            round(float(np.mean(found)), 5),
+            min(found) if len(found) > 1 else None,
+            max(found) if len(found) > 1 else None,
+            first[method, measure]["sizes"][measure],
+            TARGETS.get((dataset, measure)) if method == "offscript" else None,
         )
-        for measure, (value, n) in values.items()
+        for (method, measure), found in values.items()
     ]
 
 
-def main() -> None:
-    """Run the sets that are asked for, all if none is, and write results/detection.json."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what is asked for, all if nothing is, and write results/detection.json."""
     parser = argparse.ArgumentParser(description="Detection on labelled data.")
-    parser.add_argument("sets", nargs="*", choices=[*TASKS, []], help="all if left out")
+    parser.add_argument("sets", nargs="*", choices=[*NAMES, []], help="all if left out")
+    parser.add_argument("--methods", nargs="+", choices=FAMILIES, default=FAMILIES)
+    parser.add_argument("--seeds", type=int, default=5, help="how many (5)")
+    parser.add_argument("--no-contamination", action="store_true", help="leave that run out")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--data", help="folder of the data sets; else $OFFSCRIPT_DATA")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    began = time.perf_counter()
-    rows: list[Row] = []
-    for name in options.sets or TASKS:
-        print(name, flush=True)
-        with tempfile.TemporaryDirectory() as scratch:
-            data = data_folder(options.data) if name != "postgres" else Path()
-            rows += measure(TASKS[name](data, Path(scratch), options.seed), options.seed)
-    results = run_results("detection", rows, seed=options.seed, seconds=time.perf_counter() - began)
-    print(write_results(results))
+    parser.add_argument("--fresh", action="store_true", help="do again what was kept")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of detection.json")
+    options = parser.parse_args(arguments)
+    asked = Asked(
+        data=data_folder(options.data),
+        seeds=options.seeds,
+        contaminate=not options.no_contamination,
+        device=options.device,
+        work=WORK / "detection",
+        fresh=options.fresh,
+    )
+    found, seconds = [], 0.0
+    for name in options.sets or NAMES:
+        entries = list(of_set(name, options.methods, asked))
+        found += rows(name, entries)
+        seconds += sum(entry["seconds"] for entry in entries)
+    results = run_results("detection", found, seed=0, seconds=seconds)
+    print(write_results(results, options.results))
+
+
+def _say(line: str) -> None:
+    print(f"  {line}", flush=True)
 
 
 if __name__ == "__main__":

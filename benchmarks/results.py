@@ -96,12 +96,13 @@ def read_results(path: Path) -> Results:
 
 
 def command(name: str, arguments: Sequence[str]) -> str:
-    """The command that does it again; where the data lie is each machine's own affair."""
+    """The command that does it again; where its folders lie is each machine's own affair."""
     words = list(arguments)
-    if "--data" in words:
-        at = words.index("--data")
-        del words[at : at + 2]
-    words = [word for word in words if not word.startswith("--data=")]
+    for option in ("--data", "--results", "--work"):
+        if option in words:
+            at = words.index(option)
+            del words[at : at + 2]
+        words = [word for word in words if not word.startswith(f"{option}=")]
     return shlex.join(["scripts/bench", name, *words])
 
 

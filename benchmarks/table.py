@@ -1,8 +1,11 @@
-"""Writes the tables of README and docs from results/*.json; with --check only says which are stale.
+"""Writes the tables of README and docs from results/*.json; --check only says which are stale.
 
-A table stands between two marks, the first of which names the benchmark and the measures:
+A table stands between two marks. The first names the benchmark and the measures; it may also choose
+methods and data sets, in its own order, and ask for one measure with the methods side by side:
 
     <!-- table detection: auroc, average_precision -->
+    <!-- /table -->
+    <!-- table detection: auroc; methods: offscript, ngram_max; data: hdfs_raw; methods across -->
     <!-- /table -->
 """
 
@@ -11,15 +14,50 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..model.errors import InputError, OffscriptError
 from .results import FOLDER, HERE, Results, Row, read_results
 
 MARKED = re.compile(
-    r"^(<!-- table (?P<name>\w+): (?P<measures>[\w., -]+?) -->\n).*?^(<!-- /table -->)$",
+    r"^(<!-- table (?P<name>\w+): (?P<asked>[^\n>]+?) -->\n).*?^(<!-- /table -->)$",
     re.MULTILINE | re.DOTALL,
 )
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a table is to show; no methods or no data mean all that were measured."""
+
+    measures: tuple[str, ...]
+    methods: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    across: bool = False  # the methods side by side, which one measure has room for
+
+
+def read_mark(text: str) -> Mark:
+    """`MEASURES[; methods: …][; data: …][; methods across]`."""
+    first, *rest = (part.strip() for part in text.split(";"))
+    chosen: dict[str, tuple[str, ...]] = {}
+    for part in rest:
+        key, _, names = part.partition(":")
+        if part != "methods across" and key not in ("methods", "data"):
+            raise InputError(
+                f"a table's mark says {part!r}; expected `methods: …`, `data: …` or "
+                "`methods across`"
+            )
+        chosen[key] = _names(names)
+    across = "methods across" in chosen
+    measures = _names(first)
+    if across and len(measures) > 1:
+        raise InputError(f"methods across have room for one measure, not for {first!r}")
+    return Mark(measures, chosen.get("methods", ()), chosen.get("data", ()), across)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def pages(root: Path) -> list[Path]:
@@ -36,32 +74,49 @@ def filled(text: str, folder: Path) -> str:
         if not path.exists():
             name = mark["name"]
             raise InputError(f"no results of {name!r} in {folder.name}/: run scripts/bench {name}")
-        measures = [measure.strip() for measure in mark["measures"].split(",")]
-        return mark[1] + table(read_results(path), measures) + mark[4]
+        return mark[1] + table(read_results(path), read_mark(mark["asked"])) + mark[4]
 
     return MARKED.sub(fill, text)
 
 
-def table(results: Results, measures: list[str]) -> str:
-    """A line for each data set and method, a column for each measure, and how to get it again."""
-    cells = {(row.dataset, row.method, row.measure): row for row in results.rows}
-    absent = set(measures) - {row.measure for row in results.rows}
-    if absent:
-        raise InputError(
-            f"results of {results.name!r} hold no measure {', '.join(sorted(absent))}: "
-            "correct the table's mark or run the benchmark again"
-        )
-    lines = [
-        f"| data | method | {' | '.join(measures)} |",
-        f"|---|---|{'---:|' * len(measures)}",
-    ]
-    seen = dict.fromkeys((r.dataset, r.method) for r in results.rows if r.measure in measures)
-    for dataset, method in seen:
-        values = [cell(cells.get((dataset, method, measure))) for measure in measures]
-        lines.append(f"| {dataset} | {method} | {' | '.join(values)} |")
+def table(results: Results, mark: Mark) -> str:
+    """The rows that the mark asks for, and how to get them again."""
+    for what, asked, having in (
+        ("measure", mark.measures, {row.measure for row in results.rows}),
+        ("method", mark.methods, {row.method for row in results.rows}),
+        ("data set", mark.data, {row.dataset for row in results.rows}),
+    ):
+        if absent := [name for name in asked if name not in having]:
+            raise InputError(
+                f"results of {results.name!r} hold no {what} {', '.join(absent)}: "
+                "correct the table's mark or run the benchmark again"
+            )
+    rows = [row for row in results.rows if row.measure in mark.measures]
+    methods = mark.methods or tuple(dict.fromkeys(row.method for row in rows))
+    data = mark.data or tuple(dict.fromkeys(row.dataset for row in rows))
+    cells = {(row.dataset, row.method, row.measure): row for row in rows}
+    if mark.across:
+        measure = mark.measures[0]
+        head = [measure, *methods]
+        body = [[name, *(cell(cells.get((name, m, measure))) for m in methods)] for name in data]
+        texts = 1
+    else:
+        head = ["data", "method", *mark.measures]
+        body = [
+            [name, method, *(cell(cells.get((name, method, m))) for m in mark.measures)]
+            for name in data
+            for method in methods
+            if any((name, method, m) in cells for m in mark.measures)
+        ]
+        texts = 2
+    lines = [_line(head), "|" + "---|" * texts + "---:|" * (len(head) - texts), *map(_line, body)]
     place = f"{results.machine['cores']} cores of {results.machine['cpu']}"
     how = f"`{results.command}` at {results.commit[:7]}, seed {results.seed}"
     return "\n".join([*lines, "", f"{how}: {results.seconds:.0f} s on {place}."]) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def cell(row: Row | None) -> str:

@@ -23,7 +23,7 @@ from .verify import cancels
 
 Array = np.ndarray
 
-_WORST = 3  # drift: events of the span that are attributed
+_WORST = 3  # drift and level: events of the span that are attributed
 _FEW = 5  # a last event seen less often than this gives no reliable reference
 _CANCELLING = 0.25  # share of all contributions from which a cancellation is worth a warning
 
@@ -70,8 +70,8 @@ def explain(model: Readable, alert: Alert, *, checks: bool = True) -> Explanatio
             f"alert {alert.id} holds {len(alert.tokens)} tokens; an explanation needs the observed "
             "one and at least one before it"
         )
-    if alert.detector == "drift":
-        return _drift(model, alert, checks)
+    if alert.detector in ("drift", "level"):
+        return _summed(model, alert, checks)
     return _surprising(model, alert, checks)
 
 
@@ -97,13 +97,20 @@ def _surprising(model: Readable, alert: Alert, checks: bool) -> Explanation:
     )
 
 
-def _drift(model: Readable, alert: Alert, checks: bool) -> Explanation:
-    """C = Σ over the span of (S − H − κ) + earlier, and its most excessive events."""
+def _summed(model: Readable, alert: Alert, checks: bool) -> Explanation:
+    """drift: C = Σ over the span of (S − H − κ); level: L = Σ over the stream of S / n.
+
+    Both with what is left for events no longer at hand, and the events that add most.
+    """
     observed = len(alert.tokens) - 1
     field = _receptive_field(model.weights)
     window = _window(model, alert, 0)
     logits = window.activations.logits
-    excess = surprisal(logits, np.array(alert.tokens[1:])) - entropy(logits)
+    added = surprisal(logits, np.array(alert.tokens[1:]))
+    if alert.detector == "drift":
+        added = added - entropy(logits) - model.calibration.kappa
+    else:
+        added = added / alert.span
     span = [
         index
         for index in range(max(1, observed + 1 - alert.span), observed + 1)
@@ -114,7 +121,7 @@ def _drift(model: Readable, alert: Alert, checks: bool) -> Explanation:
             index=index,
             event=window.name(index),
             lag=observed - index,
-            value=float(excess[index - 1]) - model.calibration.kappa,
+            value=float(added[index - 1]),
         )
         for index in span
     ]
@@ -133,7 +140,7 @@ def _drift(model: Readable, alert: Alert, checks: bool) -> Explanation:
     last = float(surprisal(logits[-1:], np.array(alert.tokens[-1:]))[0])
     return _explanation(
         alert,
-        view="cusum",
+        view="cusum" if alert.detector == "drift" else "mean",
         total=alert.statistic if missing else recomputed,
         recomputed=last if missing else recomputed,
         served=alert.surprisal if missing else alert.statistic,

@@ -135,7 +135,7 @@ class Attribution:
 
 @dataclass(frozen=True)
 class Excess:
-    """drift: one event of the span, S − H − κ."""
+    """One event of the span; drift: S − H − κ, level: S / n."""
 
     index: int
     event: str
@@ -157,8 +157,8 @@ class CountShare:
 class Explanation:
     """Why an alert was raised: `total` is exactly the sum of what is listed.
 
-    event, end, new: `total` is that of the one attribution. drift: the statistic, the sum of `span`
-    and `earlier`. counts: the statistic, the sum of `counts`.
+    event, end, new: `total` is that of the one attribution. drift, level: the statistic, the sum of
+    `span` and `earlier`. counts: the statistic, the sum of `counts`.
     """
 
     alert: str
@@ -174,10 +174,10 @@ class Explanation:
     view: str
     total: float
     recomputed: float  # in float64, what `served` was in float32
-    served: float  # observed event's surprisal; the statistic of counts, and of a whole drift
-    attributions: tuple[Attribution, ...] = ()  # drift: the span's most excessive events
+    served: float  # observed event's surprisal; the statistic of counts, and of a whole span
+    attributions: tuple[Attribution, ...] = ()  # drift, level: the span's worst events
     span: tuple[Excess, ...] = ()  # largest first
-    earlier: float = 0.0  # drift: events whose whole context is no longer at hand
+    earlier: float = 0.0  # drift, level: events whose whole context is not at hand
     counts: tuple[CountShare, ...] = ()  # largest first
     warnings: tuple[str, ...] = ()
 

@@ -39,12 +39,12 @@ _INDENT = " " * 10
 def text(explanation: Explanation) -> str:
     """At most 96 columns, no colours, control characters of the log taken out. Values in bits."""
     sections = [_sentence(explanation), _header(explanation)]
-    if explanation.detector == "drift":
+    if explanation.span:
         sections.append(_span(explanation))
     if explanation.detector == "counts":
         sections.append(_counts(explanation))
     for attribution in explanation.attributions:
-        if explanation.detector == "drift":
+        if explanation.span:
             sections.append(_excessive(explanation, attribution) + _evidence(attribution))
         else:
             sections += [_expected(attribution), _evidence(attribution)]
@@ -56,8 +56,8 @@ def text(explanation: Explanation) -> str:
 def _sentence(explanation: Explanation) -> list[str]:
     if explanation.detector == "counts":
         said = _counts_sentence(explanation)
-    elif explanation.detector == "drift":
-        said = _drift_sentence(explanation)
+    elif explanation.span:
+        said = _span_sentence(explanation)
     else:
         said = _event_sentence(explanation.detector, explanation.attributions[0])
     return textwrap.wrap(said, WIDTH, break_long_words=True, break_on_hyphens=False)
@@ -102,12 +102,18 @@ def _it(outcome: Outcome) -> str:
     return "it" if outcome.event in SPOKEN else quoted(outcome.event)
 
 
-def _drift_sentence(explanation: Explanation) -> str:
+def _span_sentence(explanation: Explanation) -> str:
     worst = explanation.span[:3]
-    said = (
-        f"Over {len(explanation.span)} events this stream was {bits(explanation.total)} bits more "
-        f"surprising than the model expects of itself (limit {bits(explanation.limit)})"
-    )
+    if explanation.detector == "drift":
+        said = (
+            f"Over {len(explanation.span)} events this stream was {bits(explanation.total)} bits "
+            f"more surprising than the model expects of itself (limit {bits(explanation.limit)})"
+        )
+    else:
+        said = (
+            f"This stream is finished, and its events were surprising all along, by "
+            f"{bits(explanation.total)} bits each (limit {bits(explanation.limit)})"
+        )
     if explanation.earlier:
         said += f", {bits(explanation.earlier)} of them from events no longer at hand"
     if not worst:
@@ -255,7 +261,8 @@ def _span(explanation: Explanation) -> list[str]:
     listed, rest = explanation.span[:_SPAN], explanation.span[_SPAN:]
     left = sum(part.value for part in rest)
     largest = max([abs(part.value) for part in listed] + [abs(explanation.earlier), abs(left)])
-    lines = [f"Excess by event, {bits(explanation.total)} bits"]
+    what = "Excess" if explanation.detector == "drift" else "Share of the mean"
+    lines = [f"{what} by event, {bits(explanation.total)} bits"]
     for part in listed:
         where = f"{part.lag} before the last" if part.lag else "the last"
         lines.append(f"{bar(part.value, largest)} {plain(part.event)}, {where}")
@@ -303,8 +310,8 @@ def _footer(explanation: Explanation) -> list[str]:
     quantity, unit = "Surprisal", " nats"
     if explanation.detector == "counts":
         quantity, unit = "Distance", ""
-    elif explanation.detector == "drift" and not explanation.earlier:
-        quantity = "Sum"
+    elif explanation.span and not explanation.earlier:
+        quantity = "Sum" if explanation.detector == "drift" else "Mean"
     lines = [
         f"The parts add up within {explanation.completeness_error:.0e}{unit}.",
     ]

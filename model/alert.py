@@ -6,7 +6,8 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-DETECTORS = ("event", "drift", "end", "new", "counts")
+DETECTORS = ("event", "drift", "end", "new", "counts", "level")
+AT_END = ("end", "counts", "level")  # those that judge a stream that has ended
 
 
 @dataclass(frozen=True)

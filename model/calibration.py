@@ -21,7 +21,7 @@ from .alert import DETECTORS
 # Smallest scale of the extrapolated tail, in the detector's own units: where normal streams show
 # (nearly) no spread, a tail as thin as the data would make any deviation infinitely surprising. For
 # `counts` the caller says what one event more or less amounts to.
-LEAST_SCALE = {"event": 0.5, "drift": 1.0, "end": 0.5, "new": 1.0}
+LEAST_SCALE = {"event": 0.5, "drift": 1.0, "end": 0.5, "new": 1.0, "level": 0.05}
 _TAIL_SHARE = 0.1  # of the streams, the largest: what the tail is fitted to
 _FEWEST_EXCESSES = 10
 _HEAVIEST = 1.0  # largest shape; past it the mean does not exist

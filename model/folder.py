@@ -1,9 +1,9 @@
 """The model folder on disk: JSON and safetensors, each named with its SHA-256 in the manifest.
 
 config.json  weights.safetensors  templates.json  vocabulary.json  calibration.json
-detectors.safetensors (count vectors of normal streams)  reference.safetensors (means for
-explanations)  baseline.safetensors (the n-gram fitted beside the decoder)  manifest.json
-(SHA-256 of each, training summary). Nothing is ever unpickled.
+detectors.safetensors (count vectors of normal streams, statistics of held-out ones)
+reference.safetensors (means for explanations)  baseline.safetensors (the n-gram fitted beside the
+decoder)  manifest.json (SHA-256 of each, training summary). Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .templates import Templates
 from .vocabulary import Vocabulary
 from .weights import Weights, shapes
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 _JSON = ("config.json", "templates.json", "vocabulary.json", "calibration.json")
 _TENSORS = (
@@ -54,6 +54,7 @@ class Model:
     templates: Templates
     calibration: Calibration
     count_vectors: Float32[np.ndarray, "vectors d_vocab"]  # event counts of normal streams
+    held: Mapping[str, NDArray[np.generic]]  # statistics that calibrated: whole, joined streams
     reference: Mapping[str, NDArray[np.generic]]
     baseline: Mapping[str, NDArray[np.generic]]
     summary: Mapping[str, Any]  # of the training: data, sizes, losses, versions
@@ -126,7 +127,8 @@ def model_from_files(files: Mapping[str, bytes]) -> Model:
         vocabulary = Vocabulary.from_json(_json("vocabulary.json", files["vocabulary.json"]))
         templates = Templates.from_json(_json("templates.json", files["templates.json"]))
         calibration = Calibration.from_json(_json("calibration.json", files["calibration.json"]))
-        vectors = tensors["detectors.safetensors"]["count_vectors"]
+        detectors = tensors["detectors.safetensors"]
+        vectors = detectors["count_vectors"]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"the model's JSON does not fit: {error!r}; train again") from error
     if len(vocabulary) != config.decoder.d_vocab:
@@ -146,6 +148,7 @@ def model_from_files(files: Mapping[str, bytes]) -> Model:
         templates=templates,
         calibration=calibration,
         count_vectors=np.ascontiguousarray(vectors, dtype=np.float32),
+        held={name: array for name, array in detectors.items() if name != "count_vectors"},
         reference=tensors["reference.safetensors"],
         baseline=tensors["baseline.safetensors"],
         summary=manifest.get("summary", {}),
@@ -171,7 +174,7 @@ def _contents(model: Model) -> dict[str, bytes]:
         "vocabulary.json": _dump(model.vocabulary.to_json()),
         "calibration.json": _dump(model.calibration.to_json()),
         "weights.safetensors": pack(model.weights.arrays()),
-        "detectors.safetensors": pack({"count_vectors": model.count_vectors}),
+        "detectors.safetensors": pack({"count_vectors": model.count_vectors, **model.held}),
         "reference.safetensors": pack(model.reference),
         "baseline.safetensors": pack(model.baseline),
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from .alert import Alert
+from .alert import AT_END, Alert
 from .detector import Detector
 from .event import EventParser
 from .finding import Observed
@@ -76,7 +76,7 @@ def _alerts(
     totals: Totals,
 ) -> Iterator[Alert]:
     for finding in observed.findings:
-        is_event = finding.index >= 0 and finding.detector not in ("end", "counts")
+        is_event = finding.index >= 0 and finding.detector not in AT_END
         line = chunk[line_of[finding.index]] if is_event else None
         totals.alerts += 1
         yield detector.alert(finding, [line])

@@ -16,6 +16,7 @@ from .kernels import (
     DRIFT,
     END_DETECTOR,
     EVENT,
+    LEVEL,
     NEW_DETECTOR,
     RING,
     _jit,
@@ -118,7 +119,7 @@ def _pass(found, state, limits, index, row, detector, token, value, s, h, time, 
 @_jit
 def _end(tables, state, cache, work, found, limits, vectors, index, row, time):
     """Score the end of a stream. Nothing is fed to it: a late event finds the stream as it was."""
-    ended, tally, joined = state[5], state[11], state[4]
+    ended, tally, joined, length, surprise = state[5], state[11], state[4], state[2], state[13]
     logits = work[6]
     _logits(tables, state, cache, work, row)
     s, h = surprisal_and_entropy(logits, END)
@@ -126,6 +127,9 @@ def _end(tables, state, cache, work, found, limits, vectors, index, row, time):
     if joined[row] == 0 and vectors.shape[0] > 0:
         distance = count_distance(tally[row], vectors)
         _pass(found, state, limits, index, row, COUNTS, END, distance, s, h, time, 1, logits)
+    events = length[row]  # the end is one, and the beginning's mark is none
+    level = (surprise[row] + s) / events
+    _pass(found, state, limits, index, row, LEVEL, END, level, s, h, time, events, logits)
     ended[row] = 1
     return s, h
 
@@ -168,7 +172,7 @@ def observe_rows(
     endless stream (0: not endless); `kappa`: what an event's excess must pass to add to the drift.
     """
     ring, ring_time, length, last, joined, ended = state[:6]
-    cusum, span, news, blocks, stats, tally, touched = state[6:13]
+    cusum, span, news, blocks, stats, tally, touched, surprise = state[6:14]
     logits = work[6]
     room = found[1].shape[0]
     for i in range(done, rows.shape[0]):
@@ -192,6 +196,7 @@ def observe_rows(
         surprisal[i] = s
         entropy[i] = h
         _pass(found, state, limits, i, row, EVENT, token, s, s, h, time, 1, logits)
+        surprise[row] += s
         before = cusum[row]
         cusum[row] = max(0.0, before + s - h - kappa)
         span[row] = span[row] + 1 if cusum[row] > 0.0 else 0

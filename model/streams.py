@@ -30,6 +30,7 @@ _COLUMNS: dict[str, tuple[type, tuple[str | int, ...], float]] = {
     "stats": (np.float64, (N_DETECTORS,), 0),  # maximum of each statistic so far
     "tally": (np.uint16, ("d_vocab",), 0),  # events by token, saturating
     "touched": (np.int64, (), 0),  # batch of the last event, for eviction
+    "surprise": (np.float64, (), 0),  # sum of all events' surprisals
 }
 
 

@@ -31,6 +31,7 @@ def warm() -> None:
         templates=Templates(()),
         calibration=Calibration(0.0, "", 1.0, threshold, threshold),
         count_vectors=np.ones((1, 5), np.float32),
+        held={},
         reference={},
         baseline={},
         summary={},

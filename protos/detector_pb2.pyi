@@ -279,6 +279,7 @@ class Alert(_message.Message):
     JOINED_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     FEEDBACK_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Name of the alert, for Explain and Feedback."""
     model: _builtins.str
@@ -286,7 +287,7 @@ class Alert(_message.Message):
     stream: _builtins.str
     """Key of the stream."""
     detector: _builtins.str
-    """What fired: event, drift, end, new or counts."""
+    """What fired: event, drift, end, new, counts or level."""
     time_micros: _builtins.int
     """When the event happened."""
     first_seen_micros: _builtins.int
@@ -313,6 +314,8 @@ class Alert(_message.Message):
     """The stream was joined in the middle: its beginning was not seen."""
     revision: _builtins.int
     """Grows with every change of any alert; see WatchAlertsRequest.after_revision."""
+    position: _builtins.int
+    """Events of the stream up to the observed one, itself included; of all if the stream ended."""
     @_builtins.property
     def feedback(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeedbackEntry]:
         """What people said of it, oldest first. The last one counts."""
@@ -338,10 +341,11 @@ class Alert(_message.Message):
         joined: _builtins.bool = ...,
         revision: _builtins.int = ...,
         feedback: _abc.Iterable[Global___FeedbackEntry] | None = ...,
+        position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "detector", b"detector", "expected", b"expected", "expected_probability", b"expected_probability", "feedback", b"feedback", "first_seen_micros", b"first_seen_micros", "id", b"id", "joined", b"joined", "last_seen_micros", b"last_seen_micros", "model", b"model", "observed", b"observed", "revision", b"revision", "score", b"score", "stream", b"stream", "surprisal", b"surprisal", "text", b"text", "threshold", b"threshold", "time_micros", b"time_micros"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "detector", b"detector", "expected", b"expected", "expected_probability", b"expected_probability", "feedback", b"feedback", "first_seen_micros", b"first_seen_micros", "id", b"id", "joined", b"joined", "last_seen_micros", b"last_seen_micros", "model", b"model", "observed", b"observed", "position", b"position", "revision", b"revision", "score", b"score", "stream", b"stream", "surprisal", b"surprisal", "text", b"text", "threshold", b"threshold", "time_micros", b"time_micros"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -396,7 +400,7 @@ class ListAlertsRequest(_message.Message):
     stream: _builtins.str
     """Only alerts of this stream."""
     detector: _builtins.str
-    """Only alerts of this detector: event, drift, end, new or counts."""
+    """Only alerts of this detector: event, drift, end, new, counts or level."""
     since_micros: _builtins.int
     """Only alerts seen at this time or later."""
     status: Global___Status.ValueType
@@ -791,7 +795,7 @@ class Limit(_message.Message):
     DETECTOR_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     detector: _builtins.str
-    """event, drift, end, new or counts."""
+    """event, drift, end, new, counts or level."""
     limit: _builtins.float
     """The value of the detector's own statistic from which on it raises an alert."""
     def __init__(

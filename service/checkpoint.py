@@ -1,4 +1,4 @@
-"""What of a shard outlives the service: its streams, how far each client came, and the time."""
+"""What of a shard outlives the service: its streams, how far each client came, and its time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Checkpoint:
 
     streams: Arrays  # the detector's snapshot; empty if there is none to go on from
     clients: dict[str, int] = field(default_factory=dict)  # last batch scored of each
-    now: float = math.nan  # event time, unix seconds
+    clocks: dict[str, float] = field(default_factory=dict)  # event time of each, unix seconds
     complete: bool = True  # nothing happened to the streams afterwards
 
     def arrays(self, owner: str) -> Arrays:
@@ -33,7 +33,8 @@ class Checkpoint:
             "clients": np.array(list(self.clients), dtype=np.str_),
             "seqs": np.array(list(self.clients.values()), dtype=np.uint64),
             "complete": np.array([self.complete]),
-            "now": np.array([self.now]),
+            "clocks": np.array(list(self.clocks), dtype=np.str_),
+            "clock_times": np.array(list(self.clocks.values()), dtype=np.float64),
         }
 
 
@@ -52,11 +53,13 @@ def from_arrays(arrays: Arrays, owner: str) -> Checkpoint:
             "all streams count as joined in the middle"
         )
         return Checkpoint({})
-    own = {"owner", "clients", "seqs", "complete", "now"}
+    own = {"owner", "clients", "seqs", "complete", "clocks", "clock_times"}
     streams = {name: arrays[name] for name in arrays if name not in own}
-    now = float(arrays["now"].astype(np.float64)[0])
+    times = arrays["clock_times"].astype(np.float64).tolist()
+    clocks = dict(zip(arrays["clocks"].tolist(), times, strict=True))
     complete = bool(arrays["complete"][0])
     if not complete:
+        now = min(clocks.values(), default=math.nan)  # of the slowest client
         silent = np.asarray(streams["last"].astype(np.float64) < now - _ACTIVE_SECONDS)
         logger.warning(
             "the service before did not stop in good order; %d of its %d streams were active and "
@@ -66,4 +69,4 @@ def from_arrays(arrays: Arrays, owner: str) -> Checkpoint:
         )
         streams = only(streams, silent)
     clients = dict(zip(arrays["clients"].tolist(), arrays["seqs"].tolist(), strict=True))
-    return Checkpoint(streams, clients, now, complete)
+    return Checkpoint(streams, clients, clocks, complete)

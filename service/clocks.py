@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 _AHEAD_SECONDS = 60.0  # events may be dated this much later than now; what is more is a wrong clock
+_RETURN_SECONDS = 60.0  # that clients have to connect again after a restart
 
 
 class Clocks:
@@ -25,6 +27,22 @@ class Clocks:
         if not math.isnan(latest):
             self._clocks[client] = (min(latest, wall + _AHEAD_SECONDS), wall)
 
+    def times(self, wall: float) -> dict[str, float]:
+        """Event time of each client at wall time `wall`."""
+        return {
+            client: event + max(0.0, wall - heard)
+            for client, (event, heard) in self._clocks.items()
+        }
+
+    def restore(self, times: Mapping[str, float], wall: float) -> None:
+        """Go on from what `times` said; a client that speaks again brings its own time.
+
+        Until then its clock stands still for a while: what happened during the restart is not lost
+        but still to come.
+        """
+        heard = wall + _RETURN_SECONDS
+        self._clocks = {client: (event, heard) for client, event in times.items()}
+
     def now(self, wall: float) -> float:
         """Event time at wall time `wall`; nan if no client was ever heard."""
         if not self._clocks:
@@ -35,4 +53,4 @@ class Clocks:
             for client, (event, heard) in self._clocks.items()
             if client == newest or wall - heard <= self._idle_seconds
         }
-        return min(event + max(0.0, wall - heard) for event, heard in self._clocks.values())
+        return min(self.times(wall).values())

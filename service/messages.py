@@ -156,6 +156,7 @@ def write_alert(stored: StoredAlert) -> pb.Alert:
         expected=alert.expected,
         expected_probability=alert.expected_probability,
         joined=alert.joined,
+        position=alert.position,
         revision=stored.revision,
         feedback=[
             pb.FeedbackEntry(

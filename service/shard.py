@@ -76,7 +76,7 @@ class Shard:
         if saved.streams:
             self._detector.restore(saved.streams)
         self._scored = saved.clients
-        self._clocks.heard("", saved.now, time.time())
+        self._clocks.restore(saved.clocks, time.time())
 
     def start(self) -> None:
         self._thread.start()
@@ -184,7 +184,8 @@ class Shard:
                 self._scored.pop(batch.client, None)
                 self._scored[batch.client] = batch.seq
             if len(part.rows):
-                self._clocks.heard(batch.client, float(part.rows.time.max()), batch.received)
+                # From now, not from when it came in: a client whose batches wait is not silent.
+                self._clocks.heard(batch.client, float(part.rows.time.max()), time.time())
             surprisal = observed.surprisal[bounds[at] : bounds[at + 1]]
             self._raise(raised[at], part, PartOutcome(surprisal))
         while len(self._scored) > _CLIENTS:
@@ -290,8 +291,8 @@ class Shard:
         `complete`: nothing will happen to them any more.
         """
         self._saving = True
-        now = self._clocks.now(time.time())
-        checkpoint = Checkpoint(self._detector.snapshot(), self._scored, now, complete)
+        clocks = self._clocks.times(time.time())
+        checkpoint = Checkpoint(self._detector.snapshot(), self._scored, clocks, complete)
         arrays = checkpoint.arrays(self._owner())
         self._writer.put(Entry(state=(self.number, arrays), done=self._saved))
         return sum(array.nbytes for array in arrays.values())

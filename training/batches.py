@@ -14,6 +14,7 @@ from ..model.vocabulary import END, NEW, PAST
 LONGEST = 192  # tokens of one crop; longer streams are cut at random places
 _REPEATS = 16  # equal streams that one row of a batch stands for, at the most
 _CROP_SHARE = 0.15  # rows joined in the middle, so that the model knows `<past>`
+_HEAVIEST = 1.5  # weight of a batch against the mean, at the most
 _MASK_SHARE = 0.005  # input events shown as `<new>`, so that it knows what follows one
 
 
@@ -47,20 +48,32 @@ class Batch:
     inputs: Int64[np.ndarray, "batch position"]
     targets: Int64[np.ndarray, "batch position"]
     weight: Float32[np.ndarray, "batch position"]
+    scale: float  # what the sum of the weighted losses is divided by
 
 
 def epoch(sequences: Sequences, rng: np.random.Generator, *, batch_tokens: int) -> Iterator[Batch]:
-    """All sequences once, cut and joined in the middle at random, in random batches."""
+    """All sequences once, cut and joined in the middle at random, in random batches.
+
+    All batches have one scale, their mean weight: divided by its own weight, a batch of short and
+    frequent streams would count no more than one of long and rare ones. And none is much heavier
+    than the mean, so that no single step has to do what many should.
+    """
     crops = list(_crops(sequences, rng))
     order = sorted(range(len(crops)), key=lambda i: (len(crops[i][0]), i))
+    weights = [(len(tokens) - 1) * count for tokens, count in crops]
+    total = sum(weights)
+    heaviest = _HEAVIEST * total / max(1.0, sum(len(t) for t, _ in crops) / batch_tokens)
     groups: list[list[int]] = []
+    weight = 0.0
     for index in order:
         width = len(crops[index][0])
-        if not groups or (len(groups[-1]) + 1) * width > batch_tokens:
+        weight += weights[index]
+        if not groups or (len(groups[-1]) + 1) * width > batch_tokens or weight > heaviest:
             groups.append([])
+            weight = weights[index]
         groups[-1].append(index)
     for group in rng.permutation(len(groups)).tolist():
-        yield _batch([crops[index] for index in groups[group]], rng)
+        yield _batch([crops[index] for index in groups[group]], rng, total / len(groups))
 
 
 def held_out(sequences: Sequences, *, batch_tokens: int) -> Iterator[Batch]:
@@ -75,7 +88,7 @@ def held_out(sequences: Sequences, *, batch_tokens: int) -> Iterator[Batch]:
     pieces.sort(key=lambda piece: len(piece[0]))
     while pieces:
         rows = max(1, batch_tokens // len(pieces[-1][0]))
-        yield _batch(pieces[-rows:], None)
+        yield _batch(pieces[-rows:], None, None)
         del pieces[-rows:]
 
 
@@ -110,7 +123,11 @@ def _cut(tokens: NDArray[np.int32], rng: np.random.Generator) -> Iterator[NDArra
             yield crop
 
 
-def _batch(rows: list[tuple[NDArray[np.int32], float]], rng: np.random.Generator | None) -> Batch:
+def _batch(
+    rows: list[tuple[NDArray[np.int32], float]],
+    rng: np.random.Generator | None,
+    scale: float | None,
+) -> Batch:
     width = max(len(tokens) for tokens, _ in rows)
     padded = np.full((len(rows), width), END, dtype=np.int64)
     weight = np.zeros((len(rows), width - 1), dtype=np.float32)
@@ -122,4 +139,4 @@ def _batch(rows: list[tuple[NDArray[np.int32], float]], rng: np.random.Generator
         shown = rng.random(inputs.shape) < _MASK_SHARE
         shown[:, 0] = False
         inputs[shown] = NEW
-    return Batch(inputs, padded[:, 1:], weight)
+    return Batch(inputs, padded[:, 1:], weight, scale or float(weight.sum()))

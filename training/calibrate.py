@@ -1,8 +1,9 @@
 """Detectors' statistics of held-out normal streams → tails, threshold, alert budget.
 
-Two parts of the held-out streams do different work: on `tails` the tail of each statistic is
-fitted, on `ranks` the threshold on the combined score is set by conformal prediction. Ranks and
-threshold from one set would overfit: about six times the budget on HDFS.
+The tail of each statistic is fitted on held-out streams, and the threshold on the combined score is
+set by conformal prediction on the same ones, but a stream is never scored with tails that it was
+part of: they are fitted anew without each tenth. Ranks and threshold from one set, without that,
+give about six times the budget on HDFS.
 """
 
 from __future__ import annotations
@@ -15,8 +16,15 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int32
 from numpy.typing import NDArray
 
-from ..model.alert import DETECTORS
-from ..model.calibration import LEAST_SCALE, Calibration, Threshold, conformal_threshold, fit_tail
+from ..model.alert import AT_END, DETECTORS
+from ..model.calibration import (
+    LEAST_SCALE,
+    Calibration,
+    Tail,
+    Threshold,
+    conformal_threshold,
+    fit_tail,
+)
 from ..model.detector import Detector
 from ..model.errors import BudgetError
 from ..model.folder import Model
@@ -25,6 +33,7 @@ from .budget import Budget, Size
 
 DEFAULT = Budget(1, 1000, "stream")
 _AT_ONCE = 4096  # streams in a detector at a time
+_TENTHS = 10
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,7 @@ class Statistics:
 
 def statistics_of(model: Model, streams: Sequence[Stream]) -> Statistics:
     """What the served scorer makes of whole streams, no alert raised."""
+    at_end = [DETECTORS.index(name) for name in AT_END]
     parts, joined = [], []
     for first in range(0, len(streams), _AT_ONCE):
         part = streams[first : first + _AT_ONCE]
@@ -72,8 +82,8 @@ def statistics_of(model: Model, streams: Sequence[Stream]) -> Statistics:
         values = detector.statistics(keys)
         is_joined = detector.joined(keys)
         ended = np.array([stream.ended for stream in part])
-        values[~ended, DETECTORS.index("end")] = np.nan
-        values[~ended | is_joined, DETECTORS.index("counts")] = np.nan
+        values[:, at_end] = np.where(ended[:, None], values[:, at_end], np.nan)
+        values[is_joined, DETECTORS.index("counts")] = np.nan
         parts.append(values)
         joined.append(is_joined)
     return Statistics(np.concatenate(parts), np.concatenate(joined))
@@ -93,8 +103,7 @@ def block_statistics(model: Model, streams: Sequence[Stream]) -> Statistics:
             )
             rows.append(detector.statistics([""])[0])
     values = np.array(rows)
-    values[:, DETECTORS.index("end")] = np.nan
-    values[:, DETECTORS.index("counts")] = np.nan
+    values[:, [DETECTORS.index(name) for name in AT_END]] = np.nan
     return Statistics(values, np.ones(len(values), dtype=np.bool_))
 
 
@@ -133,24 +142,52 @@ def one_event_distance(model: Model) -> float:
     return float(0.25 / np.median(model.count_vectors.sum(axis=1)))
 
 
-def fit_threshold(
-    tails: Statistics, ranks: Statistics, rate: float, *, count_scale: float
-) -> Threshold:
-    """Tails from one part of the held-out streams, the threshold from the other."""
+def fit_tails(
+    values: Float64[np.ndarray, "streams detectors"], *, count_scale: float
+) -> dict[str, Tail]:
+    """The tail of each detector that has a statistic of at least two streams.
+
+    `event` and `end` have one: both are surprisals of one event, and a detector more in the maximum
+    costs all others a part of the budget.
+    """
     scales = {**LEAST_SCALE, "counts": count_scale}
+    either = [DETECTORS.index("event"), DETECTORS.index("end")]
+    surprisal = np.fmax.reduce(values[:, either], axis=1)
     fitted = {}
     for index, name in enumerate(DETECTORS):
-        known = tails.values[~np.isnan(tails.values[:, index]), index]
+        column = surprisal if index in either else values[:, index]
+        known = column[~np.isnan(column)]
         if len(known) >= 2:
             fitted[name] = fit_tail(known, least_scale=scales[name])
-    bare = Threshold(fitted, 0.0, len(ranks.values))
-    return replace(bare, threshold=conformal_threshold(combined(bare, ranks), rate))
+    return fitted
 
 
-def combined(threshold: Threshold, statistics: Statistics) -> Float64[np.ndarray, " streams"]:
+def held_out_scores(
+    values: Float64[np.ndarray, "streams detectors"], *, count_scale: float
+) -> Float64[np.ndarray, "streams detectors"]:
+    """Each statistic as a score in nats, by tails fitted without the tenth that a stream is in."""
+    scores = np.empty_like(values)
+    for rows in np.array_split(np.arange(len(values)), min(_TENTHS, len(values))):
+        others = np.delete(values, rows, axis=0)
+        tails = Threshold(fit_tails(others, count_scale=count_scale), 0.0, len(others))
+        scores[rows] = tails.score(values[rows])
+    return scores
+
+
+def fit_threshold(statistics: Statistics, rate: float, *, count_scale: float) -> Threshold:
+    """Tails of all streams, and the threshold on scores by tails that a stream had no part in."""
+    values = statistics.values
+    scores = np.fmax.reduce(held_out_scores(values, count_scale=count_scale), axis=1)
+    return Threshold(
+        fit_tails(values, count_scale=count_scale), conformal_threshold(scores, rate), len(values)
+    )
+
+
+def combined(
+    threshold: Threshold, values: Float64[np.ndarray, "streams detectors"]
+) -> Float64[np.ndarray, " streams"]:
     """The score of each stream: the largest −log tail probability of its statistics."""
-    scores = threshold.score(statistics.values)
-    return np.asarray(np.fmax.reduce(scores, axis=1))
+    return np.asarray(np.fmax.reduce(threshold.score(values), axis=1))
 
 
 def supported(budget: Budget | None, size: Size) -> Budget:
@@ -167,26 +204,55 @@ def supported(budget: Budget | None, size: Size) -> Budget:
     if budget is None:
         return smallest
     raise BudgetError(
-        f"a budget of {budget} asks for {1.0 / rate - 1:,.0f} held-out normal streams, there are "
-        f"{size.streams:,}; the smallest that this data supports is {smallest}: give that or more "
-        "data"
+        f"a budget of {budget} asks for {1.0 / rate - 1:,.0f} normal streams to calibrate "
+        f"on, there are {size.streams:,}; the smallest that this data supports is {smallest}: give "
+        "that or more data"
     )
 
 
-def calibrate(
-    model: Model,
-    tails: tuple[Statistics, Statistics],
-    ranks: tuple[Statistics, Statistics],
-    *,
-    budget: Budget,
-    rate: float,
-) -> Calibration:
-    """Thresholds for whole streams and for joined ones, each from (whole, joined) statistics."""
+@dataclass(frozen=True)
+class HeldOut:
+    """What held-out streams look like to a model that did not learn from them."""
+
+    kappa: float  # see `drift_kappa`
+    whole: Statistics
+    joined: Statistics  # of the same streams, each joined at a random event
+
+
+def hold_out(model: Model, streams: Sequence[Stream], seed: int) -> HeldOut:
+    """Score held-out streams whole and joined; of endless ones, their blocks."""
+    kappa = drift_kappa(model, streams)
+    model = replace(model, calibration=replace(model.calibration, kappa=kappa))
+    if model.config.streams.endless:
+        blocks = block_statistics(model, streams)
+        return HeldOut(kappa, blocks, blocks)
+    crops = cropped(streams, np.random.default_rng(seed))
+    return HeldOut(kappa, statistics_of(model, streams), statistics_of(model, crops))
+
+
+def all_of(parts: Sequence[HeldOut]) -> HeldOut:
+    """Held-out streams of several folds, each as the model that did not learn from it sees it."""
+
+    def together(statistics: Sequence[Statistics]) -> Statistics:
+        return Statistics(
+            np.concatenate([part.values for part in statistics]),
+            np.concatenate([part.joined for part in statistics]),
+        )
+
+    return HeldOut(
+        float(np.mean([part.kappa for part in parts])),
+        together([part.whole for part in parts]),
+        together([part.joined for part in parts]),
+    )
+
+
+def calibrate(model: Model, held: HeldOut, *, budget: Budget, rate: float) -> Calibration:
+    """Thresholds for streams seen from their beginning and for joined ones."""
     scale = one_event_distance(model)
     return Calibration(
-        kappa=model.calibration.kappa,
+        kappa=held.kappa,
         budget=str(budget),
         rate=rate,
-        whole=fit_threshold(tails[0], ranks[0], rate, count_scale=scale),
-        joined=fit_threshold(tails[1], ranks[1], rate, count_scale=scale),
+        whole=fit_threshold(held.whole, rate, count_scale=scale),
+        joined=fit_threshold(held.joined, rate, count_scale=scale),
     )

@@ -1,4 +1,4 @@
-"""How well a model tells labelled streams apart, beside the n-gram baseline fitted with it."""
+"""How well a model tells labelled streams apart, beside the baselines that its folder carries."""
 
 from __future__ import annotations
 
@@ -7,131 +7,186 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64
-from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+from numpy.typing import NDArray
 
 from ..model.alert import DETECTORS
+from ..model.detector import Detector
 from ..model.errors import InputError
+from ..model.finding import Observed
 from ..model.folder import Model
-from .calibrate import Statistics, Stream, combined, statistics_of, tokens_of
+from ..model.vocabulary import END
+from .calibrate import Stream, held_out_scores, one_event_distance, statistics_of, tokens_of
 from .corpus import Corpus
+from .measures import BUDGETS, alerting, charged, ranking
+from .nearest import cosine_distance, event_counts
 from .ngram import NGram
 from .partition import judged
 
-
-@dataclass(frozen=True)
-class Quality:
-    """One method on one labelled set; rates are shares of streams."""
-
-    method: str
-    auroc: float
-    average_precision: float
-    tpr_at_fpr_001: float  # at 0.1 %
-    tpr_at_fpr_01: float  # at 1 %
-    caught: int
-    false_alerts: int
-    budgeted: float  # false alerts that the budget allows for so many normal streams
-    f1: float  # at the calibrated threshold
-    anomalous: int
-    normal: int
+# What carries it: all detectors, all that need the decoder, and the one that does not.
+METHODS: dict[str, tuple[str, ...]] = {
+    "offscript": DETECTORS,
+    "offscript_decoder": tuple(name for name in DETECTORS if name != "counts"),
+    "offscript_counts": ("counts",),
+}
+_AT_ONCE = 4096  # streams in a detector at a time
 
 
 @dataclass(frozen=True)
-class Scored:
-    """Scores of all streams by one method, in nats, and which of them raise an alert."""
+class StreamScores:
+    """The score of each stream in nats by method, and the threshold of all detectors together.
 
-    method: str
-    scores: Float64[np.ndarray, " streams"]
-    alerts: Bool[np.ndarray, " streams"]
+    −∞ where none of a method's detectors had anything to judge.
+    """
+
+    by_method: dict[str, NDArray[np.float64]]
+    thresholds: Float64[np.ndarray, " streams"]
+
+    def alerts(self) -> Bool[np.ndarray, " streams"]:
+        """Which streams raise an alert when all detectors serve together."""
+        return np.asarray(self.by_method["offscript"] > self.thresholds)
 
 
-def score_streams(model: Model, streams: Sequence[Stream]) -> tuple[list[Scored], Statistics]:
-    """Offscript's score of each stream, and that of the baseline."""
+def stream_scores(model: Model, streams: Sequence[Stream]) -> StreamScores:
+    """What the model makes of whole streams, by all its detectors together and by parts of them."""
     statistics = statistics_of(model, streams)
-    scores = np.empty(len(streams))
-    alerts = np.zeros(len(streams), dtype=np.bool_)
+    values = np.empty_like(statistics.values)
+    thresholds = np.empty(len(streams))
     for joined in (False, True):
         rows = np.flatnonzero(statistics.joined == joined)
-        threshold = model.calibration.of(joined)
-        part = Statistics(statistics.values[rows], statistics.joined[rows])
-        scores[rows] = combined(threshold, part)
-        alerts[rows] = scores[rows] > threshold.threshold
-    ours = Scored("offscript", scores, alerts)
-    ngram = NGram.from_arrays(model.baseline)
-    worst = ngram_scores(ngram, model, streams)
-    limit = float(model.baseline["threshold"].astype(np.float64)[0])
-    return [ours, Scored(f"{ngram.order}-gram", worst, worst > limit)], statistics
+        calibrated = model.calibration.of(joined)
+        values[rows] = calibrated.score(statistics.values[rows])
+        thresholds[rows] = calibrated.threshold
+    return StreamScores(_by_method(values), thresholds)
+
+
+def calibrating_scores(model: Model) -> dict[str, NDArray[np.float64]]:
+    """The same scores of the streams that calibrated the model, each as if it were a new one."""
+    values = np.asarray(model.held["whole"], dtype=np.float64)
+    return _by_method(held_out_scores(values, count_scale=one_event_distance(model)))
+
+
+def _by_method(scores: Float64[np.ndarray, "streams detectors"]) -> dict[str, NDArray[np.float64]]:
+    scores = np.where(np.isnan(scores), -np.inf, scores)
+    return {
+        method: scores[:, [DETECTORS.index(name) for name in detectors]].max(axis=1)
+        for method, detectors in METHODS.items()
+    }
+
+
+def event_scores(model: Model, streams: Sequence[Stream]) -> list[NDArray[np.float64]]:
+    """For each event the larger of its own surprisal and that of what came next, in nats."""
+    scores = []
+    for first in range(0, len(streams), _AT_ONCE):
+        part = streams[first : first + _AT_ONCE]
+        detector, keys = Detector(model, limits=False), [str(i) for i in range(len(part))]
+        surprisal = _observe(detector, keys, part).surprisal
+        ended = [key for key, stream in zip(keys, part, strict=True) if stream.ended]
+        ends = dict(zip(ended, detector.end(ended).surprisal.tolist(), strict=True))
+        cuts = np.cumsum([len(stream.names) for stream in part])[:-1]
+        for key, own in zip(keys, np.split(surprisal, cuts), strict=True):
+            scored = np.append(own, ends[key]) if key in ends else own
+            scores.append(charged(scored.astype(np.float64), len(own)))
+    return scores
+
+
+def alert_places(model: Model, streams: Sequence[Stream]) -> list[NDArray[np.int64]]:
+    """Events of each stream at which the served detectors raise an alert; the end is one more."""
+    places: list[list[int]] = [[] for _ in streams]
+    for first in range(0, len(streams), _AT_ONCE):
+        part = streams[first : first + _AT_ONCE]
+        detector, keys = Detector(model), [str(i) for i in range(len(part))]
+        findings = _observe(detector, keys, part).findings
+        ended = [key for key, stream in zip(keys, part, strict=True) if stream.ended]
+        for finding in [*findings, *detector.end(ended).findings]:
+            before = finding.position - (finding.token != END)
+            places[first + int(finding.stream)].append(before)
+    return [np.array(sorted(found), dtype=np.int64) for found in places]
+
+
+def _observe(detector: Detector, keys: Sequence[str], streams: Sequence[Stream]) -> Observed:
+    """All events of these streams, one stream after the other, through a detector."""
+    owners: list[str] = []
+    names: list[str | None] = []
+    for key, stream in zip(keys, streams, strict=True):
+        owners += [key] * len(stream.names)
+        names += stream.names
+    started = {key for key, stream in zip(keys, streams, strict=True) if stream.started}
+    # Silence within a recorded stream is no end of it here, so events come without their times.
+    return detector.observe(owners, names, np.full(len(names), np.nan), started=started)
 
 
 def ngram_scores(
     ngram: NGram, model: Model, streams: Sequence[Stream]
 ) -> Float64[np.ndarray, " streams"]:
-    """The baseline's score: its largest surprisal in the stream, the end's included where seen."""
+    """The n-gram's score: its largest surprisal in the stream, the end's included where seen."""
     sequences = [tokens_of(model.vocabulary, stream) for stream in streams]
     return np.array([surprisal.max() for surprisal in ngram.surprisals(sequences)])
 
 
-def evaluate(model: Model, corpus: Corpus, *, complete: bool) -> list[Quality]:
-    """Quality of Offscript and of the baseline on streams with labels 0 and 1."""
+def count_scores(model: Model, streams: Sequence[Stream]) -> Float64[np.ndarray, " streams"]:
+    """Cosine distance of each stream's event counts to the nearest of the normal streams kept."""
+    sequences = [tokens_of(model.vocabulary, stream) for stream in streams]
+    counts = event_counts(sequences, len(model.vocabulary))
+    return cosine_distance(counts, model.count_vectors.astype(np.float64))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Method → measure → value, and what it was measured on."""
+
+    measures: dict[str, dict[str, float]]
+    anomalous: int
+    normal: int
+    rate: float  # false alerts per normal stream that were budgeted
+
+
+def evaluate(model: Model, corpus: Corpus, *, complete: bool) -> Evaluation:
+    """Quality of Offscript and of the baselines on streams with labels 0 and 1."""
     labels = corpus.labels
     if set(np.unique(labels).tolist()) != {0, 1}:
         raise InputError(
             "evaluation needs normal (0) and anomalous (1) streams, labels found: "
             f"{sorted(set(labels.tolist()))}; give --labels FILE with `stream,label` lines"
         )
-    scored, _ = score_streams(model, judged(corpus, model.config.streams, complete=complete))
+    anomalous = labels == 1
+    streams = judged(corpus, model.config.streams, complete=complete)
+    scores = stream_scores(model, streams)
+    ngram = NGram.from_arrays(model.baseline)
+    surprisal = ngram_scores(ngram, model, streams)
+    by_method = {**scores.by_method, f"{ngram.order}-gram": surprisal}
+    if len(model.count_vectors):
+        by_method["count vectors"] = count_scores(model, streams)
+    found = {method: ranking(values, anomalous) for method, values in by_method.items()}
+    limit = float(model.baseline["threshold"].astype(np.float64)[0])
     rate = model.calibration.rate
-    return [quality(one, labels == 1, rate) for one in scored]
+    found["offscript"] |= alerting(scores.alerts(), anomalous, rate=rate)
+    found[f"{ngram.order}-gram"] |= alerting(surprisal > limit, anomalous, rate=rate)
+    return Evaluation(found, int(anomalous.sum()), int((~anomalous).sum()), rate)
 
 
-def quality(scored: Scored, anomalous: Bool[np.ndarray, " streams"], rate: float) -> Quality:
-    """All measures of one method; `rate`: false alerts per normal stream that were budgeted."""
-    fpr, tpr, _ = roc_curve(anomalous, scored.scores, drop_intermediate=False)
-    caught = int((scored.alerts & anomalous).sum())
-    false_alerts = int((scored.alerts & ~anomalous).sum())
-    total = int(anomalous.sum())
-    normal = int((~anomalous).sum())
-    return Quality(
-        method=scored.method,
-        auroc=float(roc_auc_score(anomalous, scored.scores)),
-        average_precision=float(average_precision_score(anomalous, scored.scores)),
-        tpr_at_fpr_001=float(tpr[fpr <= 0.001].max()),
-        tpr_at_fpr_01=float(tpr[fpr <= 0.01].max()),
-        caught=caught,
-        false_alerts=false_alerts,
-        budgeted=rate * normal,
-        f1=2 * caught / (caught + total + false_alerts),
-        anomalous=total,
-        normal=normal,
-    )
-
-
-def table(qualities: Sequence[Quality]) -> str:
-    """The measures as a table for a terminal."""
-    first = qualities[0]
+def table(evaluation: Evaluation) -> str:
+    """The measures as a table for a terminal; – for methods without a threshold of their own."""
+    e = evaluation
+    rates = "".join(f"{f'{fpr:.1%}':>8}" for fpr in BUDGETS)
     lines = [
-        f"{first.normal:,} normal and {first.anomalous:,} anomalous streams",
-        "",
         (
-            f"{'method':<12}{'AUROC':>8}{'AP':>8}{'TPR at FPR':>20}{'caught':>14}"
-            f"{'false alerts':>22}{'F1':>8}"
+            f"{e.normal:,} normal and {e.anomalous:,} anomalous streams, "
+            f"{e.rate * e.normal:.1f} false alerts budgeted"
         ),
-        f"{'':<12}{'':>8}{'':>8}{'0.1 %':>10}{'1 %':>10}{'':>14}{'(budgeted)':>22}{'':>8}",
+        "F1 oracle: at the threshold that the labels like best, which nobody has",
+        "",
+        f"{'':<34}{'TPR at a FPR of':>24}{'':>14}{'false':>8}{'':>8}{'F1':>8}",
+        f"{'method':<18}{'AUROC':>8}{'AP':>8}{rates}{'caught':>14}{'alerts':>8}{'F1':>8}{'oracle':>8}",
     ]
-    for q in qualities:
-        caught = f"{q.caught:,}/{q.anomalous:,}"
-        false_alerts = f"{q.false_alerts:,} ({q.budgeted:.1f})"
+    for method, values in e.measures.items():
+        caught, false, f1 = "–", "–", "–"
+        if "caught" in values:
+            caught = f"{values['caught'] * e.anomalous:,.0f}/{e.anomalous:,}"
+            false = f"{values['false_alert_ratio'] * e.rate * e.normal:,.0f}"
+            f1 = f"{values['f1_calibrated']:.3f}"
+        shares = "".join(f"{values[f'tpr_at_fpr_{fpr:g}']:>8.3f}" for fpr in BUDGETS)
         lines.append(
-            f"{q.method:<12}{q.auroc:>8.4f}{q.average_precision:>8.4f}{q.tpr_at_fpr_001:>10.3f}"
-            f"{q.tpr_at_fpr_01:>10.3f}{caught:>14}{false_alerts:>22}{q.f1:>8.3f}"
+            f"{method:<18}{values['auroc']:>8.4f}{values['average_precision']:>8.4f}{shares}"
+            f"{caught:>14}{false:>8}{f1:>8}{values['f1_oracle']:>8.3f}"
         )
     return "\n".join(lines)
-
-
-def by_detector(model: Model, statistics: Statistics) -> dict[str, int]:
-    """How many streams each detector alone would have raised an alert for."""
-    limits = model.calibration.whole.limits(), model.calibration.joined.limits()
-    counts = {}
-    for index, name in enumerate(DETECTORS):
-        limit = np.where(statistics.joined, limits[1][index], limits[0][index])
-        counts[name] = int((np.nan_to_num(statistics.values[:, index]) > limit).sum())
-    return counts

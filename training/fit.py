@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 
-from ..model.config import ModelConfig, StreamConfig
+from ..model.calibration import Calibration, Threshold
+from ..model.config import DecoderConfig, ModelConfig, StreamConfig, preset
 from ..model.decoder import Decoder
 from ..model.errors import InputError
+from ..model.event import EventConfig
+from ..model.folder import Model
+from ..model.templates import Templates
 from ..model.vocabulary import NEW, PAST, SPECIAL, START, Vocabulary
 from ..model.weights import Weights
 from .batches import Sequences
+from .beginning import begin
 from .calibrate import Stream, tokens_of
 from .config import TrainConfig
-from .loop import LoopConfig, fit_decoder
-from .ngram import NGram, choose_ngram
+from .loop import LoopConfig, Progress, fit_decoder
+from .ngram import NGram, choose_ngram, fit_ngram
 
 _MOST_EVENTS = 1996  # kinds of events in a vocabulary; rarer ones are `<new>`
 _MOST_VECTORS = 4096  # count vectors of normal streams that are kept
@@ -50,84 +56,161 @@ def learn_vocabulary(fit: Sequence[Stream]) -> tuple[Vocabulary, float]:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What was fitted to the first part."""
+    """One decoder with what it was fitted to."""
 
     config: ModelConfig
     vocabulary: Vocabulary
     weights: Weights
     sequences: Sequences
+    new_mass: float
+    loss: float  # held-out, nats per event; nan if none was held out
+    steps: int  # at which the held-out loss was least
+    tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """What a decoder has to beat on the same held-out streams; losses in nats per event."""
+
+    control_loss: float  # of the bigram control, a decoder without layers
     ngram: NGram
-    losses: dict[str, float]  # held-out, nats per event
-    tokens_per_second: float
-    steps: int
+    ngram_loss: float
 
 
-def fit(
+def fit_decoder_to(
     config: TrainConfig,
-    model: ModelConfig,
+    events: EventConfig,
+    streams: StreamConfig,
+    train: Sequence[Stream],
+    held: Sequence[Stream] = (),
+    *,
+    steps: int | None = None,
+    checkpoint: Path,
+    title: str = "decoder",
+) -> Fitted:
+    """Vocabulary and decoder; stops where the loss of `held` is least, or after `steps`."""
+    vocabulary, new_mass = learn_vocabulary(train)
+    size = preset(config.preset, len(vocabulary))
+    if config.layers is not None:
+        size = replace(size, n_layers=config.layers)
+    sequences = Sequences.of([tokens_of(vocabulary, stream) for stream in train])
+    weights, progress = _fit_decoder(
+        config,
+        size,
+        vocabulary,
+        new_mass,
+        sequences,
+        Sequences.of([tokens_of(vocabulary, stream) for stream in held]),
+        replace(_settings(config), stop_at=steps),
+        checkpoint=checkpoint,
+        title=title,
+    )
+    return Fitted(
+        ModelConfig(size, events, streams),
+        vocabulary,
+        weights,
+        sequences,
+        new_mass,
+        progress.best_loss,
+        progress.best_step,
+        progress.tokens,
+        progress.seconds,
+    )
+
+
+def fit_baselines(config: TrainConfig, fitted: Fitted, held: Sequence[Stream]) -> Baselines:
+    """The bigram control and the n-gram, fitted to and held out from the same streams."""
+    held_out = Sequences.of([tokens_of(fitted.vocabulary, stream) for stream in held])
+    ngram, ngram_loss = choose_ngram(fitted.sequences, held_out, d_vocab=len(fitted.vocabulary))
+    if fitted.config.decoder.n_layers == 0:
+        return Baselines(fitted.loss, ngram, ngram_loss)
+    _, progress = _fit_decoder(
+        config,
+        replace(fitted.config.decoder, n_layers=0),
+        fitted.vocabulary,
+        fitted.new_mass,
+        fitted.sequences,
+        held_out,
+        replace(_settings(config), epochs=10),
+        title="bigram control",
+    )
+    return Baselines(progress.best_loss, ngram, ngram_loss)
+
+
+def refitted(ngram: NGram, fitted: Fitted) -> NGram:
+    """An n-gram of the same order, of what a decoder was fitted to."""
+    sequences = fitted.sequences
+    return fit_ngram(
+        sequences.tokens, sequences.counts, order=ngram.order, d_vocab=len(fitted.vocabulary)
+    )
+
+
+def worst_surprisal(
+    ngram: NGram, fitted: Fitted, streams: Sequence[Stream]
+) -> Float64[np.ndarray, " streams"]:
+    """The baseline's score of a stream: its largest surprisal, the end's included where seen."""
+    sequences = [tokens_of(fitted.vocabulary, stream) for stream in streams]
+    return np.array([surprisal.max() for surprisal in ngram.surprisals(sequences)])
+
+
+def bare_model(fitted: Fitted, train: Sequence[Stream]) -> Model:
+    """The model before its calibration: it scores, and alerts on nothing."""
+    nothing = Threshold({}, math.inf, 0)
+    return Model(
+        sha256="",
+        config=fitted.config,
+        weights=fitted.weights,
+        vocabulary=fitted.vocabulary,
+        templates=Templates(()),
+        calibration=Calibration(0.0, "", 0.0, nothing, nothing),
+        count_vectors=count_vectors(fitted.vocabulary, train, fitted.config.streams),
+        held={},
+        reference={},
+        baseline={},
+        summary={},
+    )
+
+
+def _settings(config: TrainConfig) -> LoopConfig:
+    settings = LoopConfig(seed=config.seed, device=config.device)
+    if config.steps is None:
+        return settings
+    least = min(settings.least_steps, config.steps)
+    return replace(settings, least_steps=least, most_steps=config.steps)
+
+
+def _fit_decoder(
+    config: TrainConfig,
+    size: DecoderConfig,
     vocabulary: Vocabulary,
     new_mass: float,
-    parts: tuple[list[Stream], list[Stream], list[Stream]],
+    train: Sequences,
+    held: Sequences,
+    settings: LoopConfig,
     *,
-    checkpoint: Path,
-    report: Callable[[str], None],
-) -> Fitted:
-    """The decoder, and beside it the bigram control and the n-gram that it has to beat."""
-    train = Sequences.of([tokens_of(vocabulary, stream) for stream in parts[0]])
-    held = Sequences.of([tokens_of(vocabulary, stream) for stream in parts[1]])
-    report(
-        f"vocabulary: {len(vocabulary) - len(SPECIAL)} kinds of events; "
-        f"{len(train.tokens):,} distinct streams of {len(parts[0]):,}"
-    )
-    ngram, ngram_loss = choose_ngram(train, held, d_vocab=len(vocabulary))
+    checkpoint: Path | None = None,
+    title: str,
+) -> tuple[Weights, Progress]:
     counts = np.array(vocabulary.counts, dtype=np.float64)
     counts[[START, PAST]] = 0.0  # never an outcome
     counts[NEW] = max(counts[NEW], new_mass * counts.sum())
-    log_unigram = torch.from_numpy(np.log((counts + 0.1) / counts.sum())).float()
+    base = np.log((counts + 0.1) / counts.sum())
     # Two threads are 1.7 times as fast on an idle machine, and many times slower on a busy one.
     torch.set_num_threads(1)
-    losses: dict[str, float] = {}
-    settings = LoopConfig(seed=config.seed, device=config.device)
-    if config.steps is not None:
-        least = min(settings.least_steps, config.steps)
-        settings = replace(settings, least_steps=least, most_steps=config.steps)
     torch.manual_seed(config.seed)
-    control, progress = fit_decoder(
-        Decoder(replace(model.decoder, n_layers=0), log_unigram),
+    decoder = Decoder(size, torch.from_numpy(base).float())
+    begin(decoder, train, base)
+    return fit_decoder(
+        decoder,
         train,
         held,
-        replace(
-            settings,
-            epochs=12,
-            least_steps=min(200, settings.least_steps),
-            most_steps=min(1000, settings.most_steps),
-        ),
+        settings,
         new_mass=new_mass,
-        title="bigram control",
+        checkpoint=checkpoint,
+        title=title,
         quiet=config.quiet,
     )
-    losses["control"] = progress.best_loss
-    if model.decoder.n_layers == 0:
-        weights = control
-    else:
-        torch.manual_seed(config.seed)
-        weights, progress = fit_decoder(
-            Decoder(model.decoder, log_unigram),
-            train,
-            held,
-            settings,
-            new_mass=new_mass,
-            checkpoint=checkpoint,
-            title="decoder",
-            quiet=config.quiet,
-        )
-    losses |= {"decoder": progress.best_loss, "ngram": ngram_loss}
-    report(
-        f"held-out loss in nats per event: decoder {losses['decoder']:.4f}, bigram control "
-        f"{losses['control']:.4f}, {ngram.order}-gram {ngram_loss:.4f}"
-    )
-    speed = progress.tokens / max(progress.seconds, 1e-9)
-    return Fitted(model, vocabulary, weights, train, ngram, losses, speed, progress.best_step)
 
 
 def count_vectors(

@@ -33,11 +33,12 @@ class LoopConfig:
     """How a decoder is fitted."""
 
     seed: int = 0
-    epochs: int = 30
-    least_steps: int = 1500
-    most_steps: int = 4000
+    epochs: int = 60
+    least_steps: int = 300
+    most_steps: int = 2000
+    stop_at: int | None = None  # with no held-out streams: the step to stop at
     batch_tokens: int = 1536  # small: many noisy steps generalise better than few large ones
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-2
     weight_decay: float = 0.01
     patience: int = 6  # evaluations without improvement
     device: str = "cpu"
@@ -67,7 +68,7 @@ def fit_decoder(
     title: str = "decoder",
     quiet: bool = False,
 ) -> tuple[Weights, Progress]:
-    """Fit `decoder` and return the averaged weights with the least held-out loss.
+    """Fit `decoder` and return the averaged weights with the least held-out loss, or the last ones.
 
     `new_mass`: the share of probability that predictions keep for `<new>`, by Good and Turing's
     estimate of what is still unseen. `checkpoint`: a file written at every evaluation, from which a
@@ -78,6 +79,7 @@ def fit_decoder(
     optimizer = _optimizer(decoder, config)
     per_epoch = sum(1 for _ in epoch(train, _rng(config, 0), batch_tokens=config.batch_tokens))
     total = min(max(config.epochs * per_epoch, config.least_steps), config.most_steps)
+    last = min(total, config.stop_at or total)
     every = max(20, total // 25)
     progress, best = Progress(), decoder.weights()
     fingerprint = _fingerprint(decoder, train, held, config)
@@ -91,8 +93,8 @@ def fit_decoder(
         kept.load_state_dict(saved["best"])
         best = kept.weights()
     batches = _batches(train, config, skip=progress.step)
-    bar = tqdm(total=total, initial=progress.step, desc=title, unit="step", disable=quiet)
-    while progress.step < total and _stale(progress) < config.patience:
+    bar = tqdm(total=last, initial=progress.step, desc=title, unit="step", disable=quiet)
+    while progress.step < last and _stale(progress) < config.patience:
         began = time.perf_counter()
         batch = next(batches)
         for group in optimizer.param_groups:
@@ -107,28 +109,32 @@ def fit_decoder(
         progress.tokens += int(np.count_nonzero(batch.weight))
         progress.seconds += time.perf_counter() - began
         bar.update()
-        if progress.step % every == 0 or progress.step == total:
-            value = held_out_loss(averaged, held, config)
+        if progress.step % every == 0 or progress.step == last:
+            value = held_out_loss(averaged, held, config) if held.tokens else math.nan
             progress.steps.append(progress.step)
             progress.losses.append(value)
-            if value < progress.best_loss:
+            if not value >= progress.best_loss:  # or nothing is held out
                 progress.best_loss, progress.best_step = value, progress.step
                 best = averaged.weights()
-            bar.set_postfix_str(f"held-out {value:.4f} nats/event")
+            if held.tokens:
+                bar.set_postfix_str(f"held-out {value:.4f} nats/event")
             _write(checkpoint, fingerprint, decoder, averaged, optimizer, progress, best)
     bar.close()
     return best, progress
 
 
 def batch_loss(decoder: Decoder, batch: Batch, new_mass: float) -> Float[Tensor, ""]:
-    """Weighted mean of −(1 − ε) log p(event) − ε log p(<new>), with ε = `new_mass`; nats."""
+    """Weighted mean of −(1 − ε) log p(event) − ε log p(<new>), with ε = `new_mass`; nats.
+
+    The mean over a batch of typical weight: see `Batch.scale`.
+    """
     device = decoder.b_U.device
     weight = torch.from_numpy(batch.weight).to(device)
     logits = decoder(torch.from_numpy(batch.inputs).to(device))
     log_p = log_softmax(logits.float(), dim=-1)
     hit = log_p.gather(-1, torch.from_numpy(batch.targets).to(device)[..., None])[..., 0]
     loss = -(1.0 - new_mass) * hit - new_mass * log_p[..., NEW]
-    return (loss * weight).sum() / weight.sum()
+    return (loss * weight).sum() / batch.scale
 
 
 def held_out_loss(decoder: Decoder, sequences: Sequences, config: LoopConfig) -> float:

@@ -36,10 +36,10 @@ class NGram:
 
     def surprisals(self, sequences: Sequence[NDArray[np.integer]]) -> list[NDArray[np.float64]]:
         """The same for many sequences at once."""
-        tokens, offsets = _join(sequences)
+        tokens, offsets = join(sequences)
         p = np.full(len(tokens), 1.0 / self.d_vocab)
         for k in range(1, self.order + 1):
-            context = _context(tokens, offsets, k - 1, self.d_vocab)
+            context = context_codes(tokens, offsets, k - 1, self.d_vocab)
             pair = context * self.d_vocab + tokens
             n_pair = _look_up(pair, *self.pairs[k - 1])
             codes, totals, kinds = self.contexts[k - 1]
@@ -84,13 +84,13 @@ def fit_ngram(
     d_vocab: int,
 ) -> NGram:
     """Count all n-grams up to `order`; a sequence stands for `counts` equal ones."""
-    tokens, offsets = _join(sequences)
+    tokens, offsets = join(sequences)
     weight = np.repeat(counts, np.diff(offsets)).astype(np.int64)
     event = np.ones(len(tokens), dtype=bool)
     event[offsets[:-1]] = False  # a beginning is a context, never an event
     pairs, contexts = [], []
     for k in range(1, order + 1):
-        context = _context(tokens, offsets, k - 1, d_vocab)
+        context = context_codes(tokens, offsets, k - 1, d_vocab)
         pair, total = _count((context * d_vocab + tokens)[event], weight[event])
         pairs.append((pair, total))
         codes, first = np.unique(pair // d_vocab, return_index=True)
@@ -99,27 +99,32 @@ def fit_ngram(
     return NGram(order, d_vocab, tuple(pairs), tuple(contexts))
 
 
-def choose_ngram(train: Sequences, held_out: Sequences, *, d_vocab: int) -> tuple[NGram, float]:
-    """The order up to 6 with the least held-out loss, and that loss in nats per event."""
-    longest = min(LONGEST, int(62 / np.log2(max(d_vocab, 2))))
+def choose_ngram(
+    train: Sequences, held_out: Sequences, *, d_vocab: int, longest: int = LONGEST
+) -> tuple[NGram, float]:
+    """The order up to `longest` with the least held-out loss, and that loss in nats per event."""
+    longest = min(longest, int(62 / np.log2(max(d_vocab, 2))))
     weight = np.repeat(held_out.counts, [len(tokens) - 1 for tokens in held_out.tokens])
+    # Counts of a low order are among those of a higher one.
+    full = fit_ngram(train.tokens, train.counts, order=longest, d_vocab=d_vocab)
     candidates = []
     for order in range(2, longest + 1):
-        ngram = fit_ngram(train.tokens, train.counts, order=order, d_vocab=d_vocab)
+        ngram = NGram(order, d_vocab, full.pairs[:order], full.contexts[:order])
         surprisal = np.concatenate(ngram.surprisals(held_out.tokens))
         candidates.append((float(np.average(surprisal, weights=weight)), ngram))
     loss, best = min(candidates, key=lambda candidate: candidate[0])
     return best, loss
 
 
-def _join(
+def join(
     sequences: Sequence[NDArray[np.integer]],
 ) -> tuple[Int64[np.ndarray, " tokens"], Int64[np.ndarray, " sequences_and_one"]]:
+    """All sequences as one array, and where each begins and the last ends."""
     offsets = np.concatenate([[0], np.cumsum([len(s) for s in sequences])]).astype(np.int64)
     return np.concatenate([*sequences, np.zeros(0, np.int64)]).astype(np.int64), offsets
 
 
-def _context(
+def context_codes(
     tokens: NDArray[np.int64], offsets: NDArray[np.int64], size: int, d_vocab: int
 ) -> Int64[np.ndarray, " tokens"]:
     """Code of the `size` tokens before each; before a sequence's beginning there is only itself."""

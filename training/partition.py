@@ -1,9 +1,11 @@
-"""Which normal streams do what: fit the decoder, fit the tails, set the threshold.
+"""Which normal streams do what: fit the decoder, and calibrate it.
 
-By default the three are drawn at random: then they are exchangeable, which is what conformal
-prediction asks for, and the newest habits are learned too (on HDFS the newest fifth ends its
-streams in a way that the oldest two thirds never show). `newest` calibrates on the newest streams
-instead. Streams are judged here too: whether their beginning and their end are in the recording.
+Where there are many, some are held out from fitting: drawn at random, then both are exchangeable,
+which is what conformal prediction asks for, and the newest habits are learned too (on HDFS the
+newest fifth ends its streams in a way that the oldest two thirds never show). `newest` holds out
+the newest instead. Where there are few, all do both: they are split into folds, and each fold is
+calibrated by a decoder that did not see it (cross-conformal; Vovk, 2015). Streams are judged here
+too: whether their beginning and their end are in the recording.
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ from .calibrate import DEFAULT, Stream
 from .corpus import Corpus, streams_of
 
 FEWEST = 20  # streams to learn from and to calibrate on
-_TAILS = 0.12
-_RANKS = (0.18, 0.33)  # least and most share of the streams that set the threshold
+_HELD = 0.3  # share of the streams held out
+_FOLDS = 4
+_FEWEST_ALERTS = 10  # false alerts among held-out streams that make a threshold steady enough
 _SECONDS_A_DAY = 86_400.0
 _BLOCKS = 400  # blocks of an endless stream that the threshold is set on, where events suffice
 _EVENTS_A_BLOCK = 20
@@ -31,11 +34,17 @@ _EVENTS_A_BLOCK = 20
 
 @dataclass(frozen=True)
 class Partition:
-    """Indexes of streams, each part oldest first."""
+    """Indexes of streams, oldest first; all are in both if each is calibrated by its fold."""
 
     fit: Int64[np.ndarray, " fit"]
-    tails: Int64[np.ndarray, " tails"]
-    ranks: Int64[np.ndarray, " ranks"]
+    held: Int64[np.ndarray, " held"]
+    folds: tuple[Int64[np.ndarray, "_"], ...] = ()
+
+    def rounds(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Which streams are learned from to calibrate which: one round, or one for each fold."""
+        if not self.folds:
+            return [(self.fit, self.held)]
+        return [(np.setdiff1d(self.fit, fold), fold) for fold in self.folds]
 
 
 def days_of(corpus: Corpus) -> float:
@@ -46,24 +55,20 @@ def days_of(corpus: Corpus) -> float:
 
 
 def partition(corpus: Corpus, budget: Budget | None, *, newest: bool) -> Partition:
-    """70 % fit, 12 % tails, 18 % ranks, or up to 33 % ranks if the budget needs them.
-
-    Drawn at random (always the same draw), or with `newest` in the order of time.
-    """
+    """30 % held out if these steady the threshold, else four folds; always the same draw."""
     n = len(corpus)
     if n < FEWEST:
         raise InputError(
             f"{n} streams are too few to learn from and to calibrate on, at least {FEWEST} are "
             "needed; give more of the log, or no stream key if it is one endless stream"
         )
-    rate = (budget or DEFAULT).rate(Size(n, len(corpus.event), days_of(corpus)))
-    needed = math.ceil(1.03 / rate)
-    ranks = int(np.clip(needed, _RANKS[0] * n, _RANKS[1] * n))
-    tails = max(int(_TAILS * n), 5)
     order = np.arange(n) if newest else np.random.default_rng(0).permutation(n)
-    cut = n - tails - ranks
-    parts = order[:cut], order[cut : n - ranks], order[n - ranks :]
-    return Partition(*(np.sort(part) for part in parts))
+    rate = (budget or DEFAULT).rate(Size(n, len(corpus.event), days_of(corpus)))
+    held = math.ceil(_HELD * n)
+    if newest or rate * held >= _FEWEST_ALERTS:
+        return Partition(np.sort(order[: n - held]), np.sort(order[n - held :]))
+    folds = tuple(np.sort(fold) for fold in np.array_split(order, _FOLDS))
+    return Partition(np.arange(n), np.arange(n), folds)
 
 
 def stream_config(
@@ -119,30 +124,30 @@ def judged(corpus: Corpus, config: StreamConfig, *, complete: bool) -> list[Stre
     return streams
 
 
-def endless_parts(corpus: Corpus) -> tuple[list[Stream], list[Stream], list[Stream]]:
-    """The same three parts of endless streams, each cut by time."""
+def endless_parts(corpus: Corpus) -> tuple[list[Stream], list[Stream]]:
+    """Endless streams, each cut by time into what is fitted and what is held out."""
     if not corpus.timed:
         raise InputError(
             "an endless stream is scored in blocks of time, and its events have no times; give "
             "--time, or --stream-key if the log holds sessions"
         )
-    # At the times by which so many events have happened: some logs are one burst after another.
-    cuts = np.nanquantile(corpus.time, [1 - _TAILS - _RANKS[0], 1 - _RANKS[0]]).tolist()
-    parts: tuple[list[Stream], list[Stream], list[Stream]] = ([], [], [])
+    # At the time by which so many events have happened: some logs are one burst after another.
+    cut = float(np.nanquantile(corpus.time, 1 - _HELD))
+    parts: tuple[list[Stream], list[Stream]] = ([], [])
     for _, names, moments in streams_of(corpus):
-        at = [0, *np.searchsorted(moments, cuts).tolist(), len(names)]
-        for part, start, stop in zip(parts, at[:-1], at[1:], strict=True):
-            if stop > start:
-                part.append(Stream(names[start:stop], moments[start:stop], False, False))
+        at = int(np.searchsorted(moments, cut))
+        for part, few in zip(parts, (slice(0, at), slice(at, len(names))), strict=True):
+            if len(names[few]):
+                part.append(Stream(names[few], moments[few], False, False))
     if not all(parts):
         raise InputError("the log is too short to learn from and to calibrate on; give more of it")
     return parts
 
 
-def block_seconds(ranks: list[Stream]) -> float:
+def block_seconds(held: list[Stream]) -> float:
     """Length of a block: some 400 of them set the threshold, unless they held under 20 events."""
-    span = sum(float(stream.times[-1] - stream.times[0]) for stream in ranks)
-    events = sum(len(stream.names) for stream in ranks)
+    span = sum(float(stream.times[-1] - stream.times[0]) for stream in held)
+    events = sum(len(stream.names) for stream in held)
     seconds = span / min(_BLOCKS, max(1.0, events / _EVENTS_A_BLOCK))
     readable = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 10_800, 21_600, 86_400]
     return float(next((r for r in readable if r >= seconds), 86_400))

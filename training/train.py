@@ -6,7 +6,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +15,26 @@ import torch
 from numpy.typing import NDArray
 
 from ..interpret.reference import fit_reference
-from ..model.calibration import Calibration, Threshold, conformal_threshold
-from ..model.config import ModelConfig, StreamConfig, preset
+from ..model.calibration import conformal_threshold
+from ..model.config import StreamConfig
+from ..model.event import EventConfig
 from ..model.folder import Model, save_model
 from ..model.templates import Templates
+from ..model.vocabulary import SPECIAL
 from .budget import Budget, Size, parse_budget
-from .calibrate import (
-    Stream,
-    block_statistics,
-    calibrate,
-    cropped,
-    drift_kappa,
-    statistics_of,
-    supported,
-    tokens_of,
-)
+from .calibrate import HeldOut, Stream, all_of, calibrate, hold_out, supported
 from .config import TrainConfig
 from .corpus import Corpus
-from .fit import Fitted, count_vectors, fit, learn_vocabulary
+from .fit import (
+    Baselines,
+    Fitted,
+    bare_model,
+    fit_baselines,
+    fit_decoder_to,
+    refitted,
+    worst_surprisal,
+)
+from .ngram import NGram
 from .partition import block_seconds, days_of, endless_parts, judged, partition, stream_config
 from .source import Source, check, event_config, read
 
@@ -50,57 +52,123 @@ def train_model(config: TrainConfig, report: Callable[[str], None] = print) -> M
         parser, corpus = read(config, source, events, budget)
     check(config, source, corpus)
     report(_what_was_read(corpus, source.lines))
-    if config.endless or (events.stream_key is None and events.format != "sequences"):
-        parts = endless_parts(corpus)
-        streams = StreamConfig(
-            endless=True, idle_seconds=0.0, block_seconds=block_seconds(parts[2])
-        )
-    else:
-        split = partition(corpus, budget, newest=config.newest)
-        complete = config.complete or events.format == "sequences"
-        streams = stream_config(corpus, split.fit, idle_seconds=config.idle_seconds)
-        every = judged(corpus, streams, complete=complete)
-        parts = (
-            [every[i] for i in split.fit],
-            [every[i] for i in split.tails],
-            [every[i] for i in split.ranks],
-        )
-    report(_when_streams_end(streams, parts))
+    data = _divided(config, corpus, events, budget)
+    report(_when_streams_end(data))
     # Said before the minutes of fitting, not after them.
-    wish, rate = _budget(budget, streams, parts[2], days_of(corpus) / len(corpus))
-    report(f"budget: {wish} ({rate:.2g} false alerts a {'block' if streams.endless else 'stream'})")
-    vocabulary, new_mass = learn_vocabulary(parts[0])
-    decoder = preset(config.preset, len(vocabulary))
-    if config.layers is not None:
-        decoder = replace(decoder, n_layers=config.layers)
-    model_config = ModelConfig(decoder, events, streams)
-    fitted = fit(
-        config,
-        model_config,
-        vocabulary,
-        new_mass,
-        parts,
-        checkpoint=_checkpoint(config.out),
-        report=report,
-    )
-    model = _calibrated(config, fitted, parser.templates, parts, wish, rate)
-    model = replace(model, summary=_summary(config, corpus, parts, fitted, began))
+    wish, rate = _budget(budget, data.streams, data.held, days_of(corpus) / len(corpus))
+    unit = "block" if data.streams.endless else "stream"
+    report(f"budget: {wish} ({rate:.2g} false alerts a {unit})")
+    checkpoint = config.out.with_name(f".{config.out.name}.checkpoint")
+    learned = _learned(config, events, data, checkpoint, report)
+    model = _calibrated(config, learned, parser.templates, wish, rate)
+    model = replace(model, summary=_summary(config, corpus, data, learned, began))
     saved = save_model(model, config.out)
-    _checkpoint(config.out).unlink(missing_ok=True)
+    for file in checkpoint.parent.glob(f"{checkpoint.name}*"):
+        file.unlink()
     report(f"model written to {config.out} in {time.perf_counter() - began:.0f} s")
     return saved
 
 
+@dataclass(frozen=True)
+class _Data:
+    """Streams to fit and to calibrate on; with folds, all are in both."""
+
+    streams: StreamConfig
+    fit: list[Stream]
+    held: list[Stream]
+    folds: tuple[NDArray[np.int64], ...] = ()
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """The decoder to serve, what held-out streams look like to it, and what it has to beat."""
+
+    fitted: Fitted
+    fit: list[Stream]
+    baselines: Baselines
+    loss: float  # held-out, nats per event
+    held: HeldOut
+    ngram: NGram  # of the order that was chosen, fitted to all of `fit`
+    ngram_scores: NDArray[np.float64]  # of held-out streams
+    tokens_per_second: float
+
+
+def _divided(
+    config: TrainConfig, corpus: Corpus, events: EventConfig, budget: Budget | None
+) -> _Data:
+    if config.endless or (events.stream_key is None and events.format != "sequences"):
+        fit, held = endless_parts(corpus)
+        seconds = block_seconds(held)
+        return _Data(StreamConfig(endless=True, idle_seconds=0.0, block_seconds=seconds), fit, held)
+    split = partition(corpus, budget, newest=config.newest)
+    complete = config.complete or events.format == "sequences"
+    streams = stream_config(corpus, split.fit, idle_seconds=config.idle_seconds)
+    every = judged(corpus, streams, complete=complete)
+    fit, held = [every[i] for i in split.fit], [every[i] for i in split.held]
+    return _Data(streams, fit, held, split.folds)
+
+
+def _learned(
+    config: TrainConfig,
+    events: EventConfig,
+    data: _Data,
+    checkpoint: Path,
+    report: Callable[[str], None],
+) -> _Learned:
+    """Fit the decoder, and before it, where there are folds, one for each that has not seen it."""
+
+    def fitted_to(fit: list[Stream], held: list[Stream], number: int) -> Fitted:
+        title = f"decoder without fold {number} of {len(data.folds)}" if number else "decoder"
+        steps = first.steps if first else None
+        file = checkpoint.with_name(f"{checkpoint.name}{number or ''}")
+        return fit_decoder_to(
+            config, events, data.streams, fit, held, steps=steps, checkpoint=file, title=title
+        )
+
+    first: Fitted | None = None
+    seen: list[HeldOut] = []
+    ngram_scores: list[NDArray[np.float64]] = []
+    every = np.arange(len(data.fit))
+    for number, fold in enumerate(data.folds, start=1):
+        fit = [data.fit[i] for i in np.setdiff1d(every, fold)]
+        held = [data.held[i] for i in fold]
+        fitted = fitted_to(fit, held, number)
+        if first is None:
+            report(_vocabulary(fitted, len(fit)))
+            baselines = fit_baselines(config, fitted, held)
+            report(_losses(fitted, baselines))
+            first = fitted
+        seen.append(hold_out(bare_model(fitted, fit), held, config.seed))
+        ngram_scores.append(worst_surprisal(refitted(baselines.ngram, fitted), fitted, held))
+    fitted = fitted_to(data.fit, [] if data.folds else data.held, 0)
+    if first is None:
+        report(_vocabulary(fitted, len(data.fit)))
+        baselines = fit_baselines(config, fitted, data.held)
+        report(_losses(fitted, baselines))
+        seen = [hold_out(bare_model(fitted, data.fit), data.held, config.seed)]
+        ngram_scores = [worst_surprisal(baselines.ngram, fitted, data.held)]
+    return _Learned(
+        fitted,
+        data.fit,
+        baselines,
+        (first or fitted).loss,
+        all_of(seen),
+        refitted(baselines.ngram, fitted),
+        np.concatenate(ngram_scores),
+        fitted.tokens / max(fitted.seconds, 1e-9),
+    )
+
+
 def _budget(
-    budget: Budget | None, streams: StreamConfig, ranks: Sequence[Stream], days_a_stream: float
+    budget: Budget | None, streams: StreamConfig, held: Sequence[Stream], days_a_stream: float
 ) -> tuple[Budget, float]:
-    """The budget that `ranks` supports, and its rate a stream (endless: a block)."""
-    events = sum(len(stream.names) for stream in ranks)
+    """The budget that `held` supports, and its rate a stream (endless: a block)."""
+    events = sum(len(stream.names) for stream in held)
     if not streams.endless:
-        size = Size(len(ranks), events, days_a_stream * len(ranks))
+        size = Size(len(held), events, days_a_stream * len(held))
     else:
-        seconds = sum(float(s.times[-1] - s.times[0]) for s in ranks)
-        blocks = sum(len(np.unique(np.floor(s.times / streams.block_seconds))) for s in ranks)
+        seconds = sum(float(s.times[-1] - s.times[0]) for s in held)
+        blocks = sum(len(np.unique(np.floor(s.times / streams.block_seconds))) for s in held)
         size = Size(blocks, events, seconds / 86_400)
         budget = budget or _a_day(size)
     wish = supported(budget, size)
@@ -115,59 +183,30 @@ def _a_day(size: Size) -> Budget:
 
 
 def _calibrated(
-    config: TrainConfig,
-    fitted: Fitted,
-    templates: Templates,
-    parts: tuple[list[Stream], list[Stream], list[Stream]],
-    budget: Budget,
-    rate: float,
+    config: TrainConfig, learned: _Learned, templates: Templates, budget: Budget, rate: float
 ) -> Model:
     """The model with its threshold, set with the scorer that will serve."""
-    nothing = Threshold({}, math.inf, 0)
-    reference = fit_reference(fitted.weights, fitted.sequences.tokens, seed=config.seed)
-    model = Model(
-        sha256="",
-        config=fitted.config,
-        weights=fitted.weights,
-        vocabulary=fitted.vocabulary,
-        templates=templates,
-        calibration=Calibration(0.0, str(budget), rate, nothing, nothing),
-        count_vectors=count_vectors(fitted.vocabulary, parts[0], fitted.config.streams),
-        reference=reference,
-        baseline={},
-        summary={},
-    )
-    _, tails, ranks = parts
-    kappa = drift_kappa(model, tails)
-    model = replace(model, calibration=replace(model.calibration, kappa=kappa))
-    if fitted.config.streams.endless:
-        of_tails, of_ranks = block_statistics(model, tails), block_statistics(model, ranks)
-        calibration = calibrate(
-            model, (of_tails, of_tails), (of_ranks, of_ranks), budget=budget, rate=rate
-        )
-        worst = np.zeros(0)
-    else:
-        rng = np.random.default_rng(config.seed)
-        calibration = calibrate(
-            model,
-            (statistics_of(model, tails), statistics_of(model, cropped(tails, rng))),
-            (statistics_of(model, ranks), statistics_of(model, cropped(ranks, rng))),
-            budget=budget,
-            rate=rate,
-        )
-        sequences = [tokens_of(fitted.vocabulary, stream) for stream in ranks]
-        worst = np.array([s.max() for s in fitted.ngram.surprisals(sequences)])
-    limit = conformal_threshold(worst, rate) if len(worst) else math.inf
+    model = bare_model(learned.fitted, learned.fit)
+    scores = learned.ngram_scores
+    # Of an endless stream the baseline makes one score, and nothing can be ranked.
+    limit = conformal_threshold(scores, rate) if rate * (len(scores) + 1) >= 1.0 else math.inf
     baseline: dict[str, NDArray[np.generic]] = {
-        **fitted.ngram.arrays(),
+        **learned.ngram.arrays(),
         "threshold": np.array([limit]),
     }
-    return replace(model, calibration=calibration, baseline=baseline)
-
-
-def _checkpoint(out: Path) -> Path:
-    """Beside the model folder, which appears only when it is complete."""
-    return out.with_name(f".{out.name}.checkpoint")
+    return replace(
+        model,
+        templates=templates,
+        calibration=calibrate(model, learned.held, budget=budget, rate=rate),
+        held={
+            "whole": learned.held.whole.values.astype(np.float32),
+            "joined": learned.held.joined.values.astype(np.float32),
+        },
+        reference=fit_reference(
+            learned.fitted.weights, learned.fitted.sequences.tokens, seed=config.seed
+        ),
+        baseline=baseline,
+    )
 
 
 def _what_was_read(corpus: Corpus, lines: int) -> str:
@@ -179,13 +218,12 @@ def _what_was_read(corpus: Corpus, lines: int) -> str:
     return text
 
 
-def _when_streams_end(
-    streams: StreamConfig, parts: tuple[list[Stream], list[Stream], list[Stream]]
-) -> str:
+def _when_streams_end(data: _Data) -> str:
+    streams = data.streams
     if streams.endless:
         return f"one endless stream, scored in blocks of {streams.block_seconds:g} s"
-    ended = sum(stream.ended for part in parts for stream in part)
-    total = sum(len(part) for part in parts)
+    every = data.fit if data.folds else data.fit + data.held
+    ended, total = sum(stream.ended for stream in every), len(every)
     text = f"{ended:,} of {total:,} streams end within the recording"
     if streams.idle_seconds > 0:
         text += (
@@ -196,6 +234,20 @@ def _when_streams_end(
     return text
 
 
+def _vocabulary(fitted: Fitted, streams: int) -> str:
+    return (
+        f"vocabulary: {len(fitted.vocabulary) - len(SPECIAL)} kinds of events; "
+        f"{len(fitted.sequences.tokens):,} distinct streams of {streams:,}"
+    )
+
+
+def _losses(fitted: Fitted, baselines: Baselines) -> str:
+    return (
+        f"held-out loss in nats per event: decoder {fitted.loss:.4f}, bigram control "
+        f"{baselines.control_loss:.4f}, {baselines.ngram.order}-gram {baselines.ngram_loss:.4f}"
+    )
+
+
 def _duration(seconds: float) -> str:
     for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
@@ -204,22 +256,24 @@ def _duration(seconds: float) -> str:
 
 
 def _summary(
-    config: TrainConfig,
-    corpus: Corpus,
-    parts: tuple[list[Stream], list[Stream], list[Stream]],
-    fitted: Fitted,
-    began: float,
+    config: TrainConfig, corpus: Corpus, data: _Data, learned: _Learned, began: float
 ) -> dict[str, Any]:
     return {
         "streams": len(corpus),
         "events": len(corpus.event),
-        "parts": [len(part) for part in parts],
+        "fitted": len(data.fit),
+        "calibrated": len(data.held),
+        "folds": len(data.folds),
         "preset": config.preset,
         "seed": config.seed,
-        "losses": fitted.losses,
-        "ngram_order": fitted.ngram.order,
-        "steps": fitted.steps,
+        "losses": {
+            "decoder": learned.loss,
+            "control": learned.baselines.control_loss,
+            "ngram": learned.baselines.ngram_loss,
+        },
+        "ngram_order": learned.ngram.order,
+        "steps": learned.fitted.steps,
         "train_seconds": round(time.perf_counter() - began, 2),
-        "train_tokens_per_second": round(fitted.tokens_per_second),
+        "train_tokens_per_second": round(learned.tokens_per_second),
         "torch": torch.__version__,
     }

@@ -94,6 +94,50 @@ def test_numbers_have_three_digits_that_say_something(value: float, text: str) -
 
 
 def test_the_command_that_is_kept_does_not_name_a_folder_of_this_machine() -> None:
-    assert (
-        command("speed", ["--data", "/somewhere", "--seed", "3"]) == "scripts/bench speed --seed 3"
-    )
+    for folder in ("--data", "--results", "--work"):
+        assert (
+            command("speed", [folder, "/somewhere", "--seed", "3"])
+            == command("speed", [f"{folder}=/somewhere", "--seed", "3"])
+            == "scripts/bench speed --seed 3"
+        )
+
+
+def test_a_mark_chooses_methods_and_sets_in_its_own_order(results: Results, tmp_path: Path) -> None:
+    write_results(results, tmp_path)
+    mark = "events_per_second; methods: ngram, offscript; data: postgres"
+
+    lines = filled(PAGE.replace("events_per_second, rss_mb", mark), tmp_path).splitlines()
+
+    assert lines[4] == "| postgres | ngram | 0.500 |"
+    assert lines[5] == "| postgres | offscript | 123,457 (120,000–130,000) |"
+
+
+def test_methods_stand_side_by_side_where_a_mark_says_so(results: Results, tmp_path: Path) -> None:
+    write_results(results, tmp_path)
+    mark = "events_per_second; methods across"
+
+    lines = filled(PAGE.replace("events_per_second, rss_mb", mark), tmp_path).splitlines()
+
+    assert lines[2:5] == [
+        "| events_per_second | offscript | ngram |",
+        "|---|---:|---:|",
+        "| postgres | 123,457 (120,000–130,000) | 0.500 |",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mark", "complaint"),
+    [
+        ("rss_mb; methods: nobody", "no method nobody"),
+        ("rss_mb; data: nowhere", "no data set nowhere"),
+        ("rss_mb; colour: red", "expected `methods"),
+        ("rss_mb, events_per_second; methods across", "one measure"),
+    ],
+)
+def test_a_mark_that_cannot_be_followed_is_refused(
+    mark: str, complaint: str, results: Results, tmp_path: Path
+) -> None:
+    write_results(results, tmp_path)
+
+    with pytest.raises(InputError, match=complaint):
+        filled(PAGE.replace("events_per_second, rss_mb", mark), tmp_path)

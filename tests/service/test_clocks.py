@@ -49,3 +49,35 @@ def test_an_event_from_the_future_does_not_move_the_time_there() -> None:
     clocks.heard("a", 1e9, wall=1000.0)
 
     assert clocks.now(1000.0) == 1060.0
+
+
+def test_after_a_restart_a_client_that_speaks_again_does_not_wait_for_its_old_time() -> None:
+    before = Clocks(36_000.0)
+    before.heard("replay", 100.0, wall=1e6)
+    after = Clocks(36_000.0)
+    after.restore(before.times(1e6 + 2.0), wall=1e6 + 10.0)
+
+    assert after.now(1e6 + 11.0) == 102.0
+
+    after.heard("replay", 90_000.0, wall=1e6 + 12.0)
+
+    assert after.now(1e6 + 12.0) == 90_000.0
+
+
+def test_after_a_restart_the_streams_of_a_client_that_has_not_come_back_do_not_end_early() -> None:
+    before = Clocks(60.0)
+    before.heard("replay", 100.0, wall=1000.0)
+    before.heard("live", 1000.0, wall=1000.0)
+    after = Clocks(60.0)
+    after.restore(before.times(1000.0), wall=1010.0)
+    after.heard("live", 1010.0, wall=1010.0)
+
+    assert after.now(1010.0) == 100.0
+
+
+def test_after_a_restart_time_stands_still_until_clients_have_had_time_to_return() -> None:
+    after = Clocks(3.0)
+    after.restore({"a": 100.0}, wall=1000.0)
+
+    assert after.now(1060.0) == 100.0
+    assert after.now(1061.0) == 101.0

@@ -289,3 +289,14 @@ def test_silence_ends_a_stream(service: Service, session: Lines) -> None:
         time.sleep(0.05)
 
     assert [(stream, observed) for stream, _, observed, _ in service.alerts()] == [("0a", "<end>")]
+
+
+def test_time_that_a_batch_spent_waiting_is_no_silence_of_its_client(
+    service: Service, session: Lines
+) -> None:
+    idle = service.model.config.streams.idle_seconds
+    batch = raw(session("0a")[:2], client="one", seq=1, received=time.time() - idle - 60.0)
+    service.engine().submit(batch).result(30)
+    time.sleep(2.0)  # it looks for silent streams once a second
+
+    assert service.alerts() == []

@@ -78,6 +78,7 @@ def test_an_alert_is_listed_explained_and_judged(stub: DetectorStub, alert: pb.A
 
     assert alert.id in {one.id for one in listed}
     assert alert.observed == "<new>"
+    assert alert.position == 3  # the third line is the odd one
     assert "password=<redacted>" in alert.text
     assert explanation.alert_id == alert.id
     assert explanation.completeness_error <= 1e-9

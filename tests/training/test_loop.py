@@ -103,7 +103,7 @@ def test_a_checkpoint_of_another_run_or_a_damaged_one_is_not_gone_on_from(tmp_pa
 
 def test_the_loss_leaves_the_good_turing_mass_to_new_events() -> None:
     decoder = Decoder(SMALL)
-    batch = Batch(np.array([[START, 4]]), np.array([[4, END]]), np.ones((1, 2), np.float32))
+    batch = Batch(np.array([[START, 4]]), np.array([[4, END]]), np.ones((1, 2), np.float32), 2.0)
     with torch.no_grad():
         log_p = decoder(torch.tensor([[START, 4]])).log_softmax(-1)[0]
 
