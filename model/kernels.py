@@ -12,13 +12,18 @@ import math
 import numpy as np
 from numba import njit
 
+from .kernel_cache import can_keep
+
 RING = 192  # tokens kept: more than the receptive field of 127, so that a span can be rescored
 EVENT, DRIFT, END_DETECTOR, NEW_DETECTOR, COUNTS, LEVEL = 0, 1, 2, 3, 4, 5
 N_DETECTORS = 6
 
 # Sums may be reordered; comparisons with nan must keep their meaning (an unknown time is nan).
 _jit = njit(
-    cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp", "nsz"}, error_model="numpy"
+    cache=can_keep(),
+    nogil=True,
+    fastmath={"reassoc", "contract", "arcp", "nsz"},
+    error_model="numpy",
 )
 
 

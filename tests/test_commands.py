@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from offscript.cli import COMMANDS
+from offscript.cli import COMMANDS, main
 from offscript.options import parser
 
 SERVING = re.compile(r"on (\S+) \(gRPC\)")
@@ -27,13 +27,6 @@ def offscript(*arguments: object, text: str | None = None) -> subprocess.Complet
         timeout=120,
         check=False,
     )
-
-
-def only_line(result: subprocess.CompletedProcess[str]) -> str:
-    """What a failed command says; it fails the test if that is more than one line."""
-    assert result.returncode == 2, result.stderr
-    (line,) = result.stderr.splitlines()
-    return line
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +132,14 @@ def test_a_pipe_can_be_sent(service: str, planted_log: Path) -> None:
 
 
 def test_bad_input_is_answered_with_one_line_that_says_what_to_do(
-    tiny_log: Path, tiny_model: Path, service: str, tmp_path: Path
+    tiny_log: Path,
+    tiny_model: Path,
+    service: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = ("--out", tmp_path / "m")
+    store = ("--store", f"sqlite:///{tmp_path}/alerts.db")
     (tmp_path / "empty.log").write_text("")
     (tmp_path / "other.log").write_text("2026-03-01 12:00:00.000 no session here\n")
     (tmp_path / "cut.log.gz").write_bytes(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03abc")
@@ -157,7 +155,7 @@ def test_bad_input_is_answered_with_one_line_that_says_what_to_do(
         ("score", tiny_model, tmp_path / "nowhere.log"): "there is no such file",
         ("evaluate", tiny_model, tiny_log): "--labels",
         ("serve", tmp_path / "nowhere"): "no model folder",
-        ("serve", tiny_model, "--grpc", service): "choose another address",
+        ("serve", tiny_model, *store, "--grpc", service): "choose another address",
         ("serve", tiny_model, "--grpc", "0.0.0.0:0"): "--insecure",
         ("explain", "nothing", "--to", service): "nothing",
         ("alerts", "--to", "nowhere"): "expected an address like",
@@ -165,11 +163,13 @@ def test_bad_input_is_answered_with_one_line_that_says_what_to_do(
         ("send", tmp_path / "other.log", "--to", service): "1 without its stream key",
         ("score", tiny_model, tmp_path / "other.log"): "1 without its stream key",
         ("score", tiny_model, tiny_log, "--out", tmp_path / "no/where"): "No such file",
-        ("train", tiny_log, "--out", "/dev/null/model"): "Not a directory",
+        ("train", tiny_log, "--out", "/dev/null/model"): "/dev/null: File exists",
     }
 
     for arguments, complaint in cases.items():
-        line = only_line(offscript(*arguments))
+        status = main([str(argument) for argument in arguments])
+        (line,) = capsys.readouterr().err.splitlines()
+        assert status == 2, arguments
         assert line.startswith("offscript: "), arguments
         assert complaint in line, (arguments, line)
 
