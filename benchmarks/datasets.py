@@ -121,7 +121,11 @@ def hdfs_raw(data: Path, scratch: Path) -> Labelled:
 def postgres(scratch: Path) -> Labelled:
     """The recording of a shop's database; a session belongs to the part that has its first line."""
     config = TrainConfig(
-        (FOLDER / "recording.log.xz",), scratch / "postgres", stream_key=STREAM_KEY, quiet=True
+        (FOLDER / "recording.log.xz",),
+        scratch / "postgres",
+        stream_key=STREAM_KEY,
+        newest=True,  # trained on the first part, calibrated on a later one
+        quiet=True,
     )
     corpus = corpus_of(config, scratch)
     planted = {label.stream: label for label in read_planted()}

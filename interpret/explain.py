@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..model.alert import Alert
 from ..model.errors import InputError
+from ..model.kernels import LEVEL_PRIOR
 from ..model.vocabulary import PAST, START, Vocabulary
 from ..model.weights import Weights
 from .activations import run
@@ -32,6 +33,8 @@ _CANCELLING = 0.25  # share of all contributions from which a cancellation is wo
 class _Calibration(Protocol):
     @property
     def kappa(self) -> float: ...
+    @property
+    def usual(self) -> float: ...
 
 
 @runtime_checkable
@@ -98,7 +101,7 @@ def _surprising(model: Readable, alert: Alert, checks: bool) -> Explanation:
 
 
 def _summed(model: Readable, alert: Alert, checks: bool) -> Explanation:
-    """drift: C = Σ over the span of (S − H − κ); level: L = Σ over the stream of S / n.
+    """drift: C = Σ (S − H − κ) over the span; level: L = Σ (S − ū) / (n + 20) over the stream.
 
     Both with what is left for events no longer at hand, and the events that add most.
     """
@@ -110,7 +113,7 @@ def _summed(model: Readable, alert: Alert, checks: bool) -> Explanation:
     if alert.detector == "drift":
         added = added - entropy(logits) - model.calibration.kappa
     else:
-        added = added / alert.span
+        added = (added - model.calibration.usual) / (alert.span + LEVEL_PRIOR)
     span = [
         index
         for index in range(max(1, observed + 1 - alert.span), observed + 1)

@@ -135,7 +135,7 @@ class Attribution:
 
 @dataclass(frozen=True)
 class Excess:
-    """One event of the span; drift: S − H − κ, level: S / n."""
+    """One event of the span; drift: S − H − κ, level: (S − ū) / (n + 20)."""
 
     index: int
     event: str

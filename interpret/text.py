@@ -111,7 +111,7 @@ def _span_sentence(explanation: Explanation) -> str:
         )
     else:
         said = (
-            f"This stream is finished, and its events were surprising all along, by "
+            "This stream is finished, and its events were more surprising than usual all along, by "
             f"{bits(explanation.total)} bits each (limit {bits(explanation.limit)})"
         )
     if explanation.earlier:

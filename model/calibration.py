@@ -1,7 +1,7 @@
 """From detectors' statistics to one score under one alert budget.
 
-Each statistic x becomes −log P(X ≥ x), its tail probability on held-out normal streams, beyond the
-largest of them extrapolated by a Pareto tail. A stream's score is the maximum over the detectors;
+Each statistic x becomes −log P(X ≥ x), its tail probability on held-out normal streams, of the
+largest tenth by a Pareto tail. A stream's score is the maximum over the detectors;
 the threshold on that maximum comes from other held-out streams by split conformal prediction (Vovk,
 Gammerman and Shafer, 2005; for anomaly detection Laxhammar and Falkman, 2010).
 """
@@ -24,52 +24,48 @@ from .alert import DETECTORS
 LEAST_SCALE = {"event": 0.5, "drift": 1.0, "end": 0.5, "new": 1.0, "level": 0.05}
 _TAIL_SHARE = 0.1  # of the streams, the largest: what the tail is fitted to
 _FEWEST_EXCESSES = 10
+_LEVELS = 128  # values that the empirical part is kept at
 _HEAVIEST = 1.0  # largest shape; past it the mean does not exist
 
 
 @dataclass(frozen=True)
 class Tail:
-    """−log P(X ≥ x) of one statistic: empirical up to the largest value seen, a Pareto tail beyond.
+    """−log P(X ≥ x) of one statistic: empirical up to `start`, a Pareto tail beyond.
 
-    `values` and `scores` are the empirical part, `streams` how many it rests on; beyond the last
-    value the excess over `start` follows a generalised Pareto law with `scale` and `shape` ≥ 0.
+    `values` and `scores` are the empirical part. `base` is −log P(X > start); the excess over
+    `start` follows a generalised Pareto law with `scale` and `shape` ≥ 0. The law holds where data
+    are still at hand too: one odd stream among the normal ones must not be the measure of what is
+    odd, as it would be if scores were empirical up to the largest value.
     """
 
     values: tuple[float, ...]
     scores: tuple[float, ...]
-    streams: int
     start: float
+    base: float
     scale: float
     shape: float
 
     def score(self, x: NDArray[np.float64] | float) -> NDArray[np.float64]:
-        """Nats, increasing in x; beyond all streams seen at least log(streams + 1)."""
+        """Nats, increasing in x."""
         x = np.asarray(x, dtype=np.float64)
-        inside = np.interp(x, self.values, self.scores)
-        beyond = np.log(self.streams + 1) + self._tail(x) - self._tail(np.float64(self.values[-1]))
-        return np.where(x > self.values[-1], beyond, inside)
+        y = np.maximum(0.0, (x - self.start) / self.scale)
+        tail = y if self.shape == 0.0 else np.log1p(self.shape * y) / self.shape
+        return np.where(x > self.start, self.base + tail, np.interp(x, self.values, self.scores))
 
     def limit(self, score: float) -> float:
         """The largest x whose score does not pass `score`."""
-        top = self.values[-1]
-        over = score - np.log(self.streams + 1)
-        if over > 0.0:
-            level = over + float(self._tail(np.float64(top)))
+        if score >= self.base:
+            level = score - self.base
             grown = level if self.shape == 0.0 else np.expm1(self.shape * level) / self.shape
             return float(self.start + self.scale * grown)
         if score >= self.scores[-1]:
-            return top
+            return self.start
         above = int(np.searchsorted(self.scores, score, side="right"))
         if above == 0:
             return -math.inf
         x0, x1 = self.values[above - 1], self.values[above]
         y0, y1 = self.scores[above - 1], self.scores[above]
         return x0 + (x1 - x0) * (score - y0) / (y1 - y0)
-
-    def _tail(self, x: NDArray[np.float64] | np.float64) -> NDArray[np.float64]:
-        """−log of the Pareto survival: log(1 + ξ y) / ξ, y if ξ = 0; y = (x − start) / scale."""
-        y = np.maximum(0.0, (x - self.start) / self.scale)
-        return np.asarray(y if self.shape == 0.0 else np.log1p(self.shape * y) / self.shape)
 
 
 def fit_tail(statistic: Float64[np.ndarray, " streams"], *, least_scale: float) -> Tail:
@@ -81,15 +77,14 @@ def fit_tail(statistic: Float64[np.ndarray, " streams"], *, least_scale: float) 
     """
     x = np.sort(np.asarray(statistic, dtype=np.float64))
     n = len(x)
-    levels = np.unique(x)
-    if len(levels) > 256:
-        # Dense in the tail, where it matters.
-        keep = np.concatenate([np.linspace(0, n - 1, 128), n - 1 - np.geomspace(1, n / 4, 128)])
-        levels = np.unique(x[np.unique(np.clip([*keep, n - 1], 0, n - 1).astype(int))])
+    start = float(x[-max(1, int(_TAIL_SHARE * n))])
+    levels = np.unique(x[x <= start])
+    if len(levels) > _LEVELS:
+        levels = levels[np.linspace(0, len(levels) - 1, _LEVELS).astype(int)]
     at_least = n - np.searchsorted(x, levels, side="left")
     scores = -np.log((1 + at_least) / (n + 1))
-    start = float(x[-max(1, int(_TAIL_SHARE * n))])
     excess = x[x > start] - start
+    base = -math.log((1 + len(excess)) / (n + 1))
     scale, shape = least_scale, 0.0
     if len(excess) >= _FEWEST_EXCESSES:
         ranks = (np.arange(len(excess)) + 0.65) / len(excess)
@@ -98,7 +93,7 @@ def fit_tail(statistic: Float64[np.ndarray, " streams"], *, least_scale: float) 
         # The mean of the law is scale / (1 − ξ); keep it where the shape was cut.
         scale = a0 if shape == 0.0 else 2.0 * a0 * a1 / (a0 - 2.0 * a1)
         scale = max(scale, least_scale)
-    return Tail(tuple(levels.tolist()), tuple(scores.tolist()), n, start, scale, shape)
+    return Tail(tuple(levels.tolist()), tuple(scores.tolist()), start, base, scale, shape)
 
 
 @dataclass(frozen=True)
@@ -134,6 +129,7 @@ class Calibration:
     """What turns statistics into alerts, for streams seen from their beginning and joined ones."""
 
     kappa: float  # drift: excess in nats that an event must pass to add to the sum
+    usual: float  # level: nats that an event of a normal stream surprises by on average
     budget: str  # as the user said it, or what the data supports
     rate: float  # false alerts per stream (endless: per block) that the threshold allows
     whole: Threshold
@@ -152,6 +148,7 @@ class Calibration:
 
         return {
             "kappa": self.kappa,
+            "usual": self.usual,
             "budget": self.budget,
             "rate": self.rate,
             "whole": threshold(self.whole),
@@ -169,6 +166,7 @@ class Calibration:
 
         return cls(
             float(value["kappa"]),
+            float(value["usual"]),
             str(value["budget"]),
             float(value["rate"]),
             threshold(value["whole"]),

@@ -11,7 +11,6 @@ import math
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
 from .config import DecoderConfig
 from .weights import Weights
@@ -45,24 +44,20 @@ class Attention(nn.Module):
         q = _project(resid, self.W_Q, self.b_Q)
         k = _project(resid, self.W_K, self.b_K)
         v = _project(resid, self.W_V, self.b_V)
+        scores = q @ k.transpose(2, 3) / math.sqrt(self.config.d_head) + self._bias(resid.shape[1])
         # The sink is one more key: score `sink` whatever the query, value zero.
-        null = q.new_zeros(q.shape[0], q.shape[1], 1, q.shape[3])
-        z = scaled_dot_product_attention(
-            q,
-            torch.cat([null, k], dim=2),
-            torch.cat([null, v], dim=2),
-            attn_mask=self._bias(resid.shape[1]),
-        )
-        return torch.einsum("bhte,hed->btd", z, self.W_O) + self.b_O
+        sink = self.sink[:, None, None].expand(len(scores), -1, scores.shape[2], 1)
+        pattern = torch.cat([scores, sink], dim=3).softmax(dim=3)[..., :-1]
+        z = (pattern @ v).transpose(1, 2).flatten(2)
+        return z @ self.W_O.flatten(0, 1) + self.b_O
 
-    def _bias(self, length: int) -> Float[Tensor, "head query key_with_sink"]:
-        """Sink, then rho by distance, −∞ outside the window."""
+    def _bias(self, length: int) -> Float[Tensor, "head query key"]:
+        """rho by distance, −∞ outside the window."""
         position = torch.arange(length, device=self.rho.device)
         distance = position[:, None] - position[None, :]
         seen = (distance >= 0) & (distance < self.config.window)
         bias = self.rho[:, distance.clamp(0, self.config.window - 1)]
-        bias = bias.masked_fill(~seen, -math.inf)
-        return torch.cat([self.sink[:, None, None].expand(-1, length, 1), bias], dim=2)
+        return bias.masked_fill(~seen, -math.inf)
 
 
 class Decoder(nn.Module):

@@ -17,6 +17,7 @@ from .kernels import (
     END_DETECTOR,
     EVENT,
     LEVEL,
+    LEVEL_PRIOR,
     NEW_DETECTOR,
     RING,
     _jit,
@@ -117,7 +118,7 @@ def _pass(found, state, limits, index, row, detector, token, value, s, h, time, 
 
 
 @_jit
-def _end(tables, state, cache, work, found, limits, vectors, index, row, time):
+def _end(tables, state, cache, work, found, limits, vectors, usual, index, row, time):
     """Score the end of a stream. Nothing is fed to it: a late event finds the stream as it was."""
     ended, tally, joined, length, surprise = state[5], state[11], state[4], state[2], state[13]
     logits = work[6]
@@ -128,20 +129,26 @@ def _end(tables, state, cache, work, found, limits, vectors, index, row, time):
         distance = count_distance(tally[row], vectors)
         _pass(found, state, limits, index, row, COUNTS, END, distance, s, h, time, 1, logits)
     events = length[row]  # the end is one, and the beginning's mark is none
-    level = (surprise[row] + s) / events
+    level = (surprise[row] + s - events * usual) / (events + LEVEL_PRIOR)
+    state[10][row, LEVEL] = -math.inf  # it may be negative, and the latest end counts
     _pass(found, state, limits, index, row, LEVEL, END, level, s, h, time, events, logits)
     ended[row] = 1
     return s, h
 
 
 @_jit
-def end_rows(tables, state, cache, work, found, limits, vectors, rows, time, done, surprisal):
-    """End the streams of `rows[done:]`; returns how many are done when there is no room left."""
+def end_rows(
+    tables, state, cache, work, found, limits, vectors, usual, rows, time, done, surprisal
+):
+    """End the streams of `rows[done:]`; returns how many are done when there is no room left.
+
+    `usual`: nats that an event of a normal stream surprises by on average.
+    """
     room = found[1].shape[0]
     for i in range(done, rows.shape[0]):
         if found[0][0] + ROOM > room:
             return i
-        s, _ = _end(tables, state, cache, work, found, limits, vectors, i, rows[i], time[i])
+        s, _ = _end(tables, state, cache, work, found, limits, vectors, usual, i, rows[i], time[i])
         surprisal[i] = s
     return rows.shape[0]
 
@@ -161,6 +168,7 @@ def observe_rows(
     idle,
     block,
     kappa,
+    usual,
     done,
     surprisal,
     entropy,
@@ -169,7 +177,8 @@ def observe_rows(
     """Score events `done:` in order and feed them to their streams; returns how many are done.
 
     `idle`: seconds of silence that end a stream (0: never); `block`: seconds of a block of an
-    endless stream (0: not endless); `kappa`: what an event's excess must pass to add to the drift.
+    endless stream (0: not endless); `kappa`: what an event's excess must pass to add to the drift;
+    `usual`: see `end_rows`.
     """
     ring, ring_time, length, last, joined, ended = state[:6]
     cusum, span, news, blocks, stats, tally, touched, surprise = state[6:14]
@@ -180,7 +189,8 @@ def observe_rows(
             return i
         row, token, time = rows[i], tokens[i], times[i]
         if idle > 0.0 and ended[row] == 0 and length[row] > 1 and time - last[row] > idle:
-            _end(tables, state, cache, work, found, limits, vectors, i, row, last[row] + idle)
+            end = last[row] + idle
+            _end(tables, state, cache, work, found, limits, vectors, usual, i, row, end)
         ended[row] = 0
         if block > 0.0 and not math.isnan(time):
             now = math.floor(time / block)

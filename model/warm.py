@@ -21,7 +21,7 @@ def warm() -> None:
     """Score a few events with a model of random weights; the result stays in Numba's cache."""
     vocabulary = Vocabulary((*SPECIAL, "event"), (1,) * 5)
     config = DecoderConfig(d_vocab=5, d_model=4, n_heads=1, d_head=4, window=4)
-    tail = Tail((0.0,), (0.0,), streams=1, start=0.0, scale=1.0, shape=0.0)
+    tail = Tail((0.0,), (0.0,), start=0.0, base=0.0, scale=1.0, shape=0.0)
     threshold = Threshold(dict.fromkeys(DETECTORS, tail), -math.inf, 1)
     model = Model(
         sha256="",
@@ -29,7 +29,7 @@ def warm() -> None:
         weights=random_weights(config, seed=0),
         vocabulary=vocabulary,
         templates=Templates(()),
-        calibration=Calibration(0.0, "", 1.0, threshold, threshold),
+        calibration=Calibration(0.0, 0.0, "", 1.0, threshold, threshold),
         count_vectors=np.ones((1, 5), np.float32),
         held={},
         reference={},

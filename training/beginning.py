@@ -1,8 +1,8 @@
-"""Where a decoder begins: the direct path from counted pairs, the heads at fixed distances.
+"""Where a decoder begins: the direct path from counted pairs, the first heads one event apart.
 
-What counting gives for nothing need not be learned: a decoder that begins as the bigram table with
-heads that look one, two, three events back reaches in 400 steps what it took 1,500 to reach from
-random weights, and ends lower (docs/log.md).
+What counting gives for nothing need not be learned: a decoder that begins as the bigram table, with
+heads that look one, two, three events back, reaches in 400 steps what it took 1,500 to reach from
+random weights (docs/log.md).
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from .batches import Sequences
 
 _NOISE = 0.3  # of the random weights that is left beside the counted ones
 _SHARPNESS = 3.0  # nats that a head begins with against the distances beside its own
-_FURTHEST = 8  # events back from where on a head of the second layer begins indifferent
 
 
 def begin(decoder: Decoder, train: Sequences, base: Float64[np.ndarray, " d_vocab"]) -> None:
@@ -29,16 +28,14 @@ def begin(decoder: Decoder, train: Sequences, base: Float64[np.ndarray, " d_voca
         decoder.W_U.mul_(_NOISE)
         decoder.W_E[:, :width] += torch.from_numpy(left).float()
         decoder.W_U[:width] += torch.from_numpy(right).float()
-        for index, layer in enumerate(decoder.layers):
+        for layer in list(decoder.layers)[:1]:
             rho = layer.rho
             assert isinstance(rho, torch.Tensor)
             heads, window = rho.shape
             back = torch.arange(window, dtype=rho.dtype)
-            for head in range(heads):
-                if index > 0:
-                    rho[head] = -(0.5 ** (head + 1)) * back.clamp(max=_FURTHEST)
-                elif head < heads - 1:
-                    rho[head] = -_SHARPNESS * (back - (head + 1)).abs().clamp(max=2)
+            # The last head, and all of the second layer, begin with no distance preferred.
+            for head in range(heads - 1):
+                rho[head] = -_SHARPNESS * (back - (head + 1)).abs().clamp(max=2)
 
 
 def pair_table(

@@ -118,18 +118,23 @@ def cropped(streams: Sequence[Stream], rng: np.random.Generator) -> list[Stream]
     return crops
 
 
-def drift_kappa(model: Model, streams: Sequence[Stream]) -> float:
-    """What the CUSUM takes off each event's excess: its mean and a quarter of its spread."""
+def surprise_of(model: Model, streams: Sequence[Stream]) -> tuple[float, float]:
+    """What normal events are measured against, in nats: kappa and the usual surprisal.
+
+    Kappa is what the CUSUM takes off each event's excess: its mean and a quarter of its spread.
+    """
     detector = Detector(model, limits=False)
-    excess = []
+    excess, surprisal = [], []
     for index, stream in enumerate(streams[:_AT_ONCE]):
         key = str(index)
         unknown = np.full(len(stream.names), np.nan)
         started = {key} if stream.started else frozenset()
         seen = detector.observe([key] * len(stream.names), stream.names, unknown, started=started)
         excess.append(seen.surprisal - seen.entropy)
-    joined = np.concatenate(excess).astype(np.float64)
-    return float(max(0.0, joined.mean()) + 0.25 * joined.std())
+        surprisal.append(seen.surprisal)
+    every = np.concatenate(excess).astype(np.float64)
+    kappa = max(0.0, every.mean()) + 0.25 * every.std()
+    return float(kappa), float(np.concatenate(surprisal).astype(np.float64).mean())
 
 
 def one_event_distance(model: Model) -> float:
@@ -214,20 +219,21 @@ def supported(budget: Budget | None, size: Size) -> Budget:
 class HeldOut:
     """What held-out streams look like to a model that did not learn from them."""
 
-    kappa: float  # see `drift_kappa`
+    kappa: float  # see `surprise_of`
+    usual: float
     whole: Statistics
     joined: Statistics  # of the same streams, each joined at a random event
 
 
 def hold_out(model: Model, streams: Sequence[Stream], seed: int) -> HeldOut:
     """Score held-out streams whole and joined; of endless ones, their blocks."""
-    kappa = drift_kappa(model, streams)
-    model = replace(model, calibration=replace(model.calibration, kappa=kappa))
+    kappa, usual = surprise_of(model, streams)
+    model = replace(model, calibration=replace(model.calibration, kappa=kappa, usual=usual))
     if model.config.streams.endless:
         blocks = block_statistics(model, streams)
-        return HeldOut(kappa, blocks, blocks)
+        return HeldOut(kappa, usual, blocks, blocks)
     crops = cropped(streams, np.random.default_rng(seed))
-    return HeldOut(kappa, statistics_of(model, streams), statistics_of(model, crops))
+    return HeldOut(kappa, usual, statistics_of(model, streams), statistics_of(model, crops))
 
 
 def all_of(parts: Sequence[HeldOut]) -> HeldOut:
@@ -241,6 +247,7 @@ def all_of(parts: Sequence[HeldOut]) -> HeldOut:
 
     return HeldOut(
         float(np.mean([part.kappa for part in parts])),
+        float(np.mean([part.usual for part in parts])),
         together([part.whole for part in parts]),
         together([part.joined for part in parts]),
     )
@@ -251,6 +258,7 @@ def calibrate(model: Model, held: HeldOut, *, budget: Budget, rate: float) -> Ca
     scale = one_event_distance(model)
     return Calibration(
         kappa=held.kappa,
+        usual=held.usual,
         budget=str(budget),
         rate=rate,
         whole=fit_threshold(held.whole, rate, count_scale=scale),

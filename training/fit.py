@@ -163,7 +163,7 @@ def bare_model(fitted: Fitted, train: Sequence[Stream]) -> Model:
         weights=fitted.weights,
         vocabulary=fitted.vocabulary,
         templates=Templates(()),
-        calibration=Calibration(0.0, "", 0.0, nothing, nothing),
+        calibration=Calibration(0.0, 0.0, "", 0.0, nothing, nothing),
         count_vectors=count_vectors(fitted.vocabulary, train, fitted.config.streams),
         held={},
         reference={},

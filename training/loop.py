@@ -35,10 +35,10 @@ class LoopConfig:
     seed: int = 0
     epochs: int = 60
     least_steps: int = 300
-    most_steps: int = 2000
+    most_steps: int = 3000
     stop_at: int | None = None  # with no held-out streams: the step to stop at
     batch_tokens: int = 1536  # small: many noisy steps generalise better than few large ones
-    learning_rate: float = 1e-2
+    learning_rate: float = 5e-3
     weight_decay: float = 0.01
     patience: int = 6  # evaluations without improvement
     device: str = "cpu"
@@ -159,7 +159,11 @@ def _optimizer(decoder: Decoder, config: LoopConfig) -> torch.optim.Optimizer:
         },
     ]
     return torch.optim.AdamW(
-        groups, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
+        groups,
+        lr=config.learning_rate,
+        betas=(0.9, 0.98),
+        weight_decay=config.weight_decay,
+        fused=True,
     )
 
 
@@ -167,8 +171,7 @@ def _average(averaged: Decoder, decoder: Decoder, step: int) -> None:
     """Exponential moving average of the weights over some hundred steps, fewer at first."""
     keep = min(_KEEP, (1 + step) / (10 + step))
     with torch.no_grad():
-        for mean, now in zip(averaged.parameters(), decoder.parameters(), strict=True):
-            mean.lerp_(now, 1.0 - keep)
+        torch._foreach_lerp_(list(averaged.parameters()), list(decoder.parameters()), 1.0 - keep)
 
 
 def _schedule(step: int, total: int) -> float:

@@ -85,13 +85,13 @@ def test_a_rate_that_the_streams_cannot_support_has_no_threshold() -> None:
 def test_a_calibration_survives_json() -> None:
     tail = fit_tail(np.arange(30.0), least_scale=0.5)
     threshold = Threshold({"event": tail}, 3.25, 30)
-    calibration = Calibration(0.5, "1/1,000 streams", 0.001, threshold, threshold)
+    calibration = Calibration(0.5, 1.0, "1/1,000 streams", 0.001, threshold, threshold)
 
     assert Calibration.from_json(calibration.to_json()) == calibration
 
 
 def test_detectors_without_a_tail_raise_nothing() -> None:
-    threshold = Threshold({"event": Tail((0.0,), (0.0,), 1, 0.0, 1.0, 0.0)}, 1.0, 1)
+    threshold = Threshold({"event": Tail((0.0,), (0.0,), 0.0, 0.0, 1.0, 0.0)}, 1.0, 1)
 
     scores = threshold.score(np.full((1, 5), 99.0))
 

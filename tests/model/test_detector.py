@@ -120,15 +120,18 @@ def test_a_stream_that_stops_too_early_is_found_at_its_end(model: Model) -> None
     assert not detector.end_idle(1e9).findings, "a stream ends once"
 
 
-def test_the_level_of_an_ended_stream_is_the_mean_of_its_surprisals(model: Model) -> None:
+def test_the_level_of_an_ended_stream_is_its_mean_surprise_after_twenty_usual_events(
+    model: Model,
+) -> None:
     detector = Detector(model, limits=False)
     names = list(model.vocabulary.names[4:9])
     seen = detector.observe(["s"] * 5, names, np.arange(5.0), started={"s"})
 
     end = detector.end(["s"])
 
-    mean = (seen.surprisal.sum() + end.surprisal.sum()) / 6
-    assert detector.statistics(["s"])[0, DETECTORS.index("level")] == pytest.approx(mean, rel=1e-6)
+    surprise = float(seen.surprisal.sum() + end.surprisal.sum())
+    level = (surprise - 6 * model.calibration.usual) / 26
+    assert detector.statistics(["s"])[0, DETECTORS.index("level")] == pytest.approx(level, rel=1e-5)
 
 
 def test_a_late_event_reopens_a_stream_and_finds_it_as_it_was(model: Model) -> None:
