@@ -49,9 +49,11 @@ def test_what_calibrates_the_baselines_calibrates_the_model_too(
 
     model = train_model(config, lambda _: None)
 
-    (learning, held) = dataset.rounds[0]
-    assert model.calibration.whole.streams == len(held) == len(dataset.calibrating)
-    assert len(learning) + len(held) == len(dataset.normal) == TRAIN
+    assert model.calibration.whole.streams == len(dataset.calibrating) == TRAIN
+    assert model.summary["folds"] == len(dataset.rounds)
+    for learning, held in dataset.rounds:
+        assert len(learning) + len(held) == len(dataset.normal)
+        assert not {id(stream) for stream in learning} & {id(stream) for stream in held}
 
 
 def test_test_streams_keep_their_labels_and_first_wrong_events(dataset: Dataset) -> None:

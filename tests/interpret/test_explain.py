@@ -161,6 +161,25 @@ def test_drift_names_what_is_no_longer_at_hand(
     assert any("26 of the 40 events" in warning for warning in explanation.warnings)
 
 
+def test_a_level_is_the_sum_of_each_events_share_of_the_mean(
+    make_random: Make, make_alert: Callable[..., Alert]
+) -> None:
+    model = make_random()
+    tokens = (*TOKENS, END)
+    logits = run(model.weights.astype(np.float64), np.array(TOKENS)).logits
+    surprisals = surprisal(logits, np.array(tokens[1:]))
+
+    alert = make_alert(tokens, "level", span=len(surprisals), statistic=surprisals.mean() + 1e-5)
+    explanation = explain(model, alert)
+
+    assert explanation.view == "mean"
+    assert explanation.total == pytest.approx(surprisals.mean(), abs=1e-9)
+    assert explanation.gap == pytest.approx(-1e-5, abs=1e-9)
+    assert len(explanation.span) == len(surprisals)
+    assert explanation.span[0].value == pytest.approx(surprisals.max() / len(surprisals))
+    assert explanation.completeness_error <= 1e-9
+
+
 def test_counts_add_up_to_the_distance_and_say_which_counts_differ(
     make_random: Make, make_alert: Callable[..., Alert]
 ) -> None:
@@ -207,6 +226,7 @@ def test_expected_counts_are_scaled_to_the_streams_own_length(
         ("new", {"text": "an \x1b[31munseen\x1b[0m line"}),
         ("drift", {"span": 9}),
         ("drift", {"span": 99}),
+        ("level", {"span": 31}),
         ("counts", {"counts": {4: 2, 7: 3}}),
     ],
 )
@@ -215,7 +235,7 @@ def test_every_detectors_explanation_fits_the_schema(
 ) -> None:
     model = make_random()
     model.count_vectors = np.eye(12, dtype=np.float32)[4:]
-    observed = {"end": END, "new": NEW, "counts": END}.get(detector, 5)
+    observed = {"end": END, "new": NEW, "counts": END, "level": END}.get(detector, 5)
 
     value = explain(model, make_alert((*TOKENS, observed), detector, **changes)).to_json()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from offscript.model.alert import DETECTORS
 from offscript.model.detector import Detector
 from offscript.model.errors import InputError, ModelError
 from offscript.model.event import EventParser
@@ -117,6 +118,17 @@ def test_a_stream_that_stops_too_early_is_found_at_its_end(model: Model) -> None
     assert {f.detector for f in ended.findings} & {"end", "counts"}
     assert all(f.token == END for f in ended.findings)
     assert not detector.end_idle(1e9).findings, "a stream ends once"
+
+
+def test_the_level_of_an_ended_stream_is_the_mean_of_its_surprisals(model: Model) -> None:
+    detector = Detector(model, limits=False)
+    names = list(model.vocabulary.names[4:9])
+    seen = detector.observe(["s"] * 5, names, np.arange(5.0), started={"s"})
+
+    end = detector.end(["s"])
+
+    mean = (seen.surprisal.sum() + end.surprisal.sum()) / 6
+    assert detector.statistics(["s"])[0, DETECTORS.index("level")] == pytest.approx(mean, rel=1e-6)
 
 
 def test_a_late_event_reopens_a_stream_and_finds_it_as_it_was(model: Model) -> None:

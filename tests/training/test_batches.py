@@ -44,6 +44,18 @@ def test_an_epoch_weighs_equal_streams_as_their_number() -> None:
     assert total == pytest.approx(200.0)
 
 
+def test_all_batches_of_an_epoch_have_one_scale_and_none_is_far_heavier() -> None:
+    tokens = np.array([START, 4, END], np.int32)
+    data = Sequences.of([tokens] * 3000 + sequences([60] * 40).tokens)
+
+    batches = list(epoch(data, np.random.default_rng(0), batch_tokens=300))
+
+    weights = [float(batch.weight.sum()) for batch in batches]
+    (scale,) = {batch.scale for batch in batches}
+    assert scale == pytest.approx(np.mean(weights))
+    assert max(weights) < 4 * np.mean(weights)
+
+
 def test_crops_begin_with_past_and_go_on_to_the_end() -> None:
     data = sequences([40] * 200)
 

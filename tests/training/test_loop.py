@@ -48,6 +48,22 @@ def test_two_layers_learn_what_an_event_far_back_decides() -> None:
     assert progress.best_loss == pytest.approx(np.log(2) / 5, abs=0.03)
 
 
+def test_with_nothing_held_out_it_stops_at_the_step_asked_for() -> None:
+    nothing = Sequences.of([])
+    torch.manual_seed(0)
+
+    _, progress = fit_decoder(
+        Decoder(SMALL),
+        streams(0),
+        nothing,
+        replace(QUICK, stop_at=45),
+        new_mass=1e-3,
+        quiet=True,
+    )
+
+    assert (progress.step, progress.best_step) == (45, 45)
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
     one, _ = fitted(QUICK)
     two, _ = fitted(QUICK)

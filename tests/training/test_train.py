@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from offscript.model.alert import DETECTORS
 from offscript.model.detector import Detector
 from offscript.model.errors import BudgetError, InputError, LogError
 from offscript.model.folder import load_model
@@ -46,7 +47,7 @@ def test_a_report_tells_what_was_read_learned_and_promised(tiny_log: Path, tmp_p
     for part in ("600 streams", "of silence", "budget: ", "kinds of events", "bigram control"):
         assert part in text
     assert load_model(tmp_path / "m").sha256 == model.sha256
-    assert not (tmp_path / ".m.checkpoint").exists()
+    assert not list(tmp_path.glob(".m.checkpoint*"))
 
 
 def test_the_same_seed_trains_the_same_model(tmp_path: Path) -> None:
@@ -59,6 +60,30 @@ def test_the_same_seed_trains_the_same_model(tmp_path: Path) -> None:
 
     np.testing.assert_array_equal(one.weights.W_E, two.weights.W_E)
     assert one.calibration == two.calibration
+
+
+def test_few_streams_are_each_calibrated_by_a_decoder_that_did_not_see_them(
+    tmp_path: Path,
+) -> None:
+    log = sequences(tmp_path / "s.jsonl", 60)
+
+    model = train_model(replace(config(log, tmp_path / "m"), stream_key=None), silent)
+
+    assert model.summary["folds"] == 4
+    assert model.summary["fitted"] == model.summary["calibrated"] == 60
+    assert model.held["whole"].shape == model.held["joined"].shape == (60, len(DETECTORS))
+    assert model.calibration.whole.streams == 60
+    assert load_model(tmp_path / "m").held["whole"].dtype == np.float32
+
+
+def test_the_newest_streams_can_be_held_out(tmp_path: Path) -> None:
+    log = sequences(tmp_path / "s.jsonl", 60)
+
+    asked = replace(config(log, tmp_path / "m", newest=True), stream_key=None)
+    model = train_model(asked, silent)
+
+    assert (model.summary["folds"], model.summary["fitted"]) == (0, 42)
+    assert model.calibration.whole.streams == 18
 
 
 def test_excluded_streams_teach_nothing(tmp_path: Path) -> None:
