@@ -131,6 +131,29 @@ def test_a_pipe_can_be_sent(service: str, planted_log: Path) -> None:
     assert "sent 3 lines" in sent.stdout
 
 
+def test_a_sender_that_is_asked_to_stop_says_what_it_sent(service: str, planted_log: Path) -> None:
+    lines = [line for line in planted_log.read_text().splitlines() if "bad003" in line]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "offscript.cli", "send", "-", "--to", service],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for line in lines:
+        process.stdin.write(line.replace("bad003", "live03") + "\n")
+    process.stdin.flush()
+    first_alert(service, "live03")
+
+    process.terminate()
+
+    assert process.wait(30) == 130
+    assert "sent 2 lines: 2 events scored" in process.stdout.read()
+    process.stdin.close()
+    process.stdout.close()
+
+
 def test_bad_input_is_answered_with_one_line_that_says_what_to_do(
     tiny_log: Path,
     tiny_model: Path,
