@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,7 +18,7 @@ from ..model.weights import Weights
 from .activations import run
 from .attribute import Window, attribute
 from .directions import entropy, headline, own_expectation, surprisal
-from .explanation import Attribution, CountShare, Excess, Explanation
+from .explanation import Attribution, CountShare, DetectorShare, Excess, Explanation
 from .paths import Paths
 from .reference import read_reference
 from .verify import cancels
@@ -73,6 +74,8 @@ def explain(model: Readable, alert: Alert, *, checks: bool = True) -> Explanatio
             f"alert {alert.id} holds {len(alert.tokens)} tokens; an explanation needs the observed "
             "one and at least one before it"
         )
+    if alert.detector == "stream":
+        return _together(model, alert, checks)
     if alert.detector in ("drift", "level"):
         return _summed(model, alert, checks)
     return _surprising(model, alert, checks)
@@ -151,6 +154,33 @@ def _summed(model: Readable, alert: Alert, checks: bool) -> Explanation:
         span=tuple(shares),
         earlier=alert.statistic - recomputed if missing else 0.0,
         warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _together(model: Readable, alert: Alert, checks: bool) -> Explanation:
+    """stream: √Σ s² = Σ s² / √Σ s² over the detectors, and its most surprising event at hand."""
+    total = math.sqrt(sum(score**2 for score in alert.scores.values()))
+    parts = [
+        DetectorShare(name, score, score**2 / total)
+        for name, score in sorted(alert.scores.items(), key=lambda item: -item[1])
+    ]
+    field = _receptive_field(model.weights)
+    whole = _window(model, alert, 0)
+    logits = whole.activations.logits
+    surprisals = surprisal(logits, np.array(alert.tokens[1:]))
+    at_hand = [i for i in range(1, len(alert.tokens)) if _whole(alert, i, field)]
+    index = max(at_hand, key=lambda i: float(surprisals[i - 1]), default=len(alert.tokens) - 1)
+    window = _window(model, alert, max(0, index - field))
+    attribution, paths = attribute(window, index, headline, checks=checks)
+    return _explanation(
+        alert,
+        view="together",
+        total=total,
+        recomputed=total,
+        served=alert.statistic,
+        attributions=(attribution,),
+        parts=tuple(parts),
+        warnings=tuple(_warnings(window, attribution, paths)),
     )
 
 

@@ -154,11 +154,21 @@ class CountShare:
 
 
 @dataclass(frozen=True)
+class DetectorShare:
+    """stream: one detector's share of √Σ s², which is s² / √Σ s²."""
+
+    detector: str
+    score: float  # s, −log of how rare its statistic is among normal streams, nats
+    value: float
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Why an alert was raised: `total` is exactly the sum of what is listed.
 
     event, end, new: `total` is that of the one attribution. drift, level: the statistic, the sum of
-    `span` and `earlier`. counts: the statistic, the sum of `counts`.
+    `span` and `earlier`. counts: the statistic, the sum of `counts`. stream: the statistic, the sum
+    of `parts`; its attribution is of the most surprising event at hand.
     """
 
     alert: str
@@ -179,6 +189,7 @@ class Explanation:
     span: tuple[Excess, ...] = ()  # largest first
     earlier: float = 0.0  # drift, level: events whose whole context is not at hand
     counts: tuple[CountShare, ...] = ()  # largest first
+    parts: tuple[DetectorShare, ...] = ()  # largest first
     warnings: tuple[str, ...] = ()
 
     @property
@@ -194,6 +205,8 @@ class Explanation:
         )
         if self.counts:
             parts.append(self.total - sum(part.value for part in self.counts))
+        if self.parts:
+            parts.append(self.total - sum(part.value for part in self.parts))
         return max([a.completeness_error for a in self.attributions] + [abs(p) for p in parts])
 
     def to_json(self) -> dict[str, Any]:

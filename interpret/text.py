@@ -43,8 +43,10 @@ def text(explanation: Explanation) -> str:
         sections.append(_span(explanation))
     if explanation.detector == "counts":
         sections.append(_counts(explanation))
+    if explanation.parts:
+        sections.append(_parts(explanation))
     for attribution in explanation.attributions:
-        if explanation.span:
+        if explanation.span or explanation.parts:
             sections.append(_excessive(explanation, attribution) + _evidence(attribution))
         else:
             sections += [_expected(attribution), _evidence(attribution)]
@@ -56,6 +58,8 @@ def text(explanation: Explanation) -> str:
 def _sentence(explanation: Explanation) -> list[str]:
     if explanation.detector == "counts":
         said = _counts_sentence(explanation)
+    elif explanation.parts:
+        said = _parts_sentence(explanation)
     elif explanation.span:
         said = _span_sentence(explanation)
     else:
@@ -120,6 +124,16 @@ def _span_sentence(explanation: Explanation) -> str:
         return said + "."
     named = ", ".join(f"{quoted(part.event)} {bits(part.value)}" for part in worst)
     return f"{said}; most of it: {named}."
+
+
+def _parts_sentence(explanation: Explanation) -> str:
+    first = explanation.attributions[0]
+    named = ", ".join(f"{part.detector} {part.score:.1f}" for part in explanation.parts[:3])
+    return (
+        "This stream is finished, and no detector alone is sure that it was wrong, but together "
+        f"they are ({explanation.total:.1f}, limit {explanation.limit:.1f}): {named}. Most "
+        f"surprising was {_it(first.observed)}, by {bits(first.surprise.surprisal)} bits."
+    )
 
 
 def _counts_sentence(explanation: Explanation) -> str:
@@ -273,9 +287,20 @@ def _span(explanation: Explanation) -> list[str]:
     return [cut(line) for line in lines]
 
 
+def _parts(explanation: Explanation) -> list[str]:
+    largest = explanation.parts[0].value
+    lines = [f"All detectors together, {explanation.total:.1f}: the root of the scores' squares"]
+    for part in explanation.parts:
+        share = percent(part.value / explanation.total)
+        lines.append(f"{bar(part.value, largest)} {part.detector}, score {part.score:.1f}, {share}")
+    return [cut(line) for line in lines]
+
+
 def _excessive(explanation: Explanation, attribution: Attribution) -> list[str]:
-    lag = next(part.lag for part in explanation.span if part.index == attribution.index)
-    where = f"{lag} before the last" if lag else "the last"
+    lags = [part.lag for part in explanation.span if part.index == attribution.index]
+    where = "the most surprising" if not lags else "the last"
+    if lags and lags[0]:
+        where = f"{lags[0]} before the last"
     if not math.isnan(attribution.time):
         where += f" ({clock(attribution.time)})"
     observed = attribution.observed
@@ -310,6 +335,8 @@ def _footer(explanation: Explanation) -> list[str]:
     quantity, unit = "Surprisal", " nats"
     if explanation.detector == "counts":
         quantity, unit = "Distance", ""
+    elif explanation.parts:
+        quantity = "Score"
     elif explanation.span and not explanation.earlier:
         quantity = "Sum" if explanation.detector == "drift" else "Mean"
     lines = [

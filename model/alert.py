@@ -6,8 +6,8 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-DETECTORS = ("event", "drift", "end", "new", "counts", "level")
-AT_END = ("end", "counts", "level")  # those that judge a stream that has ended
+DETECTORS = ("event", "drift", "end", "new", "counts", "level", "stream")
+AT_END = ("end", "counts", "level", "stream")  # those that judge a stream that has ended
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Alert:
     lines: tuple[str | None, ...]
     span: int = 1  # drift: events, counted back from the observed one, that the sum runs over
     counts: dict[int, int] = field(default_factory=dict)  # counts: token → number in the stream
+    scores: dict[str, float] = field(default_factory=dict)  # stream: of each detector, nats
 
     def __post_init__(self) -> None:
         if self.detector not in DETECTORS:

@@ -1,14 +1,14 @@
 """From detectors' statistics to one score under one alert budget.
 
 Each statistic x becomes −log P(X ≥ x), its tail probability on held-out normal streams, of the
-largest tenth by a Pareto tail. A stream's score is the maximum over the detectors;
-the threshold on that maximum comes from other held-out streams by split conformal prediction (Vovk,
-Gammerman and Shafer, 2005; for anomaly detection Laxhammar and Falkman, 2010).
+largest tenth by a Pareto tail. The threshold on the score that these come to is set by conformal
+prediction (Vovk, Gammerman and Shafer, 2005; for anomaly detection Laxhammar and Falkman, 2010).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -98,10 +98,15 @@ def fit_tail(statistic: Float64[np.ndarray, " streams"], *, least_scale: float) 
 
 @dataclass(frozen=True)
 class Threshold:
-    """Tails of each detector and the threshold on their maximum, for one kind of stream."""
+    """Tails of each detector and the threshold on what they come to, for one kind of stream.
+
+    A stream's score is √Σ s² over its detectors' scores s, of which those below their tail count
+    nothing, or the largest s if none is in its tail. One detector that is sure is enough, and
+    several that are nearly sure are too: normal streams that are odd are so in one way only.
+    """
 
     tails: dict[str, Tail]
-    threshold: float  # on the maximal score, nats
+    threshold: float  # on a stream's score, nats
     streams: int  # held-out streams that the threshold was calibrated on
 
     def score(
@@ -116,12 +121,40 @@ class Threshold:
 
     def limits(self) -> Float64[np.ndarray, " detectors"]:
         """What each statistic must pass for an alert; ∞ for detectors that are not fitted."""
-        return np.array(
-            [
-                self.tails[name].limit(self.threshold) if name in self.tails else np.inf
-                for name in DETECTORS
-            ]
-        )
+        limits = {name: tail.limit(self.threshold) for name, tail in self.tails.items()}
+        if limits:
+            limits["stream"] = self.threshold
+        return np.array([limits.get(name, np.inf) for name in DETECTORS])
+
+    def bases(self) -> Float64[np.ndarray, "1 detectors"]:
+        """Score from which on each detector's statistic lies in its tail."""
+        return self.laws()[None, :, 1]
+
+    def laws(self) -> Float64[np.ndarray, "detectors 4"]:
+        """Start, base, scale and shape of each tail; one that begins at ∞ where none is fitted."""
+        rows = []
+        for name in DETECTORS:
+            t = self.tails.get(name)
+            rows.append((t.start, t.base, t.scale, t.shape) if t else (math.inf, 0.0, 1.0, 0.0))
+        return np.array(rows)
+
+    def in_tails(self, statistics: Mapping[str, float]) -> dict[str, float]:
+        """Scores in nats of those statistics that lie in their tails."""
+        return {
+            name: float(self.tails[name].score(x))
+            for name, x in statistics.items()
+            if name in self.tails and x > self.tails[name].start
+        }
+
+
+def together(
+    scores: Float64[np.ndarray, "streams detectors"],
+    bases: Float64[np.ndarray, "#streams detectors"],
+) -> Float64[np.ndarray, " streams"]:
+    """√Σ s² over the scores s above their bases, or the largest if none is; −∞ for no score."""
+    known = np.where(np.isnan(scores), -np.inf, scores)
+    sure = np.where(known > bases, known, 0.0)
+    return np.asarray(np.maximum(np.sqrt((sure**2).sum(axis=1)), known.max(axis=1)))
 
 
 @dataclass(frozen=True)

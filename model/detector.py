@@ -54,7 +54,7 @@ class Detector:
         self._found = (
             np.zeros(1, np.int64),
             np.zeros((_ROOM + ROOM, 9), np.int64),
-            np.zeros((_ROOM + ROOM, 5)),
+            np.zeros((_ROOM + ROOM, 5 + N_DETECTORS)),
             np.zeros((_ROOM + ROOM, RING), np.int32),
             np.zeros((_ROOM + ROOM, RING)),
             np.zeros((_ROOM + ROOM, d_vocab), np.uint16),
@@ -63,6 +63,7 @@ class Detector:
         if limits:
             self._limits[0] = model.calibration.whole.limits()
             self._limits[1] = model.calibration.joined.limits()
+        self._tails = np.array([model.calibration.of(joined).laws() for joined in (False, True)])
         totals = model.count_vectors.sum(axis=1, keepdims=True)
         self._roots = np.asarray(np.sqrt(model.count_vectors / totals), dtype=np.float32)
         self._idle = 0.0 if streams.endless else streams.idle_seconds
@@ -118,6 +119,7 @@ class Detector:
                 self._work,
                 self._found,
                 self._limits,
+                self._tails,
                 self._roots,
                 rows,
                 tokens,
@@ -194,6 +196,7 @@ class Detector:
             lines=padded,
             span=finding.span,
             counts=finding.counts,
+            scores=finding.scores,
         )
 
     def snapshot(self) -> dict[str, NDArray[np.generic]]:
@@ -246,6 +249,7 @@ class Detector:
                 self._work,
                 self._found,
                 self._limits,
+                self._tails,
                 self._roots,
                 self.model.calibration.usual,
                 rows,
@@ -274,10 +278,13 @@ class Detector:
         tally: NDArray[np.uint16],
     ) -> Finding:
         index, row, which, position, span, token, expected, joined, size = numbers.tolist()
-        statistic, surprisal, entropy, probability, time = values.tolist()
+        statistic, surprisal, entropy, probability, time, *statistics = values.tolist()
         detector = DETECTORS[which]
         calibrated = self.model.calibration.of(bool(joined))
         counts = {int(t): int(tally[t]) for t in np.flatnonzero(tally)}
+        scores = {}
+        if detector == "stream":
+            scores = calibrated.in_tails(dict(zip(DETECTORS, statistics, strict=True)))
         return Finding(
             index=index,
             row=row,
@@ -285,7 +292,7 @@ class Detector:
             detector=detector,
             statistic=statistic,
             limit=float(self._limits[joined, which]),
-            score=float(calibrated.tails[detector].score(statistic)),
+            score=statistic if scores else float(calibrated.tails[detector].score(statistic)),
             threshold=calibrated.threshold,
             surprisal=surprisal,
             entropy=entropy,
@@ -299,4 +306,5 @@ class Detector:
             tokens=tuple(tokens[:size].tolist()),
             times=tuple(times[:size].tolist()),
             counts=counts if detector == "counts" else {},
+            scores=scores,
         )

@@ -32,6 +32,7 @@ class Finding:
     tokens: tuple[int, ...]
     times: tuple[float, ...]
     counts: dict[int, int] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

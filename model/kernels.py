@@ -15,8 +15,8 @@ from numba import njit
 from .kernel_cache import can_keep
 
 RING = 192  # tokens kept: more than the receptive field of 127, so that a span can be rescored
-EVENT, DRIFT, END_DETECTOR, NEW_DETECTOR, COUNTS, LEVEL = 0, 1, 2, 3, 4, 5
-N_DETECTORS = 6
+EVENT, DRIFT, END_DETECTOR, NEW_DETECTOR, COUNTS, LEVEL, STREAM = 0, 1, 2, 3, 4, 5, 6
+N_DETECTORS = 7
 LEVEL_PRIOR = 20  # events of usual surprise that a stream's level begins with: short ones vary more
 
 # Sums may be reordered; comparisons with nan must keep their meaning (an unknown time is nan).

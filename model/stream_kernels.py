@@ -18,8 +18,10 @@ from .kernels import (
     EVENT,
     LEVEL,
     LEVEL_PRIOR,
+    N_DETECTORS,
     NEW_DETECTOR,
     RING,
+    STREAM,
     _jit,
     count_distance,
     expected_besides,
@@ -28,6 +30,10 @@ from .kernels import (
 )
 from .vocabulary import END, NEW
 
+# With types of their own: Numba compiles a function anew for every literal that it is called with.
+_EVENT, _DRIFT, _END_DETECTOR = np.int64(EVENT), np.int64(DRIFT), np.int64(END_DETECTOR)
+_NEW_DETECTOR, _COUNTS, _LEVEL = np.int64(NEW_DETECTOR), np.int64(COUNTS), np.int64(LEVEL)
+_STREAM, _END, _ONE = np.int64(STREAM), np.int32(END), np.int64(1)
 ROOM = 8  # findings that one event can raise at the most, with room to spare
 
 
@@ -80,6 +86,8 @@ def _report(
     ring, ring_time, length, joined, tally = state[0], state[1], state[2], state[4], state[11]
     at = count[0]
     expected, probability = expected_besides(logits, token)
+    for d in range(N_DETECTORS):
+        values[at, 5 + d] = state[10][row, d]
     kept = min(length[row], RING - 1)
     numbers[at, 0] = index
     numbers[at, 1] = row
@@ -118,37 +126,57 @@ def _pass(found, state, limits, index, row, detector, token, value, s, h, time, 
 
 
 @_jit
-def _end(tables, state, cache, work, found, limits, vectors, usual, index, row, time):
+def _together(stats, limits, tails):
+    """√Σ s² over the detectors' scores s in the tail; 0 where one alone has passed its limit."""
+    total = 0.0
+    for d in range(STREAM):
+        if stats[d] > limits[d]:
+            return 0.0
+        start, base, scale, shape = tails[d]
+        if stats[d] > start:
+            y = (stats[d] - start) / scale
+            score = base + (y if shape == 0.0 else math.log1p(shape * y) / shape)
+            total += score * score
+    return math.sqrt(total)
+
+
+@_jit
+def _end(tables, state, cache, work, found, limits, tails, vectors, usual, index, row, time):
     """Score the end of a stream. Nothing is fed to it: a late event finds the stream as it was."""
     ended, tally, joined, length, surprise = state[5], state[11], state[4], state[2], state[13]
     logits = work[6]
     _logits(tables, state, cache, work, row)
     s, h = surprisal_and_entropy(logits, END)
-    _pass(found, state, limits, index, row, END_DETECTOR, END, s, s, h, time, 1, logits)
+    _pass(found, state, limits, index, row, _END_DETECTOR, _END, s, s, h, time, _ONE, logits)
     if joined[row] == 0 and vectors.shape[0] > 0:
         distance = count_distance(tally[row], vectors)
-        _pass(found, state, limits, index, row, COUNTS, END, distance, s, h, time, 1, logits)
+        _pass(found, state, limits, index, row, _COUNTS, _END, distance, s, h, time, _ONE, logits)
     events = length[row]  # the end is one, and the beginning's mark is none
     level = (surprise[row] + s - events * usual) / (events + LEVEL_PRIOR)
     state[10][row, LEVEL] = -math.inf  # it may be negative, and the latest end counts
-    _pass(found, state, limits, index, row, LEVEL, END, level, s, h, time, events, logits)
+    _pass(found, state, limits, index, row, _LEVEL, _END, level, s, h, time, events, logits)
+    both = _together(state[10][row], limits[joined[row]], tails[joined[row]])
+    if both > limits[joined[row], STREAM]:
+        _report(found, state, index, row, _STREAM, _END, both, s, h, time, events, logits)
     ended[row] = 1
     return s, h
 
 
 @_jit
 def end_rows(
-    tables, state, cache, work, found, limits, vectors, usual, rows, time, done, surprisal
+    tables, state, cache, work, found, limits, tails, vectors, usual, rows, time, done, surprisal
 ):
     """End the streams of `rows[done:]`; returns how many are done when there is no room left.
 
-    `usual`: nats that an event of a normal stream surprises by on average.
+    `tails`: start, base, scale and shape of each detector's; `usual`: nats that an event of a
+    normal stream surprises by on average.
     """
     room = found[1].shape[0]
     for i in range(done, rows.shape[0]):
         if found[0][0] + ROOM > room:
             return i
-        s, _ = _end(tables, state, cache, work, found, limits, vectors, usual, i, rows[i], time[i])
+        row, at = rows[i], time[i]
+        s, _ = _end(tables, state, cache, work, found, limits, tails, vectors, usual, i, row, at)
         surprisal[i] = s
     return rows.shape[0]
 
@@ -161,6 +189,7 @@ def observe_rows(
     work,
     found,
     limits,
+    tails,
     vectors,
     rows,
     tokens,
@@ -178,7 +207,7 @@ def observe_rows(
 
     `idle`: seconds of silence that end a stream (0: never); `block`: seconds of a block of an
     endless stream (0: not endless); `kappa`: what an event's excess must pass to add to the drift;
-    `usual`: see `end_rows`.
+    `tails`, `usual`: see `end_rows`.
     """
     ring, ring_time, length, last, joined, ended = state[:6]
     cusum, span, news, blocks, stats, tally, touched, surprise = state[6:14]
@@ -190,7 +219,7 @@ def observe_rows(
         row, token, time = rows[i], tokens[i], times[i]
         if idle > 0.0 and ended[row] == 0 and length[row] > 1 and time - last[row] > idle:
             end = last[row] + idle
-            _end(tables, state, cache, work, found, limits, vectors, usual, i, row, end)
+            _end(tables, state, cache, work, found, limits, tails, vectors, usual, i, row, end)
         ended[row] = 0
         if block > 0.0 and not math.isnan(time):
             now = math.floor(time / block)
@@ -205,7 +234,7 @@ def observe_rows(
         s, h = surprisal_and_entropy(logits, token)
         surprisal[i] = s
         entropy[i] = h
-        _pass(found, state, limits, i, row, EVENT, token, s, s, h, time, 1, logits)
+        _pass(found, state, limits, i, row, _EVENT, token, s, s, h, time, _ONE, logits)
         surprise[row] += s
         before = cusum[row]
         cusum[row] = max(0.0, before + s - h - kappa)
@@ -214,11 +243,12 @@ def observe_rows(
         limit = limits[joined[row], DRIFT]
         # Once each time it passes the limit, not for every event that it stays above.
         if cusum[row] > limit and before <= limit:
-            _report(found, state, i, row, DRIFT, token, cusum[row], s, h, time, span[row], logits)
+            _report(found, state, i, row, _DRIFT, token, cusum[row], s, h, time, span[row], logits)
         if token == NEW:
             news[row] += 1
+            count = float(news[row])
             _pass(
-                found, state, limits, i, row, NEW_DETECTOR, token, news[row], s, h, time, 1, logits
+                found, state, limits, i, row, _NEW_DETECTOR, token, count, s, h, time, _ONE, logits
             )
         if tally[row, token] < np.iinfo(np.uint16).max:
             tally[row, token] += 1

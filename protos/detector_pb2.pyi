@@ -287,7 +287,7 @@ class Alert(_message.Message):
     stream: _builtins.str
     """Key of the stream."""
     detector: _builtins.str
-    """What fired: event, drift, end, new, counts or level."""
+    """What fired: event, drift, end, new, counts, level or stream."""
     time_micros: _builtins.int
     """When the event happened."""
     first_seen_micros: _builtins.int
@@ -400,7 +400,7 @@ class ListAlertsRequest(_message.Message):
     stream: _builtins.str
     """Only alerts of this stream."""
     detector: _builtins.str
-    """Only alerts of this detector: event, drift, end, new, counts or level."""
+    """Only alerts of this detector: event, drift, end, new, counts, level or stream."""
     since_micros: _builtins.int
     """Only alerts seen at this time or later."""
     status: Global___Status.ValueType
@@ -795,7 +795,7 @@ class Limit(_message.Message):
     DETECTOR_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     detector: _builtins.str
-    """event, drift, end, new, counts or level."""
+    """event, drift, end, new, counts, level or stream."""
     limit: _builtins.float
     """The value of the detector's own statistic from which on it raises an alert."""
     def __init__(

@@ -24,6 +24,7 @@ from ..model.calibration import (
     Threshold,
     conformal_threshold,
     fit_tail,
+    together,
 )
 from ..model.detector import Detector
 from ..model.errors import BudgetError
@@ -84,6 +85,7 @@ def statistics_of(model: Model, streams: Sequence[Stream]) -> Statistics:
         ended = np.array([stream.ended for stream in part])
         values[:, at_end] = np.where(ended[:, None], values[:, at_end], np.nan)
         values[is_joined, DETECTORS.index("counts")] = np.nan
+        values[:, DETECTORS.index("stream")] = np.nan  # made of the others' scores
         parts.append(values)
         joined.append(is_joined)
     return Statistics(np.concatenate(parts), np.concatenate(joined))
@@ -162,27 +164,30 @@ def fit_tails(
     for index, name in enumerate(DETECTORS):
         column = surprisal if index in either else values[:, index]
         known = column[~np.isnan(column)]
-        if len(known) >= 2:
+        if name in scales and len(known) >= 2:
             fitted[name] = fit_tail(known, least_scale=scales[name])
     return fitted
 
 
 def held_out_scores(
     values: Float64[np.ndarray, "streams detectors"], *, count_scale: float
-) -> Float64[np.ndarray, "streams detectors"]:
-    """Each statistic as a score in nats, by tails fitted without the tenth that a stream is in."""
-    scores = np.empty_like(values)
+) -> tuple[Float64[np.ndarray, "streams detectors"], Float64[np.ndarray, "streams detectors"]]:
+    """Each statistic as a score in nats, by tails fitted without the tenth that a stream is in.
+
+    With the scores come the bases of these tails, see `model.calibration.together`.
+    """
+    scores, bases = np.empty_like(values), np.empty_like(values)
     for rows in np.array_split(np.arange(len(values)), min(_TENTHS, len(values))):
         others = np.delete(values, rows, axis=0)
         tails = Threshold(fit_tails(others, count_scale=count_scale), 0.0, len(others))
-        scores[rows] = tails.score(values[rows])
-    return scores
+        scores[rows], bases[rows] = tails.score(values[rows]), tails.bases()
+    return scores, bases
 
 
 def fit_threshold(statistics: Statistics, rate: float, *, count_scale: float) -> Threshold:
     """Tails of all streams, and the threshold on scores by tails that a stream had no part in."""
     values = statistics.values
-    scores = np.fmax.reduce(held_out_scores(values, count_scale=count_scale), axis=1)
+    scores = together(*held_out_scores(values, count_scale=count_scale))
     return Threshold(
         fit_tails(values, count_scale=count_scale), conformal_threshold(scores, rate), len(values)
     )
@@ -191,8 +196,8 @@ def fit_threshold(statistics: Statistics, rate: float, *, count_scale: float) ->
 def combined(
     threshold: Threshold, values: Float64[np.ndarray, "streams detectors"]
 ) -> Float64[np.ndarray, " streams"]:
-    """The score of each stream: the largest −log tail probability of its statistics."""
-    return np.asarray(np.fmax.reduce(threshold.score(values), axis=1))
+    """The score of each stream, in nats."""
+    return together(threshold.score(values), threshold.bases())
 
 
 def supported(budget: Budget | None, size: Size) -> Budget:

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float64
 from numpy.typing import NDArray
 
 from ..model.alert import DETECTORS
+from ..model.calibration import together
 from ..model.detector import Detector
 from ..model.errors import InputError
 from ..model.finding import Observed
@@ -49,28 +50,32 @@ class StreamScores:
 def stream_scores(model: Model, streams: Sequence[Stream]) -> StreamScores:
     """What the model makes of whole streams, by all its detectors together and by parts of them."""
     statistics = statistics_of(model, streams)
-    values = np.empty_like(statistics.values)
+    values, bases = np.empty_like(statistics.values), np.empty_like(statistics.values)
     thresholds = np.empty(len(streams))
     for joined in (False, True):
         rows = np.flatnonzero(statistics.joined == joined)
         calibrated = model.calibration.of(joined)
         values[rows] = calibrated.score(statistics.values[rows])
+        bases[rows] = calibrated.bases()
         thresholds[rows] = calibrated.threshold
-    return StreamScores(_by_method(values), thresholds)
+    return StreamScores(_by_method(values, bases), thresholds)
 
 
 def calibrating_scores(model: Model) -> dict[str, NDArray[np.float64]]:
     """The same scores of the streams that calibrated the model, each as if it were a new one."""
     values = np.asarray(model.held["whole"], dtype=np.float64)
-    return _by_method(held_out_scores(values, count_scale=one_event_distance(model)))
+    return _by_method(*held_out_scores(values, count_scale=one_event_distance(model)))
 
 
-def _by_method(scores: Float64[np.ndarray, "streams detectors"]) -> dict[str, NDArray[np.float64]]:
-    scores = np.where(np.isnan(scores), -np.inf, scores)
-    return {
-        method: scores[:, [DETECTORS.index(name) for name in detectors]].max(axis=1)
+def _by_method(
+    scores: Float64[np.ndarray, "streams detectors"],
+    bases: Float64[np.ndarray, "streams detectors"],
+) -> dict[str, NDArray[np.float64]]:
+    columns = {
+        method: [DETECTORS.index(name) for name in detectors]
         for method, detectors in METHODS.items()
     }
+    return {method: together(scores[:, at], bases[:, at]) for method, at in columns.items()}
 
 
 def event_scores(model: Model, streams: Sequence[Stream]) -> list[NDArray[np.float64]]:

@@ -181,6 +181,24 @@ def test_a_level_is_the_sum_of_each_events_share_of_the_mean(
     assert explanation.completeness_error <= 1e-9
 
 
+def test_a_streams_score_is_split_over_detectors_and_shows_its_most_surprising_event(
+    make_random: Make, make_alert: Callable[..., Alert]
+) -> None:
+    model = make_random()
+    logits = run(model.weights.astype(np.float64), np.array(TOKENS)).logits
+    surprisals = surprisal(logits, np.array((*TOKENS[1:], END)))
+    scores = {"counts": 6.0, "event": 2.5, "drift": 6.0}
+
+    alert = make_alert((*TOKENS, END), "stream", scores=scores, statistic=8.84)
+    explanation = explain(model, alert)
+
+    assert explanation.total == pytest.approx(math.sqrt(36.0 + 6.25 + 36.0))
+    assert [part.detector for part in explanation.parts] == ["counts", "drift", "event"]
+    assert sum(part.value for part in explanation.parts) == pytest.approx(explanation.total)
+    assert explanation.completeness_error <= 1e-9
+    assert explanation.attributions[0].index == int(surprisals.argmax()) + 1
+
+
 def test_counts_add_up_to_the_distance_and_say_which_counts_differ(
     make_random: Make, make_alert: Callable[..., Alert]
 ) -> None:
@@ -228,6 +246,7 @@ def test_expected_counts_are_scaled_to_the_streams_own_length(
         ("drift", {"span": 9}),
         ("drift", {"span": 99}),
         ("level", {"span": 31}),
+        ("stream", {"scores": {"event": 5.0, "counts": 4.0}}),
         ("counts", {"counts": {4: 2, 7: 3}}),
     ],
 )
@@ -236,7 +255,7 @@ def test_every_detectors_explanation_fits_the_schema(
 ) -> None:
     model = make_random()
     model.count_vectors = np.eye(12, dtype=np.float32)[4:]
-    observed = {"end": END, "new": NEW, "counts": END, "level": END}.get(detector, 5)
+    observed = {"end": END, "new": NEW, "counts": END, "level": END, "stream": END}.get(detector, 5)
 
     value = explain(model, make_alert((*TOKENS, observed), detector, **changes)).to_json()
 

@@ -11,6 +11,7 @@ from offscript.model.calibration import (
     Threshold,
     conformal_threshold,
     fit_tail,
+    together,
 )
 
 
@@ -93,7 +94,15 @@ def test_a_calibration_survives_json() -> None:
 def test_detectors_without_a_tail_raise_nothing() -> None:
     threshold = Threshold({"event": Tail((0.0,), (0.0,), 0.0, 0.0, 1.0, 0.0)}, 1.0, 1)
 
-    scores = threshold.score(np.full((1, 5), 99.0))
+    scores = threshold.score(np.full((1, 7), 99.0))
 
     assert np.isneginf(scores[0, 1:]).all()
-    assert np.isposinf(threshold.limits()[1:]).all()
+    assert np.isposinf(threshold.limits()[1:-1]).all()
+
+
+def test_detectors_that_are_nearly_sure_add_up_and_those_below_their_tails_do_not() -> None:
+    scores = np.array([[6.0, 5.0, np.nan], [6.0, 2.0, -np.inf], [1.0, 2.0, np.nan]])
+
+    joint = together(scores, np.array([[2.3, 2.3, 2.3]]))
+
+    assert joint.tolist() == pytest.approx([np.sqrt(61.0), 6.0, 2.0])

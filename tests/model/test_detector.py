@@ -134,6 +134,30 @@ def test_the_level_of_an_ended_stream_is_its_mean_surprise_after_twenty_usual_ev
     assert detector.statistics(["s"])[0, DETECTORS.index("level")] == pytest.approx(level, rel=1e-5)
 
 
+def test_a_stream_of_which_several_detectors_are_nearly_sure_is_found_at_its_end(
+    model: Model,
+) -> None:
+    names = list(model.vocabulary.names[4:9])
+    plain = Detector(model, limits=False)
+    plain.observe(["s"] * 5, names, np.arange(5.0), started={"s"})
+    plain.end(["s"])
+    statistics = plain.statistics(["s"])[0]
+    scores = model.calibration.whole.in_tails(dict(zip(DETECTORS, statistics, strict=True)))
+    joint = float(np.sqrt(sum(score**2 for score in scores.values())))
+    between = (max(scores.values()) + joint) / 2
+    lenient = replace(model.calibration.whole, threshold=between)
+    detector = Detector(replace(model, calibration=replace(model.calibration, whole=lenient)))
+
+    seen = detector.observe(["s"] * 5, names, np.arange(5.0), started={"s"}).findings
+    (found,) = detector.end(["s"]).findings
+
+    assert len(scores) > 1
+    assert not seen
+    assert found.detector == "stream"
+    assert found.scores == pytest.approx(scores)
+    assert found.statistic == found.score == pytest.approx(joint)
+
+
 def test_a_late_event_reopens_a_stream_and_finds_it_as_it_was(model: Model) -> None:
     opening = model.config.streams.openings[0]
     names = [n for n in model.vocabulary.names if n != opening][4:6]

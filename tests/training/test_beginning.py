@@ -54,7 +54,7 @@ def test_the_first_heads_begin_at_one_and_two_events_back_and_the_last_anywhere(
     decoder = Decoder(DecoderConfig(7, 2, d_model=16, n_heads=3, window=8))
     begin(decoder, SEQUENCES, BASE)
 
-    first, second = (layer.rho.detach().numpy() for layer in decoder.layers)  # type: ignore[operator,union-attr]  # Parameter
+    first, second = (layer.rho.detach().numpy() for layer in decoder.layers)  # type: ignore[operator]  # a Parameter
 
     assert first.argmax(axis=1).tolist()[:2] == [1, 2]
     assert (first[2] == 0).all()
