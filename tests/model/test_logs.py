@@ -105,7 +105,7 @@ def test_a_file_that_is_no_log_is_refused_in_one_line(
 def test_what_stands_before_the_damage_is_read(
     tmp_path: Path, compress: Callable[[bytes], bytes]
 ) -> None:
-    text = "".join(f"line {number} {number * number}\n" for number in range(300_000))
+    text = "".join(f"line {number} {number * number}\n" for number in range(100_000))
     whole = compress(text.encode())
     path = tmp_path / "cut"
     path.write_bytes(whole[: len(whole) * 9 // 10])
@@ -115,7 +115,7 @@ def test_what_stands_before_the_damage_is_read(
         for line in read_lines([path]):
             read.append(line)  # noqa: PERF402 - what was read before the error counts
 
-    assert len(read) > 0.7 * 300_000
+    assert len(read) > 0.6 * 100_000
     assert read == text.splitlines()[: len(read)]
 
 
