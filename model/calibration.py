@@ -154,7 +154,8 @@ def together(
     """√Σ s² over the scores s above their bases, or the largest if none is; −∞ for no score."""
     known = np.where(np.isnan(scores), -np.inf, scores)
     sure = np.where(known > bases, known, 0.0)
-    return np.asarray(np.maximum(np.sqrt((sure**2).sum(axis=1)), known.max(axis=1)))
+    joint = np.sqrt((sure**2).sum(axis=1))
+    return np.asarray(np.where(joint > 0.0, joint, known.max(axis=1)))
 
 
 @dataclass(frozen=True)

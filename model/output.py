@@ -68,6 +68,7 @@ def _parquet(path: Path) -> Iterator[Write]:
         "lines": pa.list_(pa.string()),
         "span": pa.int64(),
         "counts": pa.map_(pa.int32(), pa.int64()),
+        "scores": pa.map_(pa.string(), pa.float64()),
     }
     schema = pa.schema(columns)
     waiting: list[dict[str, Any]] = []
@@ -100,4 +101,5 @@ def _row(alert: Alert) -> dict[str, Any]:
         row[name] = micros(row[name])
     row["times"] = [micros(time) for time in row["times"]]
     row["counts"] = list(alert.counts.items())
+    row["scores"] = list(alert.scores.items())
     return row
