@@ -46,11 +46,12 @@ class Tail:
     shape: float
 
     def score(self, x: NDArray[np.float64] | float) -> NDArray[np.float64]:
-        """Nats, increasing in x."""
+        """Nats, increasing in x; nan stays nan."""
         x = np.asarray(x, dtype=np.float64)
         y = np.maximum(0.0, (x - self.start) / self.scale)
         tail = y if self.shape == 0.0 else np.log1p(self.shape * y) / self.shape
-        return np.where(x > self.start, self.base + tail, np.interp(x, self.values, self.scores))
+        inside = np.where(np.isnan(x), np.nan, np.interp(x, self.values, self.scores))
+        return np.where(x > self.start, self.base + tail, inside)
 
     def limit(self, score: float) -> float:
         """The largest x whose score does not pass `score`."""

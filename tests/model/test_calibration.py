@@ -34,6 +34,11 @@ def test_beyond_all_values_an_exponential_tail_goes_on_with_its_slope() -> None:
     assert rise == pytest.approx(1.0, rel=0.35)
 
 
+def test_what_is_not_known_has_no_score_whatever_the_others_were() -> None:
+    for known in (np.zeros(50), np.arange(50.0)):
+        assert np.isnan(fit_tail(known, least_scale=0.1).score(np.nan))
+
+
 def test_a_heavy_tail_makes_large_values_less_surprising_than_a_light_one() -> None:
     rng = np.random.default_rng(2)
     light = fit_tail(rng.exponential(size=5000), least_scale=0.1)

@@ -44,7 +44,6 @@ def test_the_whole_is_at_least_the_larger_of_its_parts_and_at_most_both(
     parts = np.stack([scores["offscript_decoder"], scores["offscript_counts"]])
     assert (scores["offscript"] >= parts.max(axis=0) - 1e-12).all()
     assert (scores["offscript"] <= np.hypot(*parts) + 1e-12).all()
-    assert (scores["offscript"] > parts.max(axis=0) + 1.0).any()
 
 
 def test_an_open_stream_has_no_counts_to_judge(model: Model, streams: list[Stream]) -> None:
