@@ -26,8 +26,9 @@ def test_the_demo_catches_most_planted_sessions_within_its_budget_and_explains_o
     assert caught is not None
     assert false is not None
     assert named is not None
-    assert int(caught[1]) >= 0.7 * int(caught[2])
-    assert int(false[1]) <= 4 * float(false[2])
-    assert int(named[1]) >= 0.65 * int(named[2])
+    # What was measured is 96 %, 4 and 90 %; other processors round otherwise and train otherwise.
+    assert int(caught[1]) >= 0.85 * int(caught[2])
+    assert int(false[1]) <= 3 * float(false[2])
+    assert int(named[1]) >= 0.8 * int(named[2])
     assert "Expected `" in result.stdout
     assert re.search(r"The parts add up within \d+e-1\d", result.stdout)
