@@ -63,8 +63,8 @@ def train_model(config: TrainConfig, report: Callable[[str], None] = print) -> M
     model = _calibrated(config, learned, parser.templates, wish, rate)
     model = replace(model, summary=_summary(config, corpus, data, learned, began))
     saved = save_model(model, config.out)
-    for file in checkpoint.parent.glob(f"{checkpoint.name}*"):
-        file.unlink()
+    for number in range(len(data.folds) + 1):
+        _numbered(checkpoint, number).unlink(missing_ok=True)
     report(f"model written to {config.out} in {time.perf_counter() - began:.0f} s")
     return saved
 
@@ -120,7 +120,7 @@ def _learned(
     def fitted_to(fit: list[Stream], held: list[Stream], number: int) -> Fitted:
         title = f"decoder without fold {number} of {len(data.folds)}" if number else "decoder"
         steps = first.steps if first else None
-        file = checkpoint.with_name(f"{checkpoint.name}{number or ''}")
+        file = _numbered(checkpoint, number)
         return fit_decoder_to(
             config, events, data.streams, fit, held, steps=steps, checkpoint=file, title=title
         )
@@ -180,6 +180,11 @@ def _a_day(size: Size) -> Budget:
     day = Budget(1, 1, "day")
     rate = day.rate(size)
     return day.scaled(max(1.0 / (rate * (size.streams + 1)), min(1.0, _FEW_BLOCKS / rate)))
+
+
+def _numbered(checkpoint: Path, fold: int) -> Path:
+    """The checkpoint of the decoder without a fold; 0: of the one that is served."""
+    return checkpoint.with_name(f"{checkpoint.name}{fold or ''}")
 
 
 def _calibrated(
