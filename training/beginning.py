@@ -1,8 +1,8 @@
 """Where a decoder begins: the direct path from counted pairs, the first heads one event apart.
 
 What counting gives for nothing need not be learned: a decoder that begins as the bigram table, with
-heads that look one, two, three events back, reaches in 400 steps what it took 1,500 to reach from
-random weights (docs/log.md).
+heads that look one, two, three events back, is in 400 steps where random weights are not in 1,600
+(docs/log.md).
 """
 
 from __future__ import annotations

@@ -154,8 +154,8 @@ def fit_tails(
 ) -> dict[str, Tail]:
     """The tail of each detector that has a statistic of at least two streams.
 
-    `event` and `end` have one: both are surprisals of one event, and a detector more in the maximum
-    costs all others a part of the budget.
+    `event` and `end` have one: both are surprisals of one event, and one tail more would cost all
+    others a part of the budget.
     """
     scales = {**LEAST_SCALE, "counts": count_scale}
     either = [DETECTORS.index("event"), DETECTORS.index("end")]
