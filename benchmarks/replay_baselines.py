@@ -74,7 +74,6 @@ class Replayer:
             life.ended = False
             life.tokens.append(token)
             life.times.append(time)
-            self._streams.watermark = max(self._streams.watermark, time)
 
     def end_idle(self, now: float) -> None:
         """End the streams that at event time `now` have been silent for the idle time."""
@@ -83,9 +82,9 @@ class Replayer:
                 self._end(stream, life)
 
     def _open(self, stream: str, name: str | None, time: float) -> Life:
-        if math.isnan(self._streams.first_time):
-            self._streams.first_time = self._streams.watermark = time
-        row = self._streams.assign([stream], [name], frozenset())
+        if math.isnan(self._streams.known_since):
+            self._streams.known_since = time
+        row = self._streams.assign([stream], [name], np.array([time]), frozenset())
         joined = bool(self._streams["joined"][row[0]])
         return Life(joined, [PAST if joined else START])
 

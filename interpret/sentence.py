@@ -98,7 +98,7 @@ def _parts_sentence(explanation: Explanation) -> str:
     first = explanation.attributions[0]
     named = ", ".join(f"{part.detector} {part.score:.1f}" for part in explanation.parts[:3])
     return (
-        "This stream is finished, and no detector alone is sure that it was wrong, but together "
+        "No detector alone is sure that something is wrong in this stream, but together "
         f"they are ({explanation.total:.1f}, limit {explanation.limit:.1f}): {named}. Most "
         f"surprising was {_it(first.observed)}, by {bits(first.surprise.surprisal)} bits."
     )

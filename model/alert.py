@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 DETECTORS = ("event", "drift", "end", "new", "counts", "level", "stream")
-AT_END = ("end", "counts", "level", "stream")  # those that judge a stream that has ended
+AT_END = ("end", "counts", "level")  # those that judge a stream that has ended
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from .alert import DETECTORS
 # (nearly) no spread, a tail as thin as the data would make any deviation infinitely surprising. For
 # `counts` the caller says what one event more or less amounts to.
 LEAST_SCALE = {"event": 0.5, "drift": 1.0, "end": 0.5, "new": 1.0, "level": 0.05}
+SURPRISALS = ("event", "end")  # detectors whose statistic is the surprisal of one event
 _TAIL_SHARE = 0.1  # of the streams, the largest: what the tail is fitted to
 _FEWEST_EXCESSES = 10
 _LEVELS = 128  # values that the empirical part is kept at
@@ -101,12 +102,14 @@ def fit_tail(statistic: Float64[np.ndarray, " streams"], *, least_scale: float) 
 class Threshold:
     """Tails of each detector and the threshold on what they come to, for one kind of stream.
 
-    A stream's score is √Σ s² over its detectors' scores s, of which those below their tail count
-    nothing, or the largest s if none is in its tail. One detector that is sure is enough, and
-    several that are nearly sure are too: normal streams that are odd are so in one way only.
+    A detector's score is √w times −log P(X ≥ x), with w in (0, 1] smaller the more it repeats what
+    others say. A stream's score is √Σ s² over its detectors' scores s, of which those below their
+    tail count nothing, or the largest s if none is in its tail. One detector that is sure is
+    enough, and several that are nearly sure are too.
     """
 
     tails: dict[str, Tail]
+    weights: dict[str, float]  # of each detector that has a tail
     threshold: float  # on a stream's score, nats
     streams: int  # held-out streams that the threshold was calibrated on
 
@@ -117,46 +120,72 @@ class Threshold:
         scores = np.full(statistics.shape, -np.inf)
         for index, name in enumerate(DETECTORS):
             if name in self.tails:
-                scores[:, index] = self.tails[name].score(statistics[:, index])
+                scores[:, index] = self.score_of(name, statistics[:, index])
         return scores
+
+    def score_of(self, name: str, x: NDArray[np.float64] | float) -> NDArray[np.float64]:
+        """A statistic of the detector `name` as a score in nats."""
+        return np.asarray(math.sqrt(self.weights[name]) * self.tails[name].score(x))
 
     def limits(self) -> Float64[np.ndarray, " detectors"]:
         """What each statistic must pass for an alert; ∞ for detectors that are not fitted."""
-        limits = {name: tail.limit(self.threshold) for name, tail in self.tails.items()}
+        limits = {
+            name: tail.limit(self.threshold / math.sqrt(self.weights[name]))
+            for name, tail in self.tails.items()
+        }
         if limits:
             limits["stream"] = self.threshold
         return np.array([limits.get(name, np.inf) for name in DETECTORS])
 
     def bases(self) -> Float64[np.ndarray, "1 detectors"]:
         """Score from which on each detector's statistic lies in its tail."""
-        return self.laws()[None, :, 1]
+        laws = self.laws()
+        return laws[None, :, 4] * laws[None, :, 1]
 
-    def laws(self) -> Float64[np.ndarray, "detectors 4"]:
-        """Start, base, scale and shape of each tail; one that begins at ∞ where none is fitted."""
+    def laws(self) -> Float64[np.ndarray, "detectors 5"]:
+        """Start, base, scale, shape and √w of each tail; from ∞ on where none is fitted."""
         rows = []
         for name in DETECTORS:
             t = self.tails.get(name)
-            rows.append((t.start, t.base, t.scale, t.shape) if t else (math.inf, 0.0, 1.0, 0.0))
+            law = (t.start, t.base, t.scale, t.shape) if t else (math.inf, 0.0, 1.0, 0.0)
+            rows.append((*law, math.sqrt(self.weights[name]) if t else 1.0))
         return np.array(rows)
 
     def in_tails(self, statistics: Mapping[str, float]) -> dict[str, float]:
-        """Scores in nats of those statistics that lie in their tails."""
-        return {
-            name: float(self.tails[name].score(x))
+        """Scores in nats of those statistics that lie in their tails, as `together` takes them."""
+        scores = {
+            name: float(self.score_of(name, x))
             for name, x in statistics.items()
             if name in self.tails and x > self.tails[name].start
         }
+        if set(SURPRISALS) <= scores.keys():
+            del scores[min(SURPRISALS, key=lambda name: scores[name])]
+        return scores
 
 
 def together(
     scores: Float64[np.ndarray, "streams detectors"],
     bases: Float64[np.ndarray, "#streams detectors"],
 ) -> Float64[np.ndarray, " streams"]:
-    """√Σ s² over the scores s above their bases, or the largest if none is; −∞ for no score."""
+    """√Σ s² over the scores s above their bases, or the largest if none is; −∞ for no score.
+
+    Of `event` and `end`, both surprisals of one event, the larger counts.
+    """
     known = np.where(np.isnan(scores), -np.inf, scores)
-    sure = np.where(known > bases, known, 0.0)
+    sure = one_surprisal(np.where(known > bases, known, 0.0))
     joint = np.sqrt((sure**2).sum(axis=1))
     return np.asarray(np.where(joint > 0.0, joint, known.max(axis=1)))
+
+
+def one_surprisal(
+    scores: Float64[np.ndarray, "streams detectors"],
+) -> Float64[np.ndarray, "streams detectors"]:
+    """The scores with the larger of `event` and `end` under the first, and 0 under the second."""
+    event, end = (DETECTORS.index(name) for name in SURPRISALS)
+    merged = scores.copy()
+    merged[:, event] = np.maximum(scores[:, event], scores[:, end])
+    merged[:, end] = 0.0
+    return merged
 
 
 @dataclass(frozen=True)
@@ -179,7 +208,12 @@ class Calibration:
                 name: {**asdict(t), "values": list(t.values), "scores": list(t.scores)}
                 for name, t in value.tails.items()
             }
-            return {"threshold": value.threshold, "streams": value.streams, "tails": tails}
+            return {
+                "threshold": value.threshold,
+                "streams": value.streams,
+                "weights": value.weights,
+                "tails": tails,
+            }
 
         return {
             "kappa": self.kappa,
@@ -197,7 +231,8 @@ class Calibration:
                 name: Tail(**{**t, "values": tuple(t["values"]), "scores": tuple(t["scores"])})
                 for name, t in part["tails"].items()
             }
-            return Threshold(tails, float(part["threshold"]), int(part["streams"]))
+            weights = {name: float(weight) for name, weight in part["weights"].items()}
+            return Threshold(tails, weights, float(part["threshold"]), int(part["streams"]))
 
         return cls(
             float(value["kappa"]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .event import EventConfig
@@ -34,8 +34,9 @@ class StreamConfig:
     endless: bool = False  # no end; scored in blocks of time
     idle_seconds: float = 3600.0  # silence after which a stream has ended
     block_seconds: float = 0.0  # endless streams: length of a block
-    openings: tuple[str, ...] = ()  # events that streams usually begin with
-    sure_openings: tuple[str, ...] = ()  # those that (nearly) never occur later in a stream
+    # Events that streams begin with, and the silence before one after which it must begin a stream:
+    # 0 for those that (nearly) never come later in one, None where times do not tell.
+    openings: dict[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,10 @@ class ModelConfig:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> ModelConfig:
-        streams = dict(value["streams"])
-        for name in ("openings", "sure_openings"):
-            streams[name] = tuple(streams[name])
         return cls(
             DecoderConfig(**value["decoder"]),
             EventConfig.from_json(value["events"]),
-            StreamConfig(**streams),
+            StreamConfig(**value["streams"]),
         )
 
 

@@ -101,11 +101,11 @@ class Detector:
         moments = np.array(time, dtype=np.float64)  # a copy: kernels are compiled for writable ones
         known = moments[~np.isnan(moments)]
         if len(known):
-            if math.isnan(streams.first_time):
-                streams.first_time = float(known[0])
+            if math.isnan(streams.known_since):
+                streams.known_since = float(known[0])
             streams.watermark = float(np.fmax(streams.watermark, known.max()))
         tokens = np.array(self.model.vocabulary.ids(name), dtype=np.int32)
-        rows = streams.assign(stream, name, started)
+        rows = streams.assign(stream, name, moments, started)
         evicted = self._follow()
         surprisal = np.zeros(len(rows), np.float32)
         entropy = np.zeros(len(rows), np.float32)
@@ -292,7 +292,7 @@ class Detector:
             detector=detector,
             statistic=statistic,
             limit=float(self._limits[joined, which]),
-            score=statistic if scores else float(calibrated.tails[detector].score(statistic)),
+            score=statistic if scores else float(calibrated.score_of(detector, statistic)),
             threshold=calibrated.threshold,
             surprisal=surprisal,
             entropy=entropy,

@@ -30,7 +30,7 @@ from .templates import Templates
 from .vocabulary import Vocabulary
 from .weights import Weights, shapes
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 _JSON = ("config.json", "templates.json", "vocabulary.json", "calibration.json")
 _TENSORS = (

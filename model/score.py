@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from .alert import AT_END, Alert
+from .alert import Alert
 from .detector import Detector
 from .event import EventParser
 from .finding import Observed
 from .folder import Model
 from .logs import read_lines
+from .vocabulary import END
 
 _CHUNK = 16_384  # lines at a time
 
@@ -76,7 +77,7 @@ def _alerts(
     totals: Totals,
 ) -> Iterator[Alert]:
     for finding in observed.findings:
-        is_event = finding.index >= 0 and finding.detector not in AT_END
+        is_event = finding.index >= 0 and finding.token != END
         line = chunk[line_of[finding.index]] if is_event else None
         totals.alerts += 1
         yield detector.alert(finding, [line])

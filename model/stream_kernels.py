@@ -129,15 +129,30 @@ def _pass(found, state, limits, index, row, detector, token, value, s, h, time, 
 def _together(stats, limits, tails):
     """√Σ s² over the detectors' scores s in the tail; 0 where one alone has passed its limit."""
     total = 0.0
+    surprisal = 0.0  # the larger of an event's and the end's
     for d in range(STREAM):
         if stats[d] > limits[d]:
             return 0.0
-        start, base, scale, shape = tails[d]
+        start, base, scale, shape, root = tails[d]
         if stats[d] > start:
             y = (stats[d] - start) / scale
-            score = base + (y if shape == 0.0 else math.log1p(shape * y) / shape)
-            total += score * score
-    return math.sqrt(total)
+            score = root * (base + (y if shape == 0.0 else math.log1p(shape * y) / shape))
+            if d in (EVENT, END_DETECTOR):
+                surprisal = max(surprisal, score)
+            else:
+                total += score * score
+    return math.sqrt(total + surprisal * surprisal)
+
+
+@_jit
+def _pass_together(found, state, limits, tails, index, row, token, s, h, time, logits):
+    """Report once that the detectors pass the limit together."""
+    length, joined, stats = state[2], state[4], state[10]
+    before, limit = stats[row, STREAM], limits[joined[row], STREAM]
+    now = _together(stats[row], limits[joined[row]], tails[joined[row]])
+    stats[row, STREAM] = max(before, now)
+    if now > limit and before <= limit:
+        _report(found, state, index, row, _STREAM, token, now, s, h, time, length[row], logits)
 
 
 @_jit
@@ -155,9 +170,7 @@ def _end(tables, state, cache, work, found, limits, tails, vectors, usual, index
     level = (surprise[row] + s - events * usual) / (events + LEVEL_PRIOR)
     state[10][row, LEVEL] = -math.inf  # it may be negative, and the latest end counts
     _pass(found, state, limits, index, row, _LEVEL, _END, level, s, h, time, events, logits)
-    both = _together(state[10][row], limits[joined[row]], tails[joined[row]])
-    if both > limits[joined[row], STREAM]:
-        _report(found, state, index, row, _STREAM, _END, both, s, h, time, events, logits)
+    _pass_together(found, state, limits, tails, index, row, _END, s, h, time, logits)
     ended[row] = 1
     return s, h
 
@@ -168,7 +181,7 @@ def end_rows(
 ):
     """End the streams of `rows[done:]`; returns how many are done when there is no room left.
 
-    `tails`: start, base, scale and shape of each detector's; `usual`: nats that an event of a
+    `tails`: start, base, scale, shape and √w of each detector's; `usual`: nats that an event of a
     normal stream surprises by on average.
     """
     room = found[1].shape[0]
@@ -246,10 +259,14 @@ def observe_rows(
             _report(found, state, i, row, _DRIFT, token, cusum[row], s, h, time, span[row], logits)
         if token == NEW:
             news[row] += 1
-            count = float(news[row])
+            many = math.log2(1.0 + news[row])
             _pass(
-                found, state, limits, i, row, _NEW_DETECTOR, token, count, s, h, time, _ONE, logits
+                found, state, limits, i, row, _NEW_DETECTOR, token, many, s, h, time, _ONE, logits
             )
+        start = tails[joined[row]]
+        rose = cusum[row] > max(before, start[DRIFT, 0])
+        if rose or s > start[EVENT, 0] or token == NEW:
+            _pass_together(found, state, limits, tails, i, row, token, s, h, time, logits)
         if tally[row, token] < np.iinfo(np.uint16).max:
             tally[row, token] += 1
         at = length[row] % RING

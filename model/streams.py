@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float64, Int64
 from numpy.typing import NDArray
 
 from .config import StreamConfig
@@ -55,15 +55,14 @@ class Streams:
         self.keys: list[str | None] = []  # by row
         self.forgotten: list[int] = []  # rows taken back since the caller last looked
         self.tick = 0  # number of the current batch
-        self.first_time = math.nan  # event time at which watching began
+        self.known_since = (
+            math.nan
+        )  # event time from which on no stream went unseen or was forgotten
         self.watermark = math.nan  # latest event time seen
         self._rows: dict[str, int] = {}
         self._free: list[int] = []
         self._d_vocab = d_vocab
-        self._idle = 0.0 if config.endless else config.idle_seconds
-        self._endless = config.endless
-        self._openings = frozenset(config.openings)
-        self._sure_openings = frozenset(config.sure_openings)
+        self._openings = config.openings
         self._grow(64)
 
     def __len__(self) -> int:
@@ -89,19 +88,24 @@ class Streams:
         return self._rows.get(key)
 
     def assign(
-        self, keys: Sequence[str], first: Sequence[str | None], started: Collection[str]
+        self,
+        keys: Sequence[str],
+        names: Sequence[str | None],
+        times: Float64[np.ndarray, " events"],
+        started: Collection[str],
     ) -> Int64[np.ndarray, " events"]:
         """The row of each event's stream; streams not known yet begin here.
 
-        `first` are the events' names: by its first event it is judged whether a stream began
-        before, unless it is among `started`.
+        By the name and time of its first event it is judged whether a stream began before, unless
+        it is among `started`.
         """
         rows = np.empty(len(keys), np.int64)
         known = self._rows
         for index, key in enumerate(keys):
             row = known.get(key, -1)
             if row < 0:
-                row = self._open(key, self._is_joined(key, first[index], started))
+                began = key in started or self._begins(names[index], float(times[index]))
+                row = self._open(key, joined=not began)
             rows[index] = row
         return rows
 
@@ -112,7 +116,7 @@ class Streams:
         keys = [key.encode() for key in self._rows]
         state["key_bytes"] = np.frombuffer(b"".join(keys), dtype=np.uint8).copy()
         state["key_lengths"] = np.array([len(key) for key in keys], dtype=np.int64)
-        state["clock"] = np.array([self.first_time, self.watermark, float(self.tick)])
+        state["clock"] = np.array([self.known_since, self.watermark, float(self.tick)])
         return state
 
     def restore(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
@@ -135,22 +139,18 @@ class Streams:
         keys = [whole[end - size : end].decode() for end, size in zip(ends, lengths, strict=True)]
         self.keys = list(keys)
         self._rows = {key: row for row, key in enumerate(keys)}
-        first, latest, tick = snapshot["clock"].astype(np.float64)
-        self.first_time, self.watermark, self.tick = float(first), float(latest), int(tick)
+        since, latest, tick = snapshot["clock"].astype(np.float64)
+        self.known_since, self.watermark, self.tick = float(since), float(latest), int(tick)
 
-    def _is_joined(self, key: str, first: str | None, started: Collection[str]) -> bool:
-        """Whether a stream not known yet began before its first event that we see.
+    def _begins(self, name: str | None, time: float) -> bool:
+        """Whether a stream that is not known begins with this event.
 
-        An event that (nearly) only opens streams says that it did not. Others that often open them
-        are believed once we have watched for longer than a stream can pause.
+        Had it begun before, it would have been silent for as long as all streams are known.
         """
-        if key in started or first in self._sure_openings:
-            return False
-        if self._endless or first not in self._openings:
-            return True
-        return not self.watermark - self.first_time > self._idle > 0.0
+        silence = self._openings.get(name) if name else None
+        return silence is not None and (silence == 0.0 or time - self.known_since > silence)
 
-    def _open(self, key: str, joined: bool) -> int:
+    def _open(self, key: str, *, joined: bool) -> int:
         if not self._free and len(self.keys) >= self.most:
             self._forget()
         if self._free:
@@ -182,7 +182,10 @@ class Streams:
                 "batches or allow more streams"
             )
         count = min(len(idle), max(1, len(self.keys) // 8))
-        for row in idle[np.argsort(touched[idle], kind="stable")[:count]].tolist():
+        oldest = idle[np.argsort(touched[idle], kind="stable")[:count]]
+        # One of them may come back, and would have been silent since.
+        self.known_since = float(np.fmax(self.known_since, self.columns["last"][oldest].max()))
+        for row in oldest.tolist():
             key = self.keys[row]
             if key is not None:
                 del self._rows[key]

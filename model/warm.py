@@ -22,7 +22,9 @@ def warm() -> None:
     vocabulary = Vocabulary((*SPECIAL, "event"), (1,) * 5)
     config = DecoderConfig(d_vocab=5, d_model=4, n_heads=1, d_head=4, window=4)
     tail = Tail((0.0,), (0.0,), start=0.0, base=0.0, scale=1.0, shape=0.0)
-    threshold = Threshold(dict.fromkeys(DETECTORS, tail), -math.inf, 1)
+    threshold = Threshold(
+        dict.fromkeys(DETECTORS, tail), dict.fromkeys(DETECTORS, 1.0), -math.inf, 1
+    )
     model = Model(
         sha256="",
         config=ModelConfig(config, EventConfig("sequences"), StreamConfig(idle_seconds=1.0)),

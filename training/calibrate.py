@@ -9,6 +9,7 @@ give about six times the budget on HDFS.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -19,11 +20,13 @@ from numpy.typing import NDArray
 from ..model.alert import AT_END, DETECTORS
 from ..model.calibration import (
     LEAST_SCALE,
+    SURPRISALS,
     Calibration,
     Tail,
     Threshold,
     conformal_threshold,
     fit_tail,
+    one_surprisal,
     together,
 )
 from ..model.detector import Detector
@@ -35,6 +38,7 @@ from .budget import Budget, Size
 DEFAULT = Budget(1, 1000, "stream")
 _AT_ONCE = 4096  # streams in a detector at a time
 _TENTHS = 10
+_STREAM = DETECTORS.index("stream")
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def statistics_of(model: Model, streams: Sequence[Stream]) -> Statistics:
         ended = np.array([stream.ended for stream in part])
         values[:, at_end] = np.where(ended[:, None], values[:, at_end], np.nan)
         values[is_joined, DETECTORS.index("counts")] = np.nan
-        values[:, DETECTORS.index("stream")] = np.nan  # made of the others' scores
+        values[:, _STREAM] = np.nan  # made of the others' scores
         parts.append(values)
         joined.append(is_joined)
     return Statistics(np.concatenate(parts), np.concatenate(joined))
@@ -105,7 +109,7 @@ def block_statistics(model: Model, streams: Sequence[Stream]) -> Statistics:
             )
             rows.append(detector.statistics([""])[0])
     values = np.array(rows)
-    values[:, [DETECTORS.index(name) for name in AT_END]] = np.nan
+    values[:, [*(DETECTORS.index(name) for name in AT_END), _STREAM]] = np.nan
     return Statistics(values, np.ones(len(values), dtype=np.bool_))
 
 
@@ -158,7 +162,7 @@ def fit_tails(
     others a part of the budget.
     """
     scales = {**LEAST_SCALE, "counts": count_scale}
-    either = [DETECTORS.index("event"), DETECTORS.index("end")]
+    either = [DETECTORS.index(name) for name in SURPRISALS]
     surprisal = np.fmax.reduce(values[:, either], axis=1)
     fitted = {}
     for index, name in enumerate(DETECTORS):
@@ -169,28 +173,58 @@ def fit_tails(
     return fitted
 
 
+def fit_weights(
+    scores: Float64[np.ndarray, "streams detectors"], bases: Float64[np.ndarray, "_ detectors"]
+) -> dict[str, float]:
+    """w_i = 1 / Σ_j ρ_ij², with ρ the correlation of scores in the tail (below it they are 0).
+
+    Of n detectors that always say the same each counts 1/n, one that none repeats counts 1.
+    """
+    known = np.where(np.isnan(scores), -np.inf, scores)
+    sure = one_surprisal(np.where(known > bases, known, 0.0))
+    apart = sure - sure.mean(axis=0)
+    spread = np.sqrt((apart**2).sum(axis=0))
+    apart = apart / np.where(spread > 0.0, spread, 1.0)
+    rho = apart.T @ apart
+    np.fill_diagonal(rho, 1.0)
+    weights = dict(zip(DETECTORS, (1.0 / (rho**2).sum(axis=1)).tolist(), strict=True))
+    event, end = SURPRISALS
+    return {**weights, end: weights[event]}
+
+
+def fit_detectors(
+    values: Float64[np.ndarray, "streams detectors"], *, count_scale: float
+) -> Threshold:
+    """Tails and weights of all detectors; the threshold is still to be set."""
+    tails = fit_tails(values, count_scale=count_scale)
+    alike = Threshold(tails, dict.fromkeys(tails, 1.0), math.inf, len(values))
+    weights = fit_weights(alike.score(values), alike.bases())
+    return replace(alike, weights={name: weights[name] for name in tails})
+
+
 def held_out_scores(
     values: Float64[np.ndarray, "streams detectors"], *, count_scale: float
 ) -> tuple[Float64[np.ndarray, "streams detectors"], Float64[np.ndarray, "streams detectors"]]:
-    """Each statistic as a score in nats, by tails fitted without the tenth that a stream is in.
+    """Each statistic as a score in nats, by what was fitted without the tenth that a stream is in.
 
     With the scores come the bases of these tails, see `model.calibration.together`.
     """
     scores, bases = np.empty_like(values), np.empty_like(values)
     for rows in np.array_split(np.arange(len(values)), min(_TENTHS, len(values))):
         others = np.delete(values, rows, axis=0)
-        tails = Threshold(fit_tails(others, count_scale=count_scale), 0.0, len(others))
-        scores[rows], bases[rows] = tails.score(values[rows]), tails.bases()
+        fitted = fit_detectors(others, count_scale=count_scale)
+        scores[rows], bases[rows] = fitted.score(values[rows]), fitted.bases()
     return scores, bases
 
 
 def fit_threshold(statistics: Statistics, rate: float, *, count_scale: float) -> Threshold:
-    """Tails of all streams, and the threshold on scores by tails that a stream had no part in."""
+    """Tails and weights from all streams, and the threshold on scores by those that each had no
+    part in.
+    """
     values = statistics.values
     scores = together(*held_out_scores(values, count_scale=count_scale))
-    return Threshold(
-        fit_tails(values, count_scale=count_scale), conformal_threshold(scores, rate), len(values)
-    )
+    fitted = fit_detectors(values, count_scale=count_scale)
+    return replace(fitted, threshold=conformal_threshold(scores, rate))
 
 
 def combined(

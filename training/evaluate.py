@@ -71,15 +71,14 @@ def _by_method(
     scores: Float64[np.ndarray, "streams detectors"],
     bases: Float64[np.ndarray, "streams detectors"],
 ) -> dict[str, NDArray[np.float64]]:
-    columns = {
-        method: [DETECTORS.index(name) for name in detectors]
-        for method, detectors in METHODS.items()
+    return {
+        method: together(np.where([name in part for name in DETECTORS], scores, -np.inf), bases)
+        for method, part in METHODS.items()
     }
-    return {method: together(scores[:, at], bases[:, at]) for method, at in columns.items()}
 
 
 def event_scores(model: Model, streams: Sequence[Stream]) -> list[NDArray[np.float64]]:
-    """For each event the larger of its own surprisal and that of what came next, in nats."""
+    """For each event its own surprisal and that of what came next, in nats; see `charged`."""
     scores = []
     for first in range(0, len(streams), _AT_ONCE):
         part = streams[first : first + _AT_ONCE]

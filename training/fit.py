@@ -156,7 +156,7 @@ def worst_surprisal(
 
 def bare_model(fitted: Fitted, train: Sequence[Stream]) -> Model:
     """The model before its calibration: it scores, and alerts on nothing."""
-    nothing = Threshold({}, math.inf, 0)
+    nothing = Threshold({}, {}, math.inf, 0)
     return Model(
         sha256="",
         config=fitted.config,

@@ -107,12 +107,13 @@ def alerting(
 def charged(
     scores: Float64[np.ndarray, " events_and_end"], events: int
 ) -> Float64[np.ndarray, " events"]:
-    """max(s_i, s_{i+1}) for each event; the end, where it was seen, is one more at the end of s.
+    """s_i + s_{i+1} + ½ s_{i+2} for each event; the end, where it was seen, is one more in s.
 
-    What is missing shows one event later: only after it is it known what did not come.
+    What is missing shows one event later: only after it is it known what did not come. And where an
+    event is out of place, what follows it is as well, less surely the further it is.
     """
-    after = np.append(scores[1:], -np.inf)
-    return np.asarray(np.maximum(scores, after)[:events])
+    after = np.append(scores, [0.0, 0.0])
+    return np.asarray((after[:-2] + after[1:-1] + 0.5 * after[2:])[:events])
 
 
 def event_auroc(

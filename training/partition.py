@@ -27,6 +27,10 @@ FEWEST = 20  # streams to learn from and to calibrate on
 _HELD = 0.3  # share of the streams held out
 _FOLDS = 4
 _FEWEST_ALERTS = 10  # false alerts among held-out streams that make a threshold steady enough
+_OPENS = 0.005  # share of the streams that an opening begins at the least
+_FEW_OPENS = 10  # streams that say too little about the silence before an opening
+_MISTAKEN = 0.001  # streams that would be taken for another's beginning, by those that begin so
+_CLOCK = 1.0  # seconds: what times in logs are often rounded to
 _SECONDS_A_DAY = 86_400.0
 _BLOCKS = 400  # blocks of an endless stream that the threshold is set on, where events suffice
 _EVENTS_A_BLOCK = 20
@@ -76,27 +80,29 @@ def stream_config(
 ) -> StreamConfig:
     """What streams open with, and after how much silence they have ended, from training streams.
 
-    The idle time is one and a half times the longest pause of all but 1 in 2,000 streams: a pause
-    that is taken for an end costs a false alert, a longer idle time only delays the `end` detector.
+    For each opening the silence is told that at most 1 in 1,000 streams show before one that is not
+    their first: after a longer one it begins a stream. The idle time is one and a half times the
+    longest pause of all but 1 in 2,000 streams: a pause that is taken for an end costs a false
+    alert, a longer idle time only delays the `end` detector.
     """
-    first = corpus.event[corpus.offsets[fit]]
-    occurring = np.concatenate([corpus.event[corpus.events_of(i)] for i in fit.tolist()])
-    openings = []
-    sure = []
-    for event in np.unique(first[first >= 0]).tolist():
-        share = np.count_nonzero(first == event)
-        if share >= max(2, 0.005 * len(fit)):
-            openings.append(corpus.names[event])
-            if share >= 10 and share >= 0.999 * np.count_nonzero(occurring == event):
-                sure.append(corpus.names[event])
     if idle_seconds is None:
         idle_seconds = 0.0
         if corpus.timed:
             pauses = [longest_pause(corpus.time[corpus.events_of(i)]) for i in fit.tolist()]
             idle_seconds = max(1.0, 1.5 * float(np.quantile(pauses, 1 - 1 / 2000)))
-    return StreamConfig(
-        idle_seconds=idle_seconds, openings=tuple(openings), sure_openings=tuple(sure)
-    )
+    first = corpus.event[corpus.offsets[fit]]
+    later = np.concatenate([np.arange(corpus.offsets[i] + 1, corpus.offsets[i + 1]) for i in fit])
+    event, silence = corpus.event[later], corpus.time[later] - corpus.time[later - 1]
+    openings: dict[str, float | None] = {}
+    for opening in np.unique(first[first >= 0]).tolist():
+        opens = np.count_nonzero(first == opening)
+        if opens >= max(2, _OPENS * len(fit)):
+            before = np.sort(silence[event == opening])[::-1]  # unknown ones first
+            before = before[int(_MISTAKEN * opens) :]
+            enough = max(_CLOCK, float(before[0])) if len(before) else 0.0
+            sure = opens >= _FEW_OPENS and enough <= idle_seconds
+            openings[corpus.names[opening]] = enough if sure else idle_seconds or None
+    return StreamConfig(idle_seconds=idle_seconds, openings=openings)
 
 
 def longest_pause(times: NDArray[np.float64]) -> float:
@@ -109,18 +115,18 @@ def judged(corpus: Corpus, config: StreamConfig, *, complete: bool) -> list[Stre
     """Streams with whether their beginning and their end are in the recording.
 
     `complete` says that all are. Else a stream began if its first event is one that streams open
-    with, and has ended if it was silent for the idle time when the recording stopped; without times
-    nothing says that one is still open.
+    with, after enough silence if the recording had begun by then, and has ended if it was silent
+    for the idle time when the recording stopped; without times nothing says that one is still open.
     """
-    openings = frozenset(config.openings)
+    since = float(np.nanmin(corpus.time)) if corpus.timed else math.nan
     complete_ends = complete or not corpus.timed
     stop = float(np.nanmax(corpus.time)) if corpus.timed else math.nan
     streams = []
     for _, names, times in streams_of(corpus):
+        silence = config.openings.get(names[0] or "", math.inf)
+        began = silence is None or silence == 0.0 or bool(times[0] - since > silence)
         silent = bool(stop - times[-1] > config.idle_seconds > 0.0)
-        streams.append(
-            Stream(names, times, complete or names[0] in openings, complete_ends or silent)
-        )
+        streams.append(Stream(names, times, complete or began, complete_ends or silent))
     return streams
 
 

@@ -46,7 +46,7 @@ def events(model: Model, tiny_log: Path) -> Events:
 
 def ten_seconds(model: Model, *, opening: str) -> Model:
     """The model with an idle time of ten seconds, and streams that open with one event only."""
-    streams = StreamConfig(idle_seconds=10.0, openings=(opening,), sure_openings=(opening,))
+    streams = StreamConfig(idle_seconds=10.0, openings={opening: 0.0})
     return replace(model, config=replace(model.config, streams=streams))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from offscript.model.alert import DETECTORS
 from offscript.model.calibration import (
     Calibration,
     Tail,
@@ -13,6 +14,12 @@ from offscript.model.calibration import (
     fit_tail,
     together,
 )
+
+
+def columns(scores: dict[str, list[float]]) -> np.ndarray:
+    """Scores by detector as one array, −∞ for the others."""
+    n = len(next(iter(scores.values())))
+    return np.column_stack([scores.get(name, [-np.inf] * n) for name in DETECTORS])
 
 
 def test_a_tail_says_how_rare_a_value_was() -> None:
@@ -90,14 +97,15 @@ def test_a_rate_that_the_streams_cannot_support_has_no_threshold() -> None:
 
 def test_a_calibration_survives_json() -> None:
     tail = fit_tail(np.arange(30.0), least_scale=0.5)
-    threshold = Threshold({"event": tail}, 3.25, 30)
+    threshold = Threshold({"event": tail}, {"event": 0.5}, 3.25, 30)
     calibration = Calibration(0.5, 1.0, "1/1,000 streams", 0.001, threshold, threshold)
 
     assert Calibration.from_json(calibration.to_json()) == calibration
 
 
 def test_detectors_without_a_tail_raise_nothing() -> None:
-    threshold = Threshold({"event": Tail((0.0,), (0.0,), 0.0, 0.0, 1.0, 0.0)}, 1.0, 1)
+    tail = Tail((0.0,), (0.0,), 0.0, 0.0, 1.0, 0.0)
+    threshold = Threshold({"event": tail}, {"event": 1.0}, 1.0, 1)
 
     scores = threshold.score(np.full((1, 7), 99.0))
 
@@ -106,8 +114,31 @@ def test_detectors_without_a_tail_raise_nothing() -> None:
 
 
 def test_detectors_that_are_nearly_sure_add_up_and_those_below_their_tails_do_not() -> None:
-    scores = np.array([[6.0, 5.0, np.nan], [6.0, 2.0, -np.inf], [1.0, 2.0, np.nan]])
-
-    joint = together(scores, np.array([[2.3, 2.3, 2.3]]))
+    some = {
+        "event": [6.0, 6.0, 1.0],
+        "drift": [5.0, 2.0, 2.0],
+        "counts": [np.nan, -np.inf, np.nan],
+    }
+    joint = together(columns(some), np.full((1, len(DETECTORS)), 2.3))
 
     assert joint.tolist() == pytest.approx([np.sqrt(61.0), 6.0, 2.0])
+
+
+def test_of_an_event_and_an_end_that_surprise_the_larger_counts() -> None:
+    some = {"event": [6.0, 3.0], "end": [5.0, 7.0], "drift": [4.0, 0.0]}
+
+    joint = together(columns(some), np.full((1, len(DETECTORS)), 2.3))
+
+    assert joint.tolist() == pytest.approx([np.sqrt(52.0), 7.0])
+
+
+def test_a_detectors_score_and_limit_carry_its_weight() -> None:
+    tail = fit_tail(np.random.default_rng(5).exponential(size=2000), least_scale=0.1)
+    threshold = Threshold({"drift": tail}, {"drift": 0.25}, 4.0, 2000)
+
+    limit = threshold.limits()[DETECTORS.index("drift")]
+
+    assert threshold.score_of("drift", limit) == pytest.approx(4.0)
+    assert tail.score(limit) == pytest.approx(8.0)
+    statistics = {"drift": float(limit), "event": 9.0}
+    assert threshold.in_tails(statistics) == pytest.approx({"drift": 4.0})

@@ -97,7 +97,9 @@ def test_state_of_another_model_is_refused(model: Model) -> None:
 
 def test_an_unknown_event_is_found_as_new(model: Model) -> None:
     detector = Detector(model)
-    detector.observe(["s"], [model.config.streams.openings[0]], np.array([0.0]), started={"s"})
+    detector.observe(
+        ["s"], [next(iter(model.config.streams.openings))], np.array([0.0]), started={"s"}
+    )
 
     observed = detector.observe(["s"], ["never seen"], np.array([1.0]))
 
@@ -108,7 +110,7 @@ def test_an_unknown_event_is_found_as_new(model: Model) -> None:
 
 def test_a_stream_that_stops_too_early_is_found_at_its_end(model: Model) -> None:
     detector = Detector(model)
-    opening = model.config.streams.openings[0]
+    opening = next(iter(model.config.streams.openings))
     detector.observe(["s"], [opening], np.array([0.0]), started={"s"})
 
     still = detector.end_idle(model.config.streams.idle_seconds - 1.0)
@@ -159,7 +161,7 @@ def test_a_stream_of_which_several_detectors_are_nearly_sure_is_found_at_its_end
 
 
 def test_a_late_event_reopens_a_stream_and_finds_it_as_it_was(model: Model) -> None:
-    opening = model.config.streams.openings[0]
+    opening = next(iter(model.config.streams.openings))
     names = [n for n in model.vocabulary.names if n != opening][4:6]
     idle = model.config.streams.idle_seconds
     times = np.array([0.0, 1.0])
@@ -175,7 +177,7 @@ def test_a_late_event_reopens_a_stream_and_finds_it_as_it_was(model: Model) -> N
 
 
 def test_a_silence_inside_one_batch_is_an_end_too(model: Model) -> None:
-    opening = model.config.streams.openings[0]
+    opening = next(iter(model.config.streams.openings))
     late = 2 * model.config.streams.idle_seconds
 
     observed = Detector(model).observe(
@@ -210,7 +212,7 @@ def test_a_batch_with_more_streams_than_are_kept_is_refused(model: Model) -> Non
 
 def test_an_alert_names_what_was_expected_and_carries_the_window(model: Model) -> None:
     detector = Detector(model)
-    opening = model.config.streams.openings[0]
+    opening = next(iter(model.config.streams.openings))
     observed = detector.observe(["s", "s"], [opening, None], np.array([0.0, 1.0]), started={"s"})
 
     alert = detector.alert(observed.findings[0], ["first", "second"])
@@ -242,5 +244,47 @@ def test_endless_streams_start_afresh_with_each_block(tiny_endless_model: Path) 
     detector.observe([""], [None], np.array([seconds]))
     after = detector.statistics([""])[0]
 
-    assert before[3] == 2.0
+    assert before[3] == pytest.approx(np.log2(3.0))
     assert after[3] == 1.0
+
+
+def test_several_detectors_that_are_nearly_sure_are_found_at_the_event_that_makes_it_so(
+    model: Model,
+) -> None:
+    names = list(model.vocabulary.names[4:9])
+    plain = Detector(model, limits=False)
+    plain.observe(["s"] * 5, names, np.arange(5.0), started={"s"})
+    statistics = dict(zip(DETECTORS, plain.statistics(["s"])[0], strict=True))
+    scores = model.calibration.whole.in_tails(statistics)
+    joint = float(np.sqrt(sum(score**2 for score in scores.values())))
+    between = (max(scores.values()) + joint) / 2
+    lenient = replace(model.calibration.whole, threshold=between)
+    detector = Detector(replace(model, calibration=replace(model.calibration, whole=lenient)))
+
+    found = detector.observe(["s"] * 5, names, np.arange(5.0), started={"s"}).findings
+
+    assert set(scores) == {"event", "drift"}
+    assert [finding.detector for finding in found] == ["stream"], "it is said once"
+    assert found[0].token != END
+    assert between < found[0].statistic <= joint + 1e-9
+
+
+def test_an_opening_begins_a_stream_once_all_streams_are_known_for_long_enough(
+    model: Model,
+) -> None:
+    opening, other = model.vocabulary.names[4:6]
+    streams = replace(model.config.streams, openings={opening: 5.0}, idle_seconds=60.0)
+    detector = Detector(
+        replace(model, config=replace(model.config, streams=streams)), max_streams=2
+    )
+    keys, names = ["a", "b", "c"], [opening, other, opening]
+    for key, name, time in zip(keys, names, [0.0, 6.0, 6.0], strict=True):
+        detector.observe([key], [name], np.array([time]))
+
+    assert detector.joined(["b", "c"]).tolist() == [True, False]
+
+    # To make room for c it forgot a, silent since 0; now b, since 6, which e may be.
+    for key in ("d", "e"):
+        detector.observe([key], [opening], np.array([10.0]))
+
+    assert detector.joined(["d", "e"]).tolist() == [False, True]

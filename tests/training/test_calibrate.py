@@ -18,6 +18,7 @@ from offscript.training.calibrate import (
     cropped,
     fit_tails,
     fit_threshold,
+    fit_weights,
     statistics_of,
 )
 
@@ -67,7 +68,8 @@ def test_joined_streams_are_not_held_to_whole_streams_counts(model: Model) -> No
     statistics = statistics_of(model, crops)
 
     # A stream that is joined at an event which only ever opens streams is taken for a whole one.
-    opened = [stream.names[0] in model.config.streams.sure_openings for stream in crops]
+    sure = {name for name, silence in model.config.streams.openings.items() if silence == 0.0}
+    opened = [stream.names[0] in sure for stream in crops]
     np.testing.assert_array_equal(statistics.joined, ~np.array(opened))
     counts = statistics.values[:, DETECTORS.index("counts")]
     np.testing.assert_array_equal(np.isnan(counts), statistics.joined)
@@ -95,3 +97,21 @@ def test_event_and_end_share_one_tail() -> None:
 
     assert tails["event"] == tails["end"]
     assert tails["event"] != tails["drift"]
+
+
+def test_detectors_that_say_the_same_share_one_weight_and_one_alone_has_all_of_it() -> None:
+    rng = np.random.default_rng(4)
+    scores = np.full((4000, len(DETECTORS)), -np.inf)
+    once = rng.exponential(size=4000)
+    for name in ("event", "drift", "level"):
+        scores[:, DETECTORS.index(name)] = once
+    scores[:, DETECTORS.index("counts")] = rng.exponential(size=4000)
+
+    weights = fit_weights(scores, np.zeros((1, len(DETECTORS))))
+
+    assert [weights[name] for name in ("event", "drift", "level")] == pytest.approx(
+        [1 / 3] * 3, 0.01
+    )
+    assert weights["counts"] == pytest.approx(1.0, abs=0.01)
+    assert weights["end"] == weights["event"]
+    assert weights["new"] == 1.0

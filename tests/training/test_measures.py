@@ -72,8 +72,8 @@ def test_an_event_is_charged_with_what_came_after_it_too() -> None:
     ended = charged(np.array([1.0, 5.0, 2.0, 3.0]), 3)
     still_open = charged(np.array([1.0, 5.0, 2.0]), 3)
 
-    np.testing.assert_array_equal(ended, [5.0, 5.0, 3.0])
-    np.testing.assert_array_equal(still_open, [5.0, 5.0, 2.0])
+    np.testing.assert_array_equal(ended, [7.0, 8.5, 5.0])
+    np.testing.assert_array_equal(still_open, [7.0, 7.0, 2.0])
 
 
 def test_events_of_all_streams_are_ranked_together() -> None:
