@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..model.alert import Alert
 from ..model.errors import InputError
-from ..model.kernels import LEVEL_PRIOR
+from ..model.kernels import LEVEL_PRIOR, count_directions
 from ..model.vocabulary import PAST, START, Vocabulary
 from ..model.weights import Weights
 from .activations import run
@@ -185,7 +185,7 @@ def _together(model: Readable, alert: Alert, checks: bool) -> Explanation:
 
 
 def _counts(model: Readable, alert: Alert) -> Explanation:
-    """1 − u·v = Σ_i ½ (u_i − v_i)², u and v roots of event frequencies, v the nearest normal's."""
+    """1 − u·v = Σ_i ½ (u_i − v_i)², u the direction of the counts, v the nearest normal's."""
     vectors = np.asarray(model.count_vectors, dtype=np.float64)
     if not len(vectors) or not any(alert.counts.values()):
         missing = "the model has no count vectors" if not len(vectors) else "it has no counts"
@@ -195,10 +195,10 @@ def _counts(model: Readable, alert: Alert) -> Explanation:
         )
     counts = np.zeros(model.weights.d_vocab)
     counts[list(alert.counts)] = list(alert.counts.values())
-    u = np.sqrt(counts / counts.sum())
-    roots = np.sqrt(vectors / vectors.sum(axis=1, keepdims=True))
-    nearest = int(np.argmax(roots @ u))
-    v = roots[nearest]
+    (u,) = count_directions(counts[None, :])
+    directions = count_directions(vectors)
+    nearest = int(np.argmax(directions @ u))
+    v = directions[nearest]
     shares = (u - v) ** 2 / 2.0
     expected = _scaled(vectors[nearest], counts)
     listed = [

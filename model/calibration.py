@@ -140,7 +140,7 @@ class Threshold:
     def bases(self) -> Float64[np.ndarray, "1 detectors"]:
         """Score from which on each detector's statistic lies in its tail."""
         laws = self.laws()
-        return laws[None, :, 4] * laws[None, :, 1]
+        return np.asarray(laws[None, :, 4] * laws[None, :, 1])
 
     def laws(self) -> Float64[np.ndarray, "detectors 5"]:
         """Start, base, scale, shape and √w of each tail; from ∞ on where none is fitted."""

@@ -19,7 +19,7 @@ from .alert import DETECTORS, Alert
 from .errors import InputError
 from .finding import Finding, Observed
 from .folder import Model
-from .kernels import N_DETECTORS, RING
+from .kernels import N_DETECTORS, RING, count_directions
 from .scorer import layer1_cache, tables, workspace
 from .stream_kernels import ROOM, end_rows, observe_rows
 from .streams import Streams
@@ -64,8 +64,8 @@ class Detector:
             self._limits[0] = model.calibration.whole.limits()
             self._limits[1] = model.calibration.joined.limits()
         self._tails = np.array([model.calibration.of(joined).laws() for joined in (False, True)])
-        totals = model.count_vectors.sum(axis=1, keepdims=True)
-        self._roots = np.asarray(np.sqrt(model.count_vectors / totals), dtype=np.float32)
+        directions = count_directions(model.count_vectors.astype(np.float64))
+        self._directions = directions.astype(np.float32)
         self._idle = 0.0 if streams.endless else streams.idle_seconds
         self._block = streams.block_seconds if streams.endless else 0.0
 
@@ -120,7 +120,7 @@ class Detector:
                 self._found,
                 self._limits,
                 self._tails,
-                self._roots,
+                self._directions,
                 rows,
                 tokens,
                 moments,
@@ -250,7 +250,7 @@ class Detector:
                 self._found,
                 self._limits,
                 self._tails,
-                self._roots,
+                self._directions,
                 self.model.calibration.usual,
                 rows,
                 time,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from jaxtyping import Float64
 from numba import njit
 
 from .kernel_cache import can_keep
@@ -174,32 +175,38 @@ def expected_besides(logits, token):
     return best, math.exp(logits[best] - top) / total
 
 
-@_jit
-def count_distance(counts, roots):
-    """min over rows u of 1 − Σ_v u_v √(c_v / N), N = Σ c: the squared Hellinger distance.
+def count_directions(
+    counts: Float64[np.ndarray, "streams d_vocab"],
+) -> Float64[np.ndarray, "streams d_vocab"]:
+    """Rows c^⅛ / |c^⅛|: a loop that runs more often turns them little, an event that is missing a lot.
 
-    `roots` are square roots of normal streams' event frequencies (rows of unit length). The root
-    makes an event that is missing weigh more than one that a loop repeated more often.
+    The power is measured, not derived: between presence (0) and Hellinger's (½), see docs/log.md.
     """
-    total = 0.0
-    for v in range(counts.shape[0]):
-        total += float(counts[v])
-    if total == 0.0 or roots.shape[0] == 0:
-        return 0.0
+    powers = np.sqrt(np.sqrt(np.sqrt(counts)))
+    return np.asarray(powers / np.linalg.norm(powers, axis=1, keepdims=True))
+
+
+@_jit
+def count_distance(counts, directions):
+    """min over rows u of 1 − u·v, v = c^⅛ / |c^⅛|; 0 without counts or rows (see above)."""
     used = np.empty(counts.shape[0], np.int64)
-    root = np.empty(counts.shape[0], np.float64)
+    power = np.empty(counts.shape[0], np.float64)
     n_used = 0
+    total = 0.0
     for v in range(counts.shape[0]):
         if counts[v] > 0:
             used[n_used] = v
-            root[n_used] = math.sqrt(float(counts[v]) / total)
+            power[n_used] = math.sqrt(math.sqrt(math.sqrt(float(counts[v]))))
+            total += power[n_used] * power[n_used]
             n_used += 1
+    if n_used == 0 or directions.shape[0] == 0:
+        return 0.0
     best = -1.0
-    for row in range(roots.shape[0]):
+    for row in range(directions.shape[0]):
         dot = 0.0
         for i in range(n_used):
-            dot += roots[row, used[i]] * root[i]
+            dot += directions[row, used[i]] * power[i]
         best = max(best, dot)
-    distance = 1.0 - best
-    # Equal frequencies differ by rounding alone; that must not look like a distance.
+    distance = 1.0 - best / math.sqrt(total)
+    # Equal directions differ by rounding alone; that must not look like a distance.
     return distance if distance > 1e-6 else 0.0

@@ -209,7 +209,8 @@ def test_counts_add_up_to_the_distance_and_say_which_counts_differ(
     model.count_vectors = normal.astype(np.float32)
     counts = {4: 2, 5: 1, 6: 2}
     u, v = np.array([2, 1, 2]) / 5.0, np.array([3, 1, 2]) / 6.0
-    distance = 1.0 - np.sqrt(u) @ np.sqrt(v)
+    u, v = u ** (1 / 8), v ** (1 / 8)
+    distance = 1.0 - u @ v / np.sqrt(u @ u * (v @ v))
 
     alert = make_alert((*TOKENS, END), "counts", counts=counts, statistic=distance)
     explanation = explain(model, alert)
