@@ -26,7 +26,8 @@ SURPRISALS = ("event", "end")  # detectors whose statistic is the surprisal of o
 _TAIL_SHARE = 0.1  # of the streams, the largest: what the tail is fitted to
 _FEWEST_EXCESSES = 10
 _LEVELS = 128  # values that the empirical part is kept at
-_HEAVIEST = 1.0  # largest shape; past it the mean does not exist
+_HEAVIEST = 0.9  # largest shape; from 1 on the mean does not exist
+_DOUBT = 50  # excesses at which half of a shape is believed
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ def fit_tail(statistic: Float64[np.ndarray, " streams"], *, least_scale: float) 
 
     With a₀ = mean(y) and a₁ = mean(y·(1 − rank)) of the excesses y, the probability-weighted
     moments of Hosking and Wallis (1987) give the shape ξ = 2 − a₀ / (a₀ − 2 a₁) and the scale
-    2 a₀ a₁ / (a₀ − 2 a₁). Shapes below 0 (a tail with an end) are not believed.
+    a₀ (1 − ξ). Shapes below 0 (a tail with an end) are not believed, and those of n excesses by
+    n / (n + 50): from twenty, one odd stream makes a tail so heavy that nothing is rare any more.
     """
     x = np.sort(np.asarray(statistic, dtype=np.float64))
     n = len(x)
@@ -91,10 +93,9 @@ def fit_tail(statistic: Float64[np.ndarray, " streams"], *, least_scale: float) 
     if len(excess) >= _FEWEST_EXCESSES:
         ranks = (np.arange(len(excess)) + 0.65) / len(excess)
         a0, a1 = float(excess.mean()), float((excess * (1.0 - ranks)).mean())
-        shape = float(np.clip(2.0 - a0 / (a0 - 2.0 * a1), 0.0, _HEAVIEST))
-        # The mean of the law is scale / (1 − ξ); keep it where the shape was cut.
-        scale = a0 if shape == 0.0 else 2.0 * a0 * a1 / (a0 - 2.0 * a1)
-        scale = max(scale, least_scale)
+        believed = len(excess) / (len(excess) + _DOUBT)
+        shape = believed * float(np.clip(2.0 - a0 / (a0 - 2.0 * a1), 0.0, _HEAVIEST))
+        scale = max(a0 * (1.0 - shape), least_scale)  # the mean of the law is scale / (1 − ξ)
     return Tail(tuple(levels.tolist()), tuple(scores.tolist()), start, base, scale, shape)
 
 

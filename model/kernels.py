@@ -178,7 +178,7 @@ def expected_besides(logits, token):
 def count_directions(
     counts: Float64[np.ndarray, "streams d_vocab"],
 ) -> Float64[np.ndarray, "streams d_vocab"]:
-    """Rows c^⅛ / |c^⅛|: a loop that runs more often turns them little, an event that is missing a lot.
+    """Rows c^⅛ / |c^⅛|: a loop that runs more often turns them little, a missing event a lot.
 
     The power is measured, not derived: between presence (0) and Hellinger's (½), see docs/log.md.
     """

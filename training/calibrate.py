@@ -144,13 +144,13 @@ def surprise_of(model: Model, streams: Sequence[Stream]) -> tuple[float, float]:
 
 
 def one_event_distance(model: Model) -> float:
-    """Half of what one event of a new kind typically adds to the count distance, 1 / (2 N).
+    """A quarter of what one event of a new kind typically adds to the count distance, 1 / (2 N).
 
     N kinds of events and the same with one more are about 1 − √(N / (N + 1)) apart.
     """
     if not len(model.count_vectors):
         return 1.0
-    return float(0.25 / np.median((model.count_vectors > 0.0).sum(axis=1)))
+    return float(0.125 / np.median((model.count_vectors > 0.0).sum(axis=1)))
 
 
 def fit_tails(
