@@ -141,7 +141,7 @@ def held_out_loss(decoder: Decoder, sequences: Sequences, config: LoopConfig) ->
     """Mean surprisal of held-out events, ends included, in nats."""
     total, weight = 0.0, 0.0
     with torch.no_grad():
-        for batch in held_out(sequences, batch_tokens=4 * config.batch_tokens):
+        for batch in held_out(sequences, batch_tokens=config.batch_tokens):
             size = float(batch.weight.sum())
             total += float(batch_loss(decoder, batch, 0.0)) * size
             weight += size
@@ -233,7 +233,7 @@ def _write(
         "best": decoder_from(best, decoder.config).state_dict(),
     }
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    partial = checkpoint.with_suffix(".partial")
+    partial = checkpoint.with_name(f"{checkpoint.name}.partial")
     torch.save(state, partial)
     partial.replace(checkpoint)
 

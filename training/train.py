@@ -6,7 +6,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,12 @@ from ..model.config import StreamConfig
 from ..model.event import EventConfig
 from ..model.folder import Model, save_model
 from ..model.templates import Templates
-from ..model.vocabulary import SPECIAL
 from .budget import Budget, Size, parse_budget
-from .calibrate import HeldOut, Stream, all_of, calibrate, hold_out, supported
+from .calibrate import Stream, calibrate, supported
 from .config import TrainConfig
 from .corpus import Corpus
-from .fit import (
-    Baselines,
-    Fitted,
-    bare_model,
-    fit_baselines,
-    fit_decoder_to,
-    refitted,
-    worst_surprisal,
-)
-from .ngram import NGram
+from .fit import bare_model
+from .folds import Data, Fits, Learned, learn, numbered
 from .partition import block_seconds, days_of, endless_parts, judged, partition, stream_config
 from .source import Source, check, event_config, read
 
@@ -59,104 +50,29 @@ def train_model(config: TrainConfig, report: Callable[[str], None] = print) -> M
     unit = "block" if data.streams.endless else "stream"
     report(f"budget: {wish} ({rate:.2g} false alerts a {unit})")
     checkpoint = config.out.with_name(f".{config.out.name}.checkpoint")
-    learned = _learned(config, events, data, checkpoint, report)
+    learned = learn(Fits(config, events, data, checkpoint), report)
     model = _calibrated(config, learned, parser.templates, wish, rate)
     model = replace(model, summary=_summary(config, corpus, data, learned, began))
     saved = save_model(model, config.out)
     for number in range(len(data.folds) + 1):
-        _numbered(checkpoint, number).unlink(missing_ok=True)
+        numbered(checkpoint, number).unlink(missing_ok=True)
     report(f"model written to {config.out} in {time.perf_counter() - began:.0f} s")
     return saved
 
 
-@dataclass(frozen=True)
-class _Data:
-    """Streams to fit and to calibrate on; with folds, all are in both."""
-
-    streams: StreamConfig
-    fit: list[Stream]
-    held: list[Stream]
-    folds: tuple[NDArray[np.int64], ...] = ()
-
-
-@dataclass(frozen=True)
-class _Learned:
-    """The decoder to serve, what held-out streams look like to it, and what it has to beat."""
-
-    fitted: Fitted
-    fit: list[Stream]
-    baselines: Baselines
-    loss: float  # held-out, nats per event
-    held: HeldOut
-    ngram: NGram  # of the order that was chosen, fitted to all of `fit`
-    ngram_scores: NDArray[np.float64]  # of held-out streams
-    tokens_per_second: float
-
-
 def _divided(
     config: TrainConfig, corpus: Corpus, events: EventConfig, budget: Budget | None
-) -> _Data:
+) -> Data:
     if config.endless or (events.stream_key is None and events.format != "sequences"):
         fit, held = endless_parts(corpus)
         seconds = block_seconds(held)
-        return _Data(StreamConfig(endless=True, idle_seconds=0.0, block_seconds=seconds), fit, held)
+        return Data(StreamConfig(endless=True, idle_seconds=0.0, block_seconds=seconds), fit, held)
     split = partition(corpus, budget, newest=config.newest)
     complete = config.complete or events.format == "sequences"
     streams = stream_config(corpus, split.fit, idle_seconds=config.idle_seconds)
     every = judged(corpus, streams, complete=complete)
     fit, held = [every[i] for i in split.fit], [every[i] for i in split.held]
-    return _Data(streams, fit, held, split.folds)
-
-
-def _learned(
-    config: TrainConfig,
-    events: EventConfig,
-    data: _Data,
-    checkpoint: Path,
-    report: Callable[[str], None],
-) -> _Learned:
-    """Fit the decoder, and before it, where there are folds, one for each that has not seen it."""
-
-    def fitted_to(fit: list[Stream], held: list[Stream], number: int) -> Fitted:
-        title = f"decoder without fold {number} of {len(data.folds)}" if number else "decoder"
-        steps = first.steps if first else None
-        file = _numbered(checkpoint, number)
-        return fit_decoder_to(
-            config, events, data.streams, fit, held, steps=steps, checkpoint=file, title=title
-        )
-
-    first: Fitted | None = None
-    seen: list[HeldOut] = []
-    ngram_scores: list[NDArray[np.float64]] = []
-    every = np.arange(len(data.fit))
-    for number, fold in enumerate(data.folds, start=1):
-        fit = [data.fit[i] for i in np.setdiff1d(every, fold)]
-        held = [data.held[i] for i in fold]
-        fitted = fitted_to(fit, held, number)
-        if first is None:
-            report(_vocabulary(fitted, len(fit)))
-            baselines = fit_baselines(config, fitted, held)
-            report(_losses(fitted, baselines))
-            first = fitted
-        seen.append(hold_out(bare_model(fitted, fit), held, config.seed))
-        ngram_scores.append(worst_surprisal(refitted(baselines.ngram, fitted), fitted, held))
-    fitted = fitted_to(data.fit, [] if data.folds else data.held, 0)
-    if first is None:
-        report(_vocabulary(fitted, len(data.fit)))
-        baselines = fit_baselines(config, fitted, data.held)
-        report(_losses(fitted, baselines))
-        seen = [hold_out(bare_model(fitted, data.fit), data.held, config.seed)]
-        ngram_scores = [worst_surprisal(baselines.ngram, fitted, data.held)]
-    return _Learned(
-        fitted,
-        data.fit,
-        baselines,
-        (first or fitted).loss,
-        all_of(seen),
-        refitted(baselines.ngram, fitted),
-        np.concatenate(ngram_scores),
-        fitted.tokens / max(fitted.seconds, 1e-9),
-    )
+    return Data(streams, fit, held, split.folds)
 
 
 def _budget(
@@ -182,13 +98,8 @@ def _a_day(size: Size) -> Budget:
     return day.scaled(max(1.0 / (rate * (size.streams + 1)), min(1.0, _FEW_BLOCKS / rate)))
 
 
-def _numbered(checkpoint: Path, fold: int) -> Path:
-    """The checkpoint of the decoder without a fold; 0: of the one that is served."""
-    return checkpoint.with_name(f"{checkpoint.name}{fold or ''}")
-
-
 def _calibrated(
-    config: TrainConfig, learned: _Learned, templates: Templates, budget: Budget, rate: float
+    config: TrainConfig, learned: Learned, templates: Templates, budget: Budget, rate: float
 ) -> Model:
     """The model with its threshold, set with the scorer that will serve."""
     model = bare_model(learned.fitted, learned.fit)
@@ -223,7 +134,7 @@ def _what_was_read(corpus: Corpus, lines: int) -> str:
     return text
 
 
-def _when_streams_end(data: _Data) -> str:
+def _when_streams_end(data: Data) -> str:
     streams = data.streams
     if streams.endless:
         return f"one endless stream, scored in blocks of {streams.block_seconds:g} s"
@@ -239,20 +150,6 @@ def _when_streams_end(data: _Data) -> str:
     return text
 
 
-def _vocabulary(fitted: Fitted, streams: int) -> str:
-    return (
-        f"vocabulary: {len(fitted.vocabulary) - len(SPECIAL)} kinds of events; "
-        f"{len(fitted.sequences.tokens):,} distinct streams of {streams:,}"
-    )
-
-
-def _losses(fitted: Fitted, baselines: Baselines) -> str:
-    return (
-        f"held-out loss in nats per event: decoder {fitted.loss:.4f}, bigram control "
-        f"{baselines.control_loss:.4f}, {baselines.ngram.order}-gram {baselines.ngram_loss:.4f}"
-    )
-
-
 def _duration(seconds: float) -> str:
     for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
@@ -261,7 +158,7 @@ def _duration(seconds: float) -> str:
 
 
 def _summary(
-    config: TrainConfig, corpus: Corpus, data: _Data, learned: _Learned, began: float
+    config: TrainConfig, corpus: Corpus, data: Data, learned: Learned, began: float
 ) -> dict[str, Any]:
     return {
         "streams": len(corpus),

@@ -1,0 +1,32 @@
+"""Independent fits, each in a process of its own on a core of its own.
+
+Matrices here are small: two fits on two cores take half the time, one fit with two threads does not
+(docs/log.md).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import TypeVar
+
+from tqdm import tqdm
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+def side_by_side(
+    work: Callable[[Job], Result], jobs: Sequence[Job], *, title: str, quiet: bool
+) -> list[Result]:
+    """`work` of each job, in the order of the jobs; work, jobs and results must be picklable."""
+    workers = min(len(jobs), len(os.sched_getaffinity(0)))
+    if workers < 2:
+        return [work(job) for job in jobs]
+    # Forked, as a new interpreter would first spend seconds on imports.
+    fork = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(workers, mp_context=fork) as pool:
+        results = pool.map(work, jobs)
+        return list(tqdm(results, total=len(jobs), desc=title, unit="fit", disable=quiet))
