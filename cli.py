@@ -199,7 +199,15 @@ def _explain(options: argparse.Namespace) -> int:
 
     with Client(options.to) as client:
         explanation = client.explain(options.alert, checks=not options.no_checks)
-    print(explanation.json if options.json else explanation.text)
+    if options.html:
+        from .interpret.alert_page import alert_page
+        from .interpret.explanation import Explanation
+
+        page = alert_page(Explanation.from_json(json.loads(explanation.json)))
+        options.html.write_text(page, encoding="utf-8")
+        print(f"page written to {options.html}")
+    else:
+        print(explanation.json if options.json else explanation.text)
     return 0
 
 

@@ -208,8 +208,15 @@ def parser() -> argparse.ArgumentParser:
     explain = command("explain", "say why an alert was raised", "offscript explain 1f0c22a9")
     explain.add_argument("alert", metavar="ALERT", help="its id, or the beginning of it")
     to(explain)
-    explain.add_argument(
+    form = explain.add_mutually_exclusive_group()
+    form.add_argument(
         "--json", action="store_true", help="as JSON; docs/explanations.md has the schema"
+    )
+    form.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="as a page with figures: one file that loads nothing, to keep or to send",
     )
     explain.add_argument(
         "--no-checks", action="store_true", help="do not rescore with the evidence replaced"

@@ -104,12 +104,13 @@ def test_training_scoring_and_evaluating_find_the_planted_sessions(
 
 
 def test_lines_sent_to_a_service_raise_alerts_that_are_explained(
-    service: str, planted_log: Path
+    service: str, planted_log: Path, tmp_path: Path
 ) -> None:
     sent = offscript("send", planted_log, "--to", service)
     alert = json.loads(first_alert(service, "bad001"))
     explained = offscript("explain", alert["id"], "--to", service)
     as_json = offscript("explain", alert["id"], "--to", service, "--json")
+    page = offscript("explain", alert["id"], "--to", service, "--html", tmp_path / "why.html")
     verdict = offscript("feedback", alert["id"], "normal", "--to", service, "--comment", "drill")
     normal = offscript("alerts", "--to", service, "--status", "normal")
 
@@ -118,6 +119,8 @@ def test_lines_sent_to_a_service_raise_alerts_that_are_explained(
     assert explained.returncode == 0, explained.stderr
     assert len(explained.stdout.splitlines()) > 5
     assert json.loads(as_json.stdout)["alert"] == alert["id"]
+    assert page.stdout == f"page written to {tmp_path / 'why.html'}\n"
+    assert alert["id"] in (tmp_path / "why.html").read_text()
     assert verdict.returncode == 0
     assert alert["id"][:12] in normal.stdout
 
