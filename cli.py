@@ -211,6 +211,22 @@ def _explain(options: argparse.Namespace) -> int:
     return 0
 
 
+def _card(options: argparse.Namespace) -> int:
+    from .interpret.card_text import card_text
+    from .interpret.reading import read_model
+    from .model.folder import load_model
+
+    card = read_model(load_model(options.model))
+    if options.html:
+        from .interpret.card_page import card_page
+
+        options.html.write_text(card_page(card), encoding="utf-8")
+        print(f"page written to {options.html}")
+    else:
+        print(json.dumps(card.to_json(), ensure_ascii=False) if options.json else card_text(card))
+    return 0
+
+
 def _feedback(options: argparse.Namespace) -> int:
     from .service.client import Client
 
@@ -278,6 +294,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "alerts": _alerts,
     "explain": _explain,
     "feedback": _feedback,
+    "card": _card,
     "demo": _demo,
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-_VOID = ("meta", "col")  # elements without an end
+_VOID = ("meta", "br")  # elements without an end
 
 
 class Markup(str):

@@ -125,6 +125,18 @@ def test_lines_sent_to_a_service_raise_alerts_that_are_explained(
     assert alert["id"][:12] in normal.stdout
 
 
+def test_a_model_is_read_as_text_json_and_page(tiny_model: Path, tmp_path: Path) -> None:
+    text = offscript("card", tiny_model)
+    as_json = offscript("card", tiny_model, "--json")
+    page = offscript("card", tiny_model, "--html", tmp_path / "card.html")
+
+    assert text.returncode == 0, text.stderr
+    assert "What does the work" in text.stdout
+    assert json.loads(as_json.stdout)["n_layers"] == 2
+    assert page.stdout == f"page written to {tmp_path / 'card.html'}\n"
+    assert (tmp_path / "card.html").read_text().startswith("<!doctype html>")
+
+
 def test_a_pipe_can_be_sent(service: str, planted_log: Path) -> None:
     lines = "".join(planted_log.read_text().splitlines(keepends=True)[-3:])
 
@@ -181,6 +193,7 @@ def test_bad_input_is_answered_with_one_line_that_says_what_to_do(
         ("score", tiny_model, tmp_path / "nowhere.log"): "there is no such file",
         ("evaluate", tiny_model, tiny_log): "--labels",
         ("serve", tmp_path / "nowhere"): "no model folder",
+        ("card", tmp_path / "nowhere"): "no model folder",
         ("serve", tiny_model, *store, "--grpc", service): "choose another address",
         ("serve", tiny_model, "--grpc", "0.0.0.0:0"): "--insecure",
         ("explain", "nothing", "--to", service): "nothing",

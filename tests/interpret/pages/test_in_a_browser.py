@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 
 from offscript.interpret.alert_page import alert_page
+from offscript.interpret.card_page import card_page
 from offscript.interpret.explain import explain
+from offscript.interpret.reading import read_model
 from offscript.model.alert import Alert
+from offscript.model.folder import load_model
 from offscript.model.vocabulary import START
 
 EVIL = "<script>fetch('https://example.org')</script>\"><img src=https://example.org/x onerror=f()>"
@@ -55,3 +58,17 @@ def test_an_alerts_page_opens_without_request_or_error_whatever_the_log_says(
 
     assert "<script>" in browser.evaluate("document.body.innerText")
     assert browser.evaluate("document.querySelectorAll('details').length") == 3
+
+
+@pytest.mark.parametrize(("width", "dark"), [(360, True), (1200, False)])
+def test_a_models_page_opens_without_request_or_error(
+    browser: Any, tiny_model: Path, tmp_path: Path, width: int, dark: bool
+) -> None:
+    page = tmp_path / "card.html"
+    page.write_text(card_page(read_model(load_model(tiny_model))))
+
+    opens_well(browser, page, width, dark=dark)
+
+    unfold = "document.querySelectorAll('details').forEach(part => part.open = true)"
+    browser.evaluate(unfold)
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
