@@ -43,7 +43,7 @@ def opening(card: Card) -> str:
     layers = f"{card.n_layers} layers of {card.n_heads} heads" if card.n_layers else "no layers"
     learned = (
         f"{layers}; {card.events:,} kinds of events, learned from {card.trained_events:,} events "
-        f"in {card.trained_streams:,} streams."
+        f"in {card.trained_streams:,} stream{'s' if card.trained_streams > 1 else ''}."
     )
     losses = (
         f"An event costs it {_loss(card.loss)} bits on held-out streams; a bigram "

@@ -158,6 +158,7 @@ def _moments(card: Card, moments: Sequence[Ribbon]) -> list[Markup]:
         events = [
             tag(
                 "li",
+                *_swatch(card, event),
                 name_of(card, event),
                 *([tag("small", f" {percent(read)}")] if read >= _READ else []),
                 style=f"border-bottom-width:{6.0 * read:.1f}px",
@@ -168,6 +169,13 @@ def _moments(card: Card, moments: Sequence[Ribbon]) -> list[Markup]:
         events.append(tag("li", "→ ", told, class_="followed"))
         parts.append(tag("ol", *events, class_="chips"))
     return parts
+
+
+def _swatch(card: Card, event: str) -> list[Markup]:
+    """The colour of an event's group, where the card tells it."""
+    if event not in card.shown:
+        return []
+    return [tag("span", class_=f"swatch group{card.shown_groups[card.shown.index(event)]}")]
 
 
 def figure(caption: str, drawn: Markup) -> Markup:

@@ -140,18 +140,17 @@ def support(
     lengths = np.array([len(sequence) for sequence in long])
     ends = np.cumsum(lengths)
     start = np.repeat(ends - lengths, lengths)
-    position = np.arange(len(tokens))
     has_next = np.ones(len(tokens), dtype=bool)
     has_next[ends - 1] = False
     by_token = np.argsort(tokens, kind="stable")
-    firsts = np.searchsorted(tokens[by_token], np.arange(int(tokens.max()) + 2))
-    for k in np.unique(triples[:, 0]).tolist():
-        here = np.where(tokens == k, position, -1)
-        before = np.concatenate([[-1], np.maximum.accumulate(here)[:-1]])  # the last k before
-        there = (before >= start) & (position - before < window) & has_next
-        for row in np.flatnonzero(triples[:, 0] == k).tolist():
-            _, q, v = triples[row].tolist()
-            at = by_token[firsts[q] : firsts[q + 1]] if q + 1 < len(firsts) else by_token[:0]
-            at = at[there[at]]
-            counts[row] = (np.count_nonzero(tokens[at + 1] == v), len(at))
+    firsts = np.searchsorted(tokens[by_token], np.arange(triples.max() + 2))
+    for row, (k, q, v) in enumerate(triples.tolist()):
+        looked_at, at = (by_token[firsts[token] : firsts[token + 1]] for token in (k, q))
+        if not len(looked_at):
+            continue
+        before = np.searchsorted(looked_at, at) - 1  # the last k before each q
+        nearest = looked_at[np.maximum(before, 0)]
+        there = (before >= 0) & (nearest >= start[at]) & (at - nearest < window) & has_next[at]
+        at = at[there]
+        counts[row] = (np.count_nonzero(tokens[at + 1] == v), len(at))
     return counts
