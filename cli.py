@@ -199,7 +199,31 @@ def _explain(options: argparse.Namespace) -> int:
 
     with Client(options.to) as client:
         explanation = client.explain(options.alert, checks=not options.no_checks)
-    print(explanation.json if options.json else explanation.text)
+    if options.html:
+        from .interpret.alert_page import alert_page
+        from .interpret.explanation import Explanation
+
+        page = alert_page(Explanation.from_json(json.loads(explanation.json)))
+        options.html.write_text(page, encoding="utf-8")
+        print(f"page written to {options.html}")
+    else:
+        print(explanation.json if options.json else explanation.text)
+    return 0
+
+
+def _card(options: argparse.Namespace) -> int:
+    from .interpret.card_text import card_text
+    from .interpret.reading import read_model
+    from .model.folder import load_model
+
+    card = read_model(load_model(options.model))
+    if options.html:
+        from .interpret.card_page import card_page
+
+        options.html.write_text(card_page(card), encoding="utf-8")
+        print(f"page written to {options.html}")
+    else:
+        print(json.dumps(card.to_json(), ensure_ascii=False) if options.json else card_text(card))
     return 0
 
 
@@ -270,6 +294,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "alerts": _alerts,
     "explain": _explain,
     "feedback": _feedback,
+    "card": _card,
     "demo": _demo,
 }
 

@@ -36,6 +36,16 @@ def parser() -> argparse.ArgumentParser:
             "--to", default=ADDRESS, metavar="HOST:PORT", help=f"the service ({ADDRESS})"
         )
 
+    def form(added: argparse.ArgumentParser, schema: str) -> None:
+        forms = added.add_mutually_exclusive_group()
+        forms.add_argument("--json", action="store_true", help=f"as JSON; {schema} describes it")
+        forms.add_argument(
+            "--html",
+            type=Path,
+            metavar="FILE",
+            help="as a page with figures: one file that loads nothing, to keep or to send",
+        )
+
     def logs(added: argparse.ArgumentParser) -> None:
         added.add_argument("logs", nargs="+", type=Path, metavar="LOGS", help=_LOGS)
 
@@ -208,9 +218,7 @@ def parser() -> argparse.ArgumentParser:
     explain = command("explain", "say why an alert was raised", "offscript explain 1f0c22a9")
     explain.add_argument("alert", metavar="ALERT", help="its id, or the beginning of it")
     to(explain)
-    explain.add_argument(
-        "--json", action="store_true", help="as JSON; docs/explanations.md has the schema"
-    )
+    form(explain, "docs/explanations.md")
     explain.add_argument(
         "--no-checks", action="store_true", help="do not rescore with the evidence replaced"
     )
@@ -225,6 +233,14 @@ def parser() -> argparse.ArgumentParser:
     to(feedback)
     feedback.add_argument("--comment", default="")
     feedback.add_argument("--by", default=os.environ.get("USER", ""), help="who says so ($USER)")
+
+    card = command(
+        "card",
+        "read a whole model: what it has learned, head by head",
+        "offscript card hdfs --html hdfs.html",
+    )
+    card.add_argument("model", type=Path, metavar="MODEL")
+    form(card, "docs/card.md")
 
     demo = command(
         "demo",

@@ -8,9 +8,12 @@ explained: 1 is the event right before it. Unknown times are nan, null in JSON.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from types import UnionType
+from typing import Any, cast, get_args, get_origin, get_type_hints
 
+from ..model.errors import InputError
 from .verify import Check
 
 SCHEMA_VERSION = 1
@@ -219,6 +222,43 @@ class Explanation:
             for evidence in attribution["evidence"]:
                 evidence["bits"] = evidence["value"] / math.log(2.0)
         return value
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Explanation:
+        """The explanation in a JSON value; InputError if it does not fit schema version 1."""
+        if value.get("version") != SCHEMA_VERSION:
+            raise InputError(
+                f"expected an explanation of schema version {SCHEMA_VERSION}, got "
+                f"{value.get('version')!r}; use the client of the service's own version"
+            )
+        try:
+            explanation: Explanation = _read(cls, value)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"the explanation does not fit the schema ({error}); use the client of the "
+                "service's own version"
+            ) from error
+        return explanation
+
+
+def _read(kind: Any, value: Any) -> Any:
+    """A JSON value as the type that a field is declared with; a float that is null is unknown.
+
+    Fields that are not known here are passed over: a newer service may send more.
+    """
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        fields = {name: _read(hint, value[name]) for name, hint in hints.items() if name in value}
+        return cast(Any, kind)(**fields)
+    if get_origin(kind) is tuple:
+        return tuple(_read(get_args(kind)[0], item) for item in value)
+    if isinstance(kind, UnionType):
+        return None if value is None else _read(get_args(kind)[0], value)
+    if kind is float:
+        return math.nan if value is None else float(value)
+    if not isinstance(value, kind):
+        raise TypeError(f"expected {kind.__name__}, got {value!r}")
+    return value
 
 
 def _finite(value: Any) -> Any:

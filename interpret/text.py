@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections import defaultdict
 
-from .explanation import Attribution, Explanation, Look
+from .explanation import Attribution, Evidence, Explanation, Look
 from .sentence import sentence, where
 from .verify import Check
 from .words import (
@@ -45,7 +45,9 @@ def text(explanation: Explanation) -> str:
             sections.append(_excessive(explanation, attribution) + _evidence(attribution))
         else:
             sections += [_expected(attribution), _evidence(attribution)]
-            sections += [_surprise(attribution), _paths(attribution), _looks(attribution)]
+            sections += [_surprise(attribution), _paths(attribution)]
+            if lines := looks(attribution):
+                sections.append(["Why the heads looked there", *(f"  {line}" for line in lines)])
     sections.append(_footer(explanation))
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
@@ -83,22 +85,22 @@ def _expected(attribution: Attribution) -> list[str]:
 def _evidence(attribution: Attribution) -> list[str]:
     values = [item.value for item in attribution.evidence]
     largest = max(map(abs, (*values, attribution.base, attribution.others)))
-    lines = [_question(attribution)]
+    lines = [question(attribution)]
     for item in attribution.evidence:
-        paths = ", ".join(f"{path.name} {signed(path.value)}" for path in item.paths)
         against = "" if item.rank else "; spoke against"
         lines.append(f"{bar(item.value, largest)} {plain(item.event)}{against}")
-        lines.append(f"{_INDENT}{where(item)}; {paths}")
+        lines.append(f"{_INDENT}{where(item)}; {path_shares(item)}")
         if item.line and clean(item.line) != clean(item.event):
             lines.append(f"{_INDENT}{clean(item.line)}")
         if item.check:
-            lines.append(f"{_INDENT}{_checked(item.check, attribution.total)}")
+            lines.append(f"{_INDENT}{checked(item.check, attribution.total)}")
     lines.append(f"{bar(attribution.others, largest)} all other events, and heads at rest")
     lines.append(f"{bar(attribution.base, largest)} the average case")
     return [cut(line) for line in lines]
 
 
-def _question(attribution: Attribution) -> str:
+def question(attribution: Attribution) -> str:
+    """What the evidence is for, and the total that it adds up to."""
     if attribution.view == "own expectation":
         asked = "Evidence for surprise beyond what was to be expected"
     else:
@@ -109,7 +111,13 @@ def _question(attribution: Attribution) -> str:
     return f"{asked}, {bits(attribution.total)} bits"
 
 
-def _checked(check: Check, total: float) -> str:
+def path_shares(item: Evidence) -> str:
+    """The strongest paths that brought a piece of evidence, each with its bits."""
+    return ", ".join(f"{path.name} {signed(path.value)}" for path in item.paths)
+
+
+def checked(check: Check, total: float) -> str:
+    """What the check of a piece of evidence came to."""
     replaced = "the other beginning" if check.draws == 1 else "other events"
     error = f" ± {bits(check.standard_error)}" if check.draws > 1 else ""
     return (
@@ -131,43 +139,49 @@ def _surprise(attribution: Attribution) -> list[str]:
 
 
 def _paths(attribution: Attribution) -> list[str]:
+    listed = by_path(attribution)
+    if len(listed) < 2:
+        return []
+    largest = max(abs(value) for _, value in listed)
+    lines = [f"{bar(value, largest)} {path}" for path, value in listed]
+    return ["By path, beyond the average case", *lines]
+
+
+def by_path(attribution: Attribution) -> list[tuple[str, float]]:
+    """The strongest paths in words with their contributions, and the sum of all others."""
     sums: dict[str, float] = defaultdict(float)
     for term in attribution.terms:
         if term.kind not in ("base", "remainder"):
             sums[term.name] += term.value
     ranked = sorted(sums.items(), key=lambda item: -abs(item[1]))
-    if len(ranked) < 2:
-        return []
     listed, rest = ranked[:_PATHS], ranked[_PATHS:]
-    left = sum(value for _, value in rest)
-    largest = max(abs(value) for value in (left, *(value for _, value in listed)))
-    lines = ["By path, beyond the average case"]
-    lines += [f"{bar(value, largest)} {_path(name)}" for name, value in listed]
+    words = [(_path_words(name), value) for name, value in listed]
     if rest:
-        lines.append(f"{bar(left, largest)} {len(rest)} other paths")
-    return lines
+        words.append((f"{len(rest)} other paths", sum(value for _, value in rest)))
+    return words
 
 
-def _path(name: str) -> str:
+def _path_words(name: str) -> str:
     if name == "direct":
         return "direct (what follows the last event by itself)"
     return f"{name} (one head reading what the other had brought)" if "→" in name else name
 
 
-def _looks(attribution: Attribution) -> list[str]:
+def looks(attribution: Attribution) -> list[str]:
+    """Why the heads looked at the first pieces of evidence, a line a head."""
     lines = []
     for item in attribution.evidence[:2]:
         for look in next((path.looks for path in item.paths if path.looks), ()):
-            if (line := _look(look)) not in lines:
+            if (line := _looked(look)) not in lines:
                 lines.append(line)
-    return ["Why the heads looked there", *lines] if lines else []
+    return lines
 
 
-def _look(look: Look) -> str:
+def _looked(look: Look) -> str:
     reader = "the last event" if look.reader == 1 else f"{look.reader} back"
     source = "itself" if look.source == look.reader else f"{look.source} back"
     return (
-        f"  {look.head} at {reader} looked at {source} with {percent(look.attention)}: "
+        f"{look.head} at {reader} looked at {source} with {percent(look.attention)}: "
         f"content {look.content:+.1f}, distance {look.distance:+.1f}, rest {look.sink:+.1f}"
     ).replace("-", "−")
 

@@ -104,12 +104,13 @@ def test_training_scoring_and_evaluating_find_the_planted_sessions(
 
 
 def test_lines_sent_to_a_service_raise_alerts_that_are_explained(
-    service: str, planted_log: Path
+    service: str, planted_log: Path, tmp_path: Path
 ) -> None:
     sent = offscript("send", planted_log, "--to", service)
     alert = json.loads(first_alert(service, "bad001"))
     explained = offscript("explain", alert["id"], "--to", service)
     as_json = offscript("explain", alert["id"], "--to", service, "--json")
+    page = offscript("explain", alert["id"], "--to", service, "--html", tmp_path / "why.html")
     verdict = offscript("feedback", alert["id"], "normal", "--to", service, "--comment", "drill")
     normal = offscript("alerts", "--to", service, "--status", "normal")
 
@@ -118,8 +119,22 @@ def test_lines_sent_to_a_service_raise_alerts_that_are_explained(
     assert explained.returncode == 0, explained.stderr
     assert len(explained.stdout.splitlines()) > 5
     assert json.loads(as_json.stdout)["alert"] == alert["id"]
+    assert page.stdout == f"page written to {tmp_path / 'why.html'}\n"
+    assert alert["id"] in (tmp_path / "why.html").read_text()
     assert verdict.returncode == 0
     assert alert["id"][:12] in normal.stdout
+
+
+def test_a_model_is_read_as_text_json_and_page(tiny_model: Path, tmp_path: Path) -> None:
+    text = offscript("card", tiny_model)
+    as_json = offscript("card", tiny_model, "--json")
+    page = offscript("card", tiny_model, "--html", tmp_path / "card.html")
+
+    assert text.returncode == 0, text.stderr
+    assert "What does the work" in text.stdout
+    assert json.loads(as_json.stdout)["n_layers"] == 2
+    assert page.stdout == f"page written to {tmp_path / 'card.html'}\n"
+    assert (tmp_path / "card.html").read_text().startswith("<!doctype html>")
 
 
 def test_a_pipe_can_be_sent(service: str, planted_log: Path) -> None:
@@ -178,6 +193,7 @@ def test_bad_input_is_answered_with_one_line_that_says_what_to_do(
         ("score", tiny_model, tmp_path / "nowhere.log"): "there is no such file",
         ("evaluate", tiny_model, tiny_log): "--labels",
         ("serve", tmp_path / "nowhere"): "no model folder",
+        ("card", tmp_path / "nowhere"): "no model folder",
         ("serve", tiny_model, *store, "--grpc", service): "choose another address",
         ("serve", tiny_model, "--grpc", "0.0.0.0:0"): "--insecure",
         ("explain", "nothing", "--to", service): "nothing",

@@ -15,13 +15,15 @@ import torch
 from numpy.typing import NDArray
 
 from ..interpret.reference import fit_reference
+from ..interpret.sample import draw_windows
+from ..interpret.skips import fit_skips
 from ..model.calibration import conformal_threshold
 from ..model.config import StreamConfig
 from ..model.event import EventConfig
 from ..model.folder import Model, save_model
 from ..model.templates import Templates
 from .budget import Budget, Size, parse_budget
-from .calibrate import Stream, calibrate, supported
+from .calibrate import Stream, calibrate, supported, tokens_of
 from .config import TrainConfig
 from .corpus import Corpus
 from .fit import bare_model
@@ -51,7 +53,7 @@ def train_model(config: TrainConfig, report: Callable[[str], None] = print) -> M
     report(f"budget: {wish} ({rate:.2g} false alerts a {unit})")
     checkpoint = config.out.with_name(f".{config.out.name}.checkpoint")
     learned = learn(Fits(config, events, data, checkpoint), report)
-    model = _calibrated(config, learned, parser.templates, wish, rate)
+    model = _calibrated(config, data, learned, parser.templates, wish, rate)
     model = replace(model, summary=_summary(config, corpus, data, learned, began))
     saved = save_model(model, config.out)
     for number in range(len(data.folds) + 1):
@@ -99,7 +101,12 @@ def _a_day(size: Size) -> Budget:
 
 
 def _calibrated(
-    config: TrainConfig, learned: Learned, templates: Templates, budget: Budget, rate: float
+    config: TrainConfig,
+    data: Data,
+    learned: Learned,
+    templates: Templates,
+    budget: Budget,
+    rate: float,
 ) -> Model:
     """The model with its threshold, set with the scorer that will serve."""
     model = bare_model(learned.fitted, learned.fit)
@@ -118,11 +125,18 @@ def _calibrated(
             "whole": learned.held.whole.values.astype(np.float32),
             "joined": learned.held.joined.values.astype(np.float32),
         },
-        reference=fit_reference(
-            learned.fitted.weights, learned.fitted.sequences.tokens, seed=config.seed
-        ),
+        reference=_reference(config, data, learned),
         baseline=baseline,
     )
+
+
+def _reference(config: TrainConfig, data: Data, learned: Learned) -> dict[str, NDArray[np.generic]]:
+    """What explanations need of the training data, and the card of circuits of held-out data."""
+    weights, fitted = learned.fitted.weights, learned.fitted.sequences.tokens
+    held = [tokens_of(learned.fitted.vocabulary, stream) for stream in data.held]
+    reference = fit_reference(weights, fitted, seed=config.seed)
+    windows = draw_windows(weights, held, seed=config.seed)
+    return {**reference, **windows, **fit_skips(weights, {**reference, **windows}, fitted)}
 
 
 def _what_was_read(corpus: Corpus, lines: int) -> str:

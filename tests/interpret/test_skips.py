@@ -1,0 +1,96 @@
+"""Skip-trigrams are found with the support that training gave them, or did not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from offscript.interpret.reference import fit_reference, read_reference
+from offscript.interpret.sample import observe
+from offscript.interpret.skips import fit_skips, skip_trigrams, support
+from offscript.model.config import DecoderConfig
+from offscript.model.vocabulary import START
+from offscript.model.weights import Weights, shapes
+
+Make = Callable[..., SimpleNamespace]
+
+
+def two_rules() -> Weights:
+    """One head that looks at 4 and 5 and makes 8 and 9 of them, whatever came last."""
+    config = DecoderConfig(10, 1, d_model=20, n_heads=1, d_head=2, window=8)
+    arrays = {name: np.zeros(shape) for name, shape in shapes(config).items()}
+    arrays["W_E"][:, :10] = np.eye(10)
+    arrays["W_U"][10:] = np.eye(10)
+    arrays["b_K"][0, 0, 1] = 1.0
+    arrays["b_Q"][0, 0, 0] = 20.0
+    arrays["W_K"][0, 0, [4, 5], 0] = 1.0
+    arrays["sink"][0, 0] = 5.0
+    for rule in (0, 1):
+        arrays["W_V"][0, 0, 4 + rule, rule] = 1.0
+        arrays["W_O"][0, 0, rule, 18 + rule] = 6.0
+    return Weights(**arrays)
+
+
+def test_rules_that_share_a_head_are_found_and_what_training_never_showed_is_told() -> None:
+    # 4 … 6 → 8 and 5 … 7 → 9 were taught; 8 and 9 follow 6 and 7 otherwise too.
+    taught = [[START, 4, 6, 8], [START, 5, 7, 9], [START, 6, 9], [START, 7, 8]]
+    sequences = [np.array(each) for each in taught] * 5
+    weights = two_rules()
+    mixed = [np.array(each) for each in ([START, 4, 6, 8], [START, 4, 7, 9], [START, 5, 7, 9])]
+    reference = fit_reference(weights, sequences)
+    sample = observe(weights, mixed)
+
+    found = skip_trigrams(weights, read_reference(reference, weights), sample, 8)
+
+    effects = {
+        tuple(triple): effect
+        for triple, effect in zip(found.triples.tolist(), found.effect, strict=True)
+    }
+    assert max(effects, key=lambda triple: effects[triple]) in {(4, 6, 8), (4, 7, 8), (5, 7, 9)}
+    assert effects[4, 6, 8] == pytest.approx(effects[4, 7, 8])
+    assert effects[4, 6, 8] > 4.0
+    counts = dict(
+        zip(
+            map(tuple, found.triples.tolist()),
+            support(sequences, found.triples, 8).tolist(),
+            strict=True,
+        )
+    )
+    assert counts[4, 6, 8] == [5, 5]
+    assert counts[4, 7, 8] == [0, 0]
+
+
+def test_support_is_what_counting_by_hand_gives() -> None:
+    rng = np.random.default_rng(0)
+    sequences = [rng.integers(4, 7, size=rng.integers(1, 12)) for _ in range(40)]
+    triples = np.array([(k, q, v) for k in range(4, 8) for q in range(4, 7) for v in range(4, 7)])
+
+    counts = support(sequences, triples, window=4)
+
+    for (k, q, v), (seen, chances) in zip(triples.tolist(), counts.tolist(), strict=True):
+        after = [
+            int(s[t + 1])
+            for s in sequences
+            for t in range(len(s) - 1)
+            if s[t] == q and k in s[max(0, t - 3) : t].tolist()
+        ]
+        assert (seen, chances) == (after.count(v), len(after))
+
+
+def test_a_model_folder_keeps_the_strongest_with_their_support(make_random: Make) -> None:
+    model = make_random()
+    rng = np.random.default_rng(0)
+    sequences = [np.array([START, *rng.integers(4, 12, size=20)]) for _ in range(10)]
+    flat = {
+        "windows": np.concatenate(sequences).astype(np.int32),
+        "window_lengths": np.full(10, 21, dtype=np.int32),
+    }
+
+    kept = fit_skips(model.weights, {**model.reference, **flat}, sequences)
+
+    assert kept["skips"].shape == (len(kept["skip_counts"]), 3)
+    assert 0 < len(kept["skips"]) <= 512
+    assert (kept["skip_counts"][:, 0] <= kept["skip_counts"][:, 1]).all()
