@@ -144,13 +144,13 @@ def surprise_of(model: Model, streams: Sequence[Stream]) -> tuple[float, float]:
 
 
 def one_event_distance(model: Model) -> float:
-    """A quarter of what one event of a new kind typically adds to the count distance, 1 / (2 N).
+    """An eighth of what one event of a new kind typically adds to the count distance, 1 / (2 N).
 
     N kinds of events and the same with one more are about 1 − √(N / (N + 1)) apart.
     """
     if not len(model.count_vectors):
         return 1.0
-    return float(0.125 / np.median((model.count_vectors > 0.0).sum(axis=1)))
+    return float(0.0625 / np.median((model.count_vectors > 0.0).sum(axis=1)))
 
 
 def fit_tails(
@@ -176,7 +176,7 @@ def fit_tails(
 def fit_weights(
     scores: Float64[np.ndarray, "streams detectors"], bases: Float64[np.ndarray, "_ detectors"]
 ) -> dict[str, float]:
-    """w_i = 1 / Σ_j ρ_ij², with ρ the correlation of scores in the tail (below it they are 0).
+    """w_i = 1 / Σ_j max(0, ρ_ij), with ρ the correlation of scores in the tail (0 below it).
 
     Of n detectors that always say the same each counts 1/n, one that none repeats counts 1.
     """
@@ -187,7 +187,7 @@ def fit_weights(
     apart = apart / np.where(spread > 0.0, spread, 1.0)
     rho = apart.T @ apart
     np.fill_diagonal(rho, 1.0)
-    weights = dict(zip(DETECTORS, (1.0 / (rho**2).sum(axis=1)).tolist(), strict=True))
+    weights = dict(zip(DETECTORS, (1.0 / np.maximum(0.0, rho).sum(axis=1)).tolist(), strict=True))
     event, end = SURPRISALS
     return {**weights, end: weights[event]}
 
