@@ -157,7 +157,10 @@ class Client:
     def watch(
         self, *, stream: str | None = None, detector: str = "", since: float | None = None
     ) -> Iterator[pb.Alert]:
-        """Alerts as they change, for ever; first those seen since `since`, unix seconds."""
+        """Alerts as they change, for ever; first those seen since `since`, unix seconds.
+
+        A watch that breaks off goes on where it was, with what came in the meantime.
+        """
         request = pb.WatchAlertsRequest(
             stream=stream,
             detector=detector,
@@ -166,6 +169,12 @@ class Client:
         failures = 0
         while not self._closing.is_set():
             try:
+                if not (request.after_revision or request.since_micros):
+                    # From where the watch begins, so that it goes on from there if it breaks off.
+                    newest = pb.ListAlertsRequest(page_size=1)
+                    page = self._stub.ListAlerts(newest, timeout=_CALL_SECONDS)
+                    request.after_revision = page.revision
+                    request.since_micros = 0 if page.revision else 1
                 for alert in self._stub.WatchAlerts(request):
                     failures = 0
                     request.after_revision = alert.revision

@@ -154,9 +154,11 @@ class Servicer:
         message = messages.parse(pb.ListAlertsRequest, request)
         which = messages.read_filter(message)
         limit, before = messages.read_page(message)
+        revision = await asyncio.to_thread(lambda: self._store.revision)
         found = await asyncio.to_thread(self._store.alerts, which, limit=limit + 1, before=before)
         page = found[:limit]
         return pb.ListAlertsResponse(
+            revision=revision,
             alerts=[messages.write_alert(stored) for stored in page],
             next_page_token=str(page[-1].row) if len(found) > limit else "",
         )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
+import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +15,8 @@ from offscript.model.errors import InputError, NotFoundError, OverloadError
 from offscript.service.client import Client
 
 if TYPE_CHECKING:
-    from offscript.tests.service.conftest import Running
+    from offscript.service.config import ServiceConfig
+    from offscript.tests.service.conftest import InProcess, Running
 
 Lines = Callable[..., list[str]]
 NOWHERE = "127.0.0.1:1"
@@ -54,6 +58,39 @@ def test_a_watch_sees_what_another_client_raises(client: Client, session: Lines)
     assert first.wait(30)
     watching.close()
     thread.join()
+    assert seen[0] == "0b"
+
+
+def test_a_watch_misses_nothing_that_came_while_the_service_was_away(
+    config: ServiceConfig, in_process: InProcess, session: Lines
+) -> None:
+    with in_process(config) as first:
+        address = first.address
+        watching = Client(address)
+        seen: list[str] = []
+        came = threading.Event()
+
+        def watch() -> None:
+            for alert in watching.watch():
+                seen.append(alert.stream)
+                came.set()
+
+        thread = threading.Thread(target=watch)
+        thread.start()
+        for _ in range(300):  # until the watch has begun
+            with urllib.request.urlopen(f"{first.web}/metrics") as page:
+                if b'offscript_rpc_seconds_count{code="OK",method="ListAlerts"} 1' in page.read():
+                    break
+            time.sleep(0.1)
+    with in_process(config) as elsewhere, Client(elsewhere.address) as client:
+        for line in session("0b", odd=True):
+            client.line(line)
+        client.flush(30)
+    with in_process(replace(config, grpc=address)):
+        assert came.wait(30)
+        watching.close()
+        thread.join()
+
     assert seen[0] == "0b"
 
 
