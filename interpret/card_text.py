@@ -10,7 +10,7 @@ from .roles import ROLES
 from .words import WIDTH, bar, clean, cut, percent, plain, signed
 
 _WORK = 8
-_SKIPS, _PHANTOMS = 8, 3
+_SKIPS, _PHANTOMS = 6, 3
 _COMPOSED = 4
 _ROLES = {
     "previous": "looks one event back",
@@ -129,11 +129,9 @@ def brief(card: Card, event: str, width: int) -> str:
 def _skips(card: Card, skips: tuple[Skip, ...]) -> list[str]:
     lines = []
     for skip in skips:
-        earlier, last, following = (
-            brief(card, event, width)
-            for event, width in ((skip.earlier, 26), (skip.last, 26), (skip.following, 26))
-        )
-        lines.append(f"  {signed(skip.effect):>6}  {earlier} … {last} → {following}")
+        last, following = brief(card, skip.last, 40), brief(card, skip.following, 40)
+        lines.append(f"  {signed(skip.effect):>6}  {brief(card, skip.earlier, 84)}")
+        lines.append(f"          … {last} → {following}")
         lines.append(f"          {skip.paths[0].event}; {support(skip)}")
     return lines
 

@@ -8,9 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from offscript.interpret.activations import run
+from offscript.interpret.directions import softmax
 from offscript.interpret.reference import fit_reference, read_reference
 from offscript.interpret.sample import observe
-from offscript.interpret.skips import fit_skips, skip_trigrams, support
+from offscript.interpret.skips import expected, fit_skips, skip_trigrams, support
 from offscript.model.config import DecoderConfig
 from offscript.model.vocabulary import START
 from offscript.model.weights import Weights, shapes
@@ -94,3 +96,20 @@ def test_a_model_folder_keeps_the_strongest_with_their_support(make_random: Make
     assert kept["skips"].shape == (len(kept["skip_counts"]), 3)
     assert 0 < len(kept["skips"]) <= 512
     assert (kept["skip_counts"][:, 0] <= kept["skip_counts"][:, 1]).all()
+
+
+def test_what_the_model_expects_after_k_and_q_is_its_mean_prediction(make_random: Make) -> None:
+    weights = make_random().weights.astype(np.float64)
+    rng = np.random.default_rng(1)
+    windows = [np.array([START, *rng.integers(4, 8, size=9)]) for _ in range(5)]
+    sample = observe(weights, windows)
+
+    given = [
+        softmax(run(weights, window[: at + 1]).logits)[-1, 6]
+        for window in windows
+        for at in range(9)
+        if window[at] == 5 and 4 in window[:at]
+    ]
+    assert given
+    assert expected(sample, (4, 5, 6)) == pytest.approx(np.mean(given))
+    assert expected(sample, (11, 5, 6)) == 0.0

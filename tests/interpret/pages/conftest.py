@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+_PATIENCE_SECONDS = 60.0
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -21,7 +23,7 @@ class Browser:
     def __init__(self, process: subprocess.Popen[bytes], to: int, answers: int) -> None:
         self._process = process
         self._to = to
-        self._answers = os.fdopen(answers, "rb")
+        self._answers = answers
         self._number = 0
         self._session: str | None = None
         self._rest = b""
@@ -74,7 +76,9 @@ class Browser:
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
-            read = self._answers.read1(1 << 16)
+            ready, _, _ = select.select([self._answers], [], [], _PATIENCE_SECONDS)
+            assert ready, "the browser does not answer"
+            read = os.read(self._answers, 1 << 16)
             assert read, "the browser ended"
             self._rest += read
         message, self._rest = self._rest.split(b"\0", 1)
@@ -86,7 +90,7 @@ class Browser:
         self._process.kill()
         self._process.wait(10)
         os.close(self._to)
-        self._answers.close()
+        os.close(self._answers)
 
 
 @pytest.fixture(scope="session")
