@@ -61,6 +61,7 @@ class Reference:
 def fit_reference(
     weights: Weights,
     sequences: Sequence[Int[Array, " _"]],
+    times: Int[Array, " sequences"] | None = None,
     *,
     seed: int = 0,
     windows: int = 300,
@@ -72,14 +73,16 @@ def fit_reference(
     z_k[t] = Σ_s pattern_k[t, s] v_k[s].
 
     `sequences` are token ids as in training: each begins with <start> or <past>, and <end>, where
-    it closes one, is only predicted. Means are taken over at most `windows` windows drawn at
-    random, and no new one once `positions` positions are in; counts are over all sequences.
+    it closes one, is only predicted. `times` says how often each came (once if left out). Means
+    are taken over at most `windows` windows drawn at random, and no new one once `positions`
+    positions are in; counts are over all sequences.
     """
     weights = weights.astype(np.float64)
-    arrays = _counts(weights.d_vocab, sequences)
+    times = np.ones(len(sequences), dtype=np.int64) if times is None else times
+    arrays = _counts(weights.d_vocab, sequences, times)
     sums = np.zeros((weights.d_vocab, n_paths(weights), weights.d_head))
     seen = np.zeros(weights.d_vocab)
-    for tokens, first in _windows(weights, sequences, seed, windows):
+    for tokens, first in _windows(weights, sequences, times, seed, windows):
         outputs = path_outputs(weights, run(weights, tokens))[first:]
         np.add.at(sums, tokens[first:], outputs)
         np.add.at(seen, tokens[first:], 1.0)
@@ -129,18 +132,21 @@ def path_outputs(
     return np.concatenate(outputs).swapaxes(0, 1)
 
 
-def _counts(d_vocab: int, sequences: Sequence[Int[Array, " _"]]) -> dict[str, Array]:
+def _counts(
+    d_vocab: int, sequences: Sequence[Int[Array, " _"]], times: Int[Array, " sequences"]
+) -> dict[str, Array]:
     """How often each token is the last event, each the next one, and each pair of them."""
     last = np.zeros(d_vocab, dtype=np.int64)
     outcomes = np.zeros(d_vocab, dtype=np.int64)
     pairs = np.zeros(d_vocab * d_vocab, dtype=np.int64)
-    long = [np.asarray(sequence, dtype=np.int64) for sequence in sequences if len(sequence) > 1]
-    if long:
-        before = np.concatenate([sequence[:-1] for sequence in long])
-        after = np.concatenate([sequence[1:] for sequence in long])
-        last += np.bincount(before, minlength=d_vocab)
-        outcomes += np.bincount(after, minlength=d_vocab)
-        pairs += np.bincount(before * d_vocab + after, minlength=d_vocab * d_vocab)
+    if any(len(sequence) > 1 for sequence in sequences):
+        before = np.concatenate([sequence[:-1] for sequence in sequences]).astype(np.int64)
+        after = np.concatenate([sequence[1:] for sequence in sequences]).astype(np.int64)
+        each = np.repeat(times, [max(len(sequence) - 1, 0) for sequence in sequences])
+        # Sums of whole numbers, exact in float64 up to 2⁵³.
+        last += np.bincount(before, each, d_vocab).astype(np.int64)
+        outcomes += np.bincount(after, each, d_vocab).astype(np.int64)
+        pairs += np.bincount(before * d_vocab + after, each, d_vocab * d_vocab).astype(np.int64)
     (keys,) = np.nonzero(pairs)
     return {
         "last": last / last.sum() if last.sum() else np.full(d_vocab, 1.0 / d_vocab),
@@ -151,16 +157,19 @@ def _counts(d_vocab: int, sequences: Sequence[Int[Array, " _"]]) -> dict[str, Ar
 
 
 def _windows(
-    weights: Weights, sequences: Sequence[Int[Array, " _"]], seed: int, windows: int
+    weights: Weights,
+    sequences: Sequence[Int[Array, " _"]],
+    times: Int[Array, " sequences"],
+    seed: int,
+    windows: int,
 ) -> list[tuple[Int[Array, " _"], int]]:
     """Windows drawn evenly over positions, each with its first position of full context."""
     usable = [s[:-1] if len(s) and s[-1] == END else s for s in map(np.asarray, sequences)]
-    usable = [sequence for sequence in usable if len(sequence)]
-    if not usable:
+    lengths = np.array([len(sequence) for sequence in usable], dtype=np.float64) * times
+    if not lengths.sum():
         return []
     field = weights.n_layers * (weights.window - 1) + 1
     longest = field + weights.window
-    lengths = np.array([len(sequence) for sequence in usable], dtype=np.float64)
     rng = np.random.default_rng(seed)
     chosen = rng.choice(len(usable), size=windows, p=lengths / lengths.sum())
     drawn = []

@@ -113,31 +113,39 @@ def fit_skips(
     weights: Weights,
     arrays: Mapping[str, NDArray[np.generic]],
     sequences: Sequence[Int[Array, " _"]],
+    times: Int[Array, " sequences"] | None = None,
 ) -> dict[str, Array]:
     """The strongest skip-trigrams of a trained decoder with their support, for the model folder.
 
-    `arrays` is its reference with the windows kept, `sequences` what it was trained on.
+    `arrays` is its reference with the windows kept, `sequences` what it was trained on, and
+    `times` how often each came (once if left out).
     """
     weights = weights.astype(np.float64)
     sample = observe(weights, read_windows(arrays))
     triples = skip_trigrams(weights, read_reference(arrays, weights), sample, KEPT).triples
-    counts = support(sequences, triples, weights.window)
+    times = np.ones(len(sequences), dtype=np.int64) if times is None else times
+    counts = support(sequences, times, triples, weights.window)
     return {"skips": triples, "skip_counts": counts}
 
 
 def support(
-    sequences: Sequence[Int[Array, " _"]], triples: Int[Array, "triples 3"], window: int
+    sequences: Sequence[Int[Array, " _"]],
+    times: Int[Array, " sequences"],
+    triples: Int[Array, "triples 3"],
+    window: int,
 ) -> Int[Array, "triples 2"]:
     """For each (k, q, v): how often v came right after q with k before it, and how often anything.
 
-    Before: fewer than `window` events before q, in the same sequence, q itself not counted.
+    Before: fewer than `window` events before q, in the same sequence, q itself not counted. Each
+    sequence came so many `times`.
     """
     counts = np.zeros((len(triples), 2), dtype=np.int64)
-    long = [np.asarray(sequence, dtype=np.int64) for sequence in sequences if len(sequence) > 1]
-    if not long or not len(triples):
+    usable = [index for index, sequence in enumerate(sequences) if len(sequence) > 1]
+    if not usable or not len(triples):
         return counts
-    tokens = np.concatenate(long)
-    lengths = np.array([len(sequence) for sequence in long])
+    tokens = np.concatenate([sequences[index] for index in usable]).astype(np.int64)
+    lengths = np.array([len(sequences[index]) for index in usable])
+    each = np.repeat(times[usable], lengths)
     ends = np.cumsum(lengths)
     start = np.repeat(ends - lengths, lengths)
     has_next = np.ones(len(tokens), dtype=bool)
@@ -152,5 +160,5 @@ def support(
         nearest = looked_at[np.maximum(before, 0)]
         there = (before >= 0) & (nearest >= start[at]) & (at - nearest < window) & has_next[at]
         at = at[there]
-        counts[row] = (np.count_nonzero(tokens[at + 1] == v), len(at))
+        counts[row] = (each[at[tokens[at + 1] == v]].sum(), each[at].sum())
     return counts

@@ -132,11 +132,12 @@ def _calibrated(
 
 def _reference(config: TrainConfig, data: Data, learned: Learned) -> dict[str, NDArray[np.generic]]:
     """What explanations need of the training data, and the card of circuits of held-out data."""
-    weights, fitted = learned.fitted.weights, learned.fitted.sequences.tokens
+    weights, known = learned.fitted.weights, learned.fitted.sequences
     held = [tokens_of(learned.fitted.vocabulary, stream) for stream in data.held]
-    reference = fit_reference(weights, fitted, seed=config.seed)
+    reference = fit_reference(weights, known.tokens, known.counts, seed=config.seed)
     windows = draw_windows(weights, held, seed=config.seed)
-    return {**reference, **windows, **fit_skips(weights, {**reference, **windows}, fitted)}
+    arrays = {**reference, **windows}
+    return {**arrays, **fit_skips(weights, arrays, known.tokens, known.counts)}
 
 
 def _what_was_read(corpus: Corpus, lines: int) -> str:

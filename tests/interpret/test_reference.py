@@ -68,3 +68,15 @@ def test_no_sequences_give_a_reference_that_still_adds_up(make_random: Make) -> 
 
     assert reference.support(4, 5) == 0
     assert np.isfinite(np.log(reference.base_rates())).all()
+
+
+def test_a_sequence_that_came_many_times_counts_as_often(make_random: Make) -> None:
+    weights = make_random().weights
+    sequences = [np.array([0, 4, 5, 4, 5, 2]), np.array([1, 5, 4])]
+
+    times = read_reference(fit_reference(weights, sequences, np.array([1, 3])), weights)
+    again = read_reference(fit_reference(weights, [*sequences, *sequences[1:] * 2]), weights)
+
+    assert times.support(5, 4) == 4
+    for name in ("last", "outcomes", "pairs", "pair_counts"):
+        np.testing.assert_array_equal(getattr(times, name), getattr(again, name))

@@ -57,7 +57,7 @@ def test_rules_that_share_a_head_are_found_and_what_training_never_showed_is_tol
     counts = dict(
         zip(
             map(tuple, found.triples.tolist()),
-            support(sequences, found.triples, 8).tolist(),
+            support(sequences, np.ones(len(sequences), np.int64), found.triples, 8).tolist(),
             strict=True,
         )
     )
@@ -70,13 +70,14 @@ def test_support_is_what_counting_by_hand_gives() -> None:
     sequences = [rng.integers(4, 7, size=rng.integers(1, 12)) for _ in range(40)]
     triples = np.array([(k, q, v) for k in range(4, 8) for q in range(4, 7) for v in range(4, 7)])
 
-    counts = support(sequences, triples, window=4)
+    times = rng.integers(1, 4, size=len(sequences))
+    counts = support(sequences, times, triples, window=4)
 
     for (k, q, v), (seen, chances) in zip(triples.tolist(), counts.tolist(), strict=True):
         after = [
             int(s[t + 1])
-            for s in sequences
-            for t in range(len(s) - 1)
+            for s, n in zip(sequences, times.tolist(), strict=True)
+            for t in list(range(len(s) - 1)) * n
             if s[t] == q and k in s[max(0, t - 3) : t].tolist()
         ]
         assert (seen, chances) == (after.count(v), len(after))
