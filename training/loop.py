@@ -8,7 +8,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from pickle import UnpicklingError
@@ -213,7 +213,9 @@ def _batches(train: Sequences, config: LoopConfig, *, skip: int) -> Iterator[Bat
 
 def _fingerprint(decoder: Decoder, train: Sequences, held: Sequences, config: LoopConfig) -> str:
     """What a checkpoint must have in common with a run to be gone on from."""
-    digest = hashlib.sha256(json.dumps([asdict(decoder.config), asdict(config)]).encode())
+    # Each of several processes has a device of its own, and all must go on from the same step.
+    settings = asdict(replace(config, device=""))
+    digest = hashlib.sha256(json.dumps([asdict(decoder.config), settings]).encode())
     for sequences in (train, held):
         digest.update(sequences.counts.tobytes())
         for tokens in sequences.tokens:
@@ -251,7 +253,7 @@ def _read(checkpoint: Path | None, fingerprint: str) -> dict[str, Any] | None:
     if checkpoint is None or not checkpoint.exists():
         return None
     try:
-        state: dict[str, Any] = torch.load(checkpoint, weights_only=True)
+        state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, UnpicklingError):
         return None
     return state if state.get("fingerprint") == fingerprint else None
