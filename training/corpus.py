@@ -16,7 +16,7 @@ from ..model.errors import InputError, LogError
 from ..model.event import EventParser
 from ..model.folder import Model
 from ..model.logs import read_lines
-from .store import Column, Number
+from .store import Column, Names, Number
 
 _CHUNK = 65_536  # lines parsed at once
 
@@ -241,12 +241,12 @@ def read_labelled(
     return corpus
 
 
-def streams_of(corpus: Corpus) -> Iterator[tuple[str, list[str | None], NDArray[np.float64]]]:
+def streams_of(corpus: Corpus) -> Iterator[tuple[str, Names, NDArray[np.float64]]]:
     """Key, names and times of each stream."""
-    names: Sequence[str | None] = (*corpus.names, None)  # index −1 is an unseen template
+    table: Sequence[str | None] = (*corpus.names, None)  # index −1 is an unseen template
     for index, key in enumerate(corpus.streams):
         events = corpus.events_of(index)
-        yield key, [names[i] for i in corpus.event[events].tolist()], corpus.time[events]
+        yield key, Names(table, corpus.event[events]), corpus.time[events]
 
 
 class _Columns:
