@@ -125,9 +125,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure the sets that are asked for, and write results/training.json."""
     parser = argparse.ArgumentParser(description="Speed of training.")
     parser.add_argument("sets", nargs="*", choices=[*NAMES, []], help=f"else {', '.join(SETS)}")
-    parser.add_argument(
-        "--train", nargs="*", choices=NAMES, help="those to train a model of; all if left out"
-    )
     parser.add_argument("--data", help="folder of the data sets; else $OFFSCRIPT_DATA")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of training.json")
