@@ -5,13 +5,15 @@ work on the machine disturbs less than the clock: the median of passes that take
 least and the largest. `times_ours` is that time divided by ours, turn by turn. A pass of ours
 counts equal streams instead of repeating them, so `train_tokens_per_second`, the events that are
 really computed in a second, says less than `seconds_per_epoch` does. `train_seconds` is the time by
-the clock of a whole training, from the log to a calibrated model on all cores, and `held_out_loss`
-the decoder's loss in nats per event.
+the clock of a whole training, from the log to a calibrated model on all cores,
+`train_cpu_seconds` what all its processes computed, and `held_out_loss` the decoder's loss in nats
+per event.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -98,10 +100,14 @@ def speed(dataset: Dataset, *, seed: int) -> Iterator[Row]:
 
 def to_a_model(dataset: Dataset, *, seed: int) -> Iterator[Row]:
     """A whole training on the set's normal streams."""
+    before = os.times()
     model = train_model(replace(dataset.config, seed=seed), _say)
+    # User and system time, its own and that of the processes that it waited for.
+    computed = sum(os.times()[:4]) - sum(before[:4])
     setting = f"{model.summary['preset']} {model.sha256[:12]}"
     for measure, value, target in (
         ("train_seconds", model.summary["train_seconds"], TARGETS.get(dataset.name)),
+        ("train_cpu_seconds", computed, None),
         ("held_out_loss", model.summary["losses"]["decoder"], None),
     ):
         yield Row(

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Int64
 from numpy.typing import NDArray
 
 from ..model.vocabulary import END, NEW, PAST
+from .store import Column, Pieces
 
 LONGEST = 192  # tokens of one crop; longer streams are cut at random places
 _REPEATS = 16  # equal streams that one row of a batch stands for, at the most
 _CROP_SHARE = 0.15  # rows joined in the middle, so that the model knows `<past>`
 _HEAVIEST = 1.5  # weight of a batch against the mean, at the most
+_SORTED = 1 << 20  # tokens that are sorted by length together
 _MASK_SHARE = 0.005  # input events shown as `<new>`, so that it knows what follows one
 
 
@@ -22,18 +26,36 @@ _MASK_SHARE = 0.005  # input events shown as `<new>`, so that it knows what foll
 class Sequences:
     """Distinct token sequences and how many streams each stands for."""
 
-    tokens: list[NDArray[np.int32]]
+    tokens: Sequence[NDArray[np.int32]]
     counts: Int64[np.ndarray, " sequences"]
 
     @classmethod
-    def of(cls, sequences: Sequence[NDArray[np.int32]]) -> Sequences:
-        """Count equal sequences instead of repeating them."""
-        counts: dict[bytes, int] = {}
+    def of(cls, sequences: Iterable[NDArray[np.int32]], folder: Path | None = None) -> Sequences:
+        """Count equal sequences instead of repeating them; the tokens lie in a file in `folder`."""
+        index: dict[bytes, int] = {}  # by digest: the sequences themselves may not fit into memory
+        counts: list[int] = []
+        lengths: list[int] = []
+        flat = Column(np.int32, folder)
         for sequence in sequences:
-            key = sequence.astype(np.int32).tobytes()
-            counts[key] = counts.get(key, 0) + 1
-        tokens = [np.frombuffer(key, dtype=np.int32) for key in counts]
-        return cls(tokens, np.array(list(counts.values()), dtype=np.int64))
+            digest = hashlib.blake2b(sequence.astype(np.int32).tobytes(), digest_size=16).digest()
+            at = index.setdefault(digest, len(counts))
+            if at < len(counts):
+                counts[at] += 1
+            else:
+                counts.append(1)
+                lengths.append(len(sequence))
+                flat.append(sequence)
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return cls(Pieces(flat.array(), offsets), np.array(counts, dtype=np.int64))
+
+    def sample(self, tokens: int, *, seed: int) -> Sequences:
+        """Distinct sequences drawn at random until they have so many tokens, or all of them."""
+        lengths = np.array([len(sequence) for sequence in self.tokens])
+        if lengths.sum() <= tokens:
+            return self
+        order = np.random.default_rng(seed).permutation(len(lengths))
+        chosen = np.sort(order[: int(np.searchsorted(np.cumsum(lengths[order]), tokens)) + 1])
+        return Sequences([self.tokens[i] for i in chosen.tolist()], self.counts[chosen])
 
     @property
     def events(self) -> int:
@@ -54,9 +76,27 @@ class Batch:
 def epoch(sequences: Sequences, rng: np.random.Generator, *, batch_tokens: int) -> Iterator[Batch]:
     """All sequences once, cut and joined in the middle at random, in random batches.
 
-    All batches have one scale, their mean weight: divided by its own weight, a batch of short and
-    frequent streams would count no more than one of long and rare ones. And none is much heavier
-    than the mean, so that no single step has to do what many should.
+    A corpus that is larger than what is sorted by length at a time is gone through in a random
+    order, in parts.
+    """
+    lengths = np.array([len(sequence) for sequence in sequences.tokens])
+    if lengths.sum() <= _SORTED:
+        yield from _batches(sequences, rng, batch_tokens)
+        return
+    order = rng.permutation(len(lengths))
+    part_of = np.cumsum(lengths[order]) // _SORTED
+    for part in np.unique(part_of):
+        chosen = order[part_of == part]
+        some = [sequences.tokens[i] for i in chosen.tolist()]
+        yield from _batches(Sequences(some, sequences.counts[chosen]), rng, batch_tokens)
+
+
+def _batches(sequences: Sequences, rng: np.random.Generator, batch_tokens: int) -> Iterator[Batch]:
+    """Random batches of crops of like lengths.
+
+    All have one scale, their mean weight: divided by its own weight, a batch of short and frequent
+    streams would count no more than one of long and rare ones. And none is much heavier than the
+    mean, so that no single step has to do what many should.
     """
     crops = list(_crops(sequences, rng))
     order = sorted(range(len(crops)), key=lambda i: (len(crops[i][0]), i))

@@ -64,11 +64,15 @@ def factors(
 ) -> tuple[Float64[np.ndarray, "d_vocab width"], Float64[np.ndarray, "width d_vocab"]]:
     """U √S and √S Vᵀ of the table's singular value decomposition, its `d_model` largest parts.
 
-    Found among a few random directions more, which is exact where these span the table: a whole
+    Of a table far wider than the decoder they are found among a few random directions: a whole
     decomposition takes 4.8 s for 2,000 kinds of events, this one 0.4 s, and its error is 1.6 %
     larger (measured on corpora of events drawn by Zipf's law).
     """
-    directions = min(len(table), d_model + _SPARE)
-    u, s, v = torch.svd_lowrank(torch.from_numpy(table), q=directions)
-    root = s[:d_model].sqrt()
-    return (u[:, :d_model] * root).numpy(), (v[:, :d_model] * root).T.numpy()
+    directions = d_model + _SPARE
+    if len(table) <= directions:
+        u, s, vt = np.linalg.svd(table)
+    else:
+        found = torch.svd_lowrank(torch.from_numpy(table), q=directions)
+        u, s, vt = found[0].numpy(), found[1].numpy(), found[2].numpy().T
+    root = np.sqrt(s[:d_model])
+    return u[:, :d_model] * root, root[:, None] * vt[:d_model]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from ..model.errors import InputError, LogError
 from ..model.event import EventParser
 from ..model.folder import Model
 from ..model.logs import read_lines
+from .store import Column, Names, Number
 
 _CHUNK = 65_536  # lines parsed at once
 
@@ -79,36 +80,34 @@ class Corpus:
         )
 
 
-def read_corpus(lines: Iterable[str], parser: EventParser) -> Corpus:
-    """Raw text or JSON lines, parsed as the model will parse them when it serves."""
+def read_corpus(lines: Iterable[str], parser: EventParser, folder: Path | None = None) -> Corpus:
+    """Raw text or JSON lines, parsed as the model will parse them when it serves.
+
+    A chunk at a time, into columns on disk in `folder`: a log may be larger than memory.
+    """
     streams: dict[str, int] = {}
     names: dict[str, int] = {}
-    columns: list[
-        tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64], NDArray[np.int64]]
-    ]
-    columns = []
+    columns = _Columns(folder)
     unkeyed = continuations = first_line = 0
     iterator = iter(lines)
     while chunk := list(islice(iterator, _CHUNK)):
         parsed = parser.parse(chunk)
         columns.append(
-            (
-                np.array([streams.setdefault(k, len(streams)) for k in parsed.stream], np.int32),
-                np.array(
-                    [-1 if n is None else names.setdefault(n, len(names)) for n in parsed.name],
-                    np.int32,
-                ),
-                parsed.time,
-                parsed.line.astype(np.int64) + first_line,
-            )
+            np.array([streams.setdefault(k, len(streams)) for k in parsed.stream], np.int32),
+            np.array(
+                [-1 if n is None else names.setdefault(n, len(names)) for n in parsed.name],
+                np.int32,
+            ),
+            parsed.time,
+            parsed.line.astype(np.int64) + first_line,
         )
         unkeyed += parsed.unkeyed
         continuations += parsed.continuations
         first_line += len(chunk)
-    if not columns:
+    if not first_line:
         raise LogError("the log is empty: no line was read; give a log that has events")
-    stream, event, time, line = (np.concatenate(part) for part in zip(*columns, strict=True))
-    return _ordered(tuple(streams), stream, event, time, line, tuple(names), unkeyed, continuations)
+    corpus = columns.ordered(tuple(streams), tuple(names), folder)
+    return replace(corpus, unkeyed=unkeyed, continuations=continuations)
 
 
 def read_sequences(lines: Iterable[str]) -> Corpus:
@@ -242,41 +241,62 @@ def read_labelled(
     return corpus
 
 
-def streams_of(corpus: Corpus) -> Iterator[tuple[str, list[str | None], NDArray[np.float64]]]:
+def streams_of(corpus: Corpus) -> Iterator[tuple[str, Names, NDArray[np.float64]]]:
     """Key, names and times of each stream."""
-    names: Sequence[str | None] = (*corpus.names, None)  # index −1 is an unseen template
+    table: Sequence[str | None] = (*corpus.names, None)  # index −1 is an unseen template
     for index, key in enumerate(corpus.streams):
         events = corpus.events_of(index)
-        yield key, [names[i] for i in corpus.event[events].tolist()], corpus.time[events]
+        yield key, Names(table, corpus.event[events]), corpus.time[events]
 
 
-def _ordered(
-    keys: tuple[str, ...],
-    stream: NDArray[np.int32],
-    event: NDArray[np.int32],
-    time: NDArray[np.float64],
-    line: NDArray[np.int64],
-    names: tuple[str, ...],
-    unkeyed: int,
-    continuations: int,
-) -> Corpus:
-    """Events grouped by stream in the order read, streams by the place of their last event."""
-    last = np.full(len(keys), -1, np.int64)
-    np.maximum.at(last, stream, np.arange(len(stream)))
-    order = np.argsort(last, kind="stable")
-    rank = np.empty(len(keys), np.int64)
-    rank[order] = np.arange(len(keys))
-    at = np.argsort(rank[stream], kind="stable")
-    counts = np.bincount(rank[stream], minlength=len(keys)) if len(stream) else np.zeros(0, int)
-    return Corpus(
-        streams=tuple(keys[i] for i in order),
-        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        event=event[at],
-        time=time[at],
-        line=line[at],
-        names=names,
-        labels=np.full(len(keys), -1, np.int32),
-        splits=(None,) * len(keys),
-        unkeyed=unkeyed,
-        continuations=continuations,
-    )
+class _Columns:
+    """Events in the order read: number of the stream and of the event, time, line."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._stream, self._event = Column(np.int32, folder), Column(np.int32, folder)
+        self._time, self._line = Column(np.float64, folder), Column(np.int64, folder)
+
+    def append(
+        self,
+        stream: Int32[np.ndarray, " events"],
+        event: Int32[np.ndarray, " events"],
+        time: Float64[np.ndarray, " events"],
+        line: Int64[np.ndarray, " events"],
+    ) -> None:
+        self._stream.append(stream)
+        self._event.append(event)
+        self._time.append(time)
+        self._line.append(line)
+
+    def ordered(self, keys: tuple[str, ...], names: tuple[str, ...], folder: Path | None) -> Corpus:
+        """Events grouped by stream in the order read, streams by the place of their last event."""
+        stream = self._stream.array()
+        last = np.full(len(keys), -1, np.int64)
+        for first in range(0, len(stream), _CHUNK):
+            part = stream[first : first + _CHUNK]
+            np.maximum.at(last, part, np.arange(first, first + len(part)))
+        order = np.argsort(last, kind="stable")
+        rank = np.empty(len(keys), np.int32)
+        rank[order] = np.arange(len(keys))
+        ranked = rank[stream]
+        at = np.argsort(ranked, kind="stable")
+        return Corpus(
+            streams=tuple(keys[i] for i in order),
+            offsets=np.concatenate([[0], np.cumsum(np.bincount(ranked, minlength=len(keys)))]),
+            event=_taken(self._event.array(), at, folder),
+            time=_taken(self._time.array(), at, folder),
+            line=_taken(self._line.array(), at, folder),
+            names=names,
+            labels=np.full(len(keys), -1, np.int32),
+            splits=(None,) * len(keys),
+        )
+
+
+def _taken(
+    values: NDArray[Number], at: Int64[np.ndarray, " events"], folder: Path | None
+) -> NDArray[Number]:
+    """values[at] in a file."""
+    column = Column(values.dtype.type, folder)
+    for first in range(0, len(at), _CHUNK):
+        column.append(values[at[first : first + _CHUNK]])
+    return column.array()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -26,10 +27,11 @@ from .beginning import begin
 from .calibrate import Stream, tokens_of
 from .config import TrainConfig
 from .loop import LoopConfig, Progress, fit_decoder
-from .ngram import NGram, choose_ngram, fit_ngram
+from .ngram import MOST_TOKENS, NGram, choose_ngram, fit_ngram
 
 _MOST_EVENTS = 1996  # kinds of events in a vocabulary; rarer ones are `<new>`
 _MOST_VECTORS = 4096  # count vectors of normal streams that are kept
+_AT_ONCE = 4096  # streams that an n-gram scores at a time
 
 
 def learn_vocabulary(fit: Sequence[Stream]) -> tuple[Vocabulary, float]:
@@ -94,14 +96,18 @@ def fit_decoder_to(
     size = preset(config.preset, len(vocabulary))
     if config.layers is not None:
         size = replace(size, n_layers=config.layers)
-    sequences = Sequences.of([tokens_of(vocabulary, stream) for stream in train])
+    folder = checkpoint.parent
+    sequences, held_out = (
+        Sequences.of((tokens_of(vocabulary, stream) for stream in part), folder)
+        for part in (train, held)
+    )
     weights, progress = _fit_decoder(
         config,
         size,
         vocabulary,
         new_mass,
         sequences,
-        Sequences.of([tokens_of(vocabulary, stream) for stream in held]),
+        held_out,
         replace(_settings(config), stop_at=steps),
         checkpoint=checkpoint,
         title=title,
@@ -140,7 +146,7 @@ def fit_baselines(config: TrainConfig, fitted: Fitted, held: Sequence[Stream]) -
 
 def refitted(ngram: NGram, fitted: Fitted) -> NGram:
     """An n-gram of the same order, of what a decoder was fitted to."""
-    sequences = fitted.sequences
+    sequences = fitted.sequences.sample(MOST_TOKENS, seed=0)
     return fit_ngram(
         sequences.tokens, sequences.counts, order=ngram.order, d_vocab=len(fitted.vocabulary)
     )
@@ -150,8 +156,12 @@ def worst_surprisal(
     ngram: NGram, fitted: Fitted, streams: Sequence[Stream]
 ) -> Float64[np.ndarray, " streams"]:
     """The baseline's score of a stream: its largest surprisal, the end's included where seen."""
-    sequences = [tokens_of(fitted.vocabulary, stream) for stream in streams]
-    return np.array([surprisal.max() for surprisal in ngram.surprisals(sequences)])
+    scores = []
+    for first in range(0, len(streams), _AT_ONCE):
+        part = streams[first : first + _AT_ONCE]
+        sequences = [tokens_of(fitted.vocabulary, stream) for stream in part]
+        scores += [surprisal.max() for surprisal in ngram.surprisals(sequences)]
+    return np.array(scores, np.float64)
 
 
 def bare_model(fitted: Fitted, train: Sequence[Stream]) -> Model:
@@ -217,11 +227,23 @@ def count_vectors(
     vocabulary: Vocabulary, fit: Sequence[Stream], streams: StreamConfig
 ) -> Float32[np.ndarray, "vectors d_vocab"]:
     """Distinct event counts of whole training streams, the most frequent ones first."""
-    seen: Counter[bytes] = Counter()
-    if not streams.endless:
-        for stream in fit:
-            if stream.started and stream.ended:
-                ids = vocabulary.ids(stream.names)
-                seen[np.bincount(ids, minlength=len(vocabulary)).astype(np.float32).tobytes()] += 1
-    rows = [np.frombuffer(key, np.float32) for key, _ in seen.most_common(_MOST_VECTORS)]
-    return np.array(rows, np.float32).reshape(-1, len(vocabulary))
+    whole = [s for s in fit if s.started and s.ended] if not streams.endless else []
+    digests = [_digest(_counts(vocabulary, stream)) for stream in whole]
+    seen = Counter(digests)  # of digests, as the vectors of many streams may not fit into memory
+    wanted = [digest for digest, _ in seen.most_common(_MOST_VECTORS)]
+    rank = {digest: row for row, digest in enumerate(wanted)}
+    rows = np.zeros((len(wanted), len(vocabulary)), np.float32)
+    for stream, digest in zip(whole, digests, strict=True):
+        row = rank.pop(digest, None)
+        if row is not None:
+            rows[row] = _counts(vocabulary, stream)
+    return rows
+
+
+def _counts(vocabulary: Vocabulary, stream: Stream) -> Float32[np.ndarray, " d_vocab"]:
+    ids = vocabulary.ids(stream.names)
+    return np.bincount(ids, minlength=len(vocabulary)).astype(np.float32)
+
+
+def _digest(counts: Float32[np.ndarray, " d_vocab"]) -> bytes:
+    return hashlib.blake2b(counts.tobytes(), digest_size=16).digest()

@@ -26,6 +26,7 @@ from .fit import (
 )
 from .ngram import NGram
 from .side_by_side import side_by_side
+from .team import alone
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def learn(fits: Fits, report: Callable[[str], None]) -> Learned:
         jobs = [*range(2, len(data.folds) + 1), 0]
         others = (
             side_by_side(later, jobs, title="other folds", quiet=config.quiet)
-            if config.device == "cpu"
+            if config.device == "cpu" and alone()
             else [later(job) for job in jobs]
         )
         served = others[-1][0]

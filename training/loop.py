@@ -8,7 +8,8 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -24,8 +25,10 @@ from ..model.decoder import Decoder, decoder_from
 from ..model.vocabulary import NEW
 from ..model.weights import Weights
 from .batches import Batch, Sequences, epoch, held_out
+from .team import add_gradients, leads, share, total
 
 _KEEP = 0.99  # of the averaged weights at each step
+_HELD_TOKENS = 1 << 17  # that the held-out loss is taken on, some 25 times
 
 
 @dataclass(frozen=True)
@@ -75,12 +78,15 @@ def fit_decoder(
     killed run goes on if data and configuration are the same.
     """
     decoder = decoder.to(config.device)
+    held = held.sample(_HELD_TOKENS, seed=config.seed)
     averaged = copy.deepcopy(decoder)
     optimizer = _optimizer(decoder, config)
-    per_epoch = sum(1 for _ in epoch(train, _rng(config, 0), batch_tokens=config.batch_tokens))
-    total = min(max(config.epochs * per_epoch, config.least_steps), config.most_steps)
-    last = min(total, config.stop_at or total)
-    every = max(20, total // 25)
+    # No more batches are counted than matter: a large corpus has many.
+    enough = math.ceil(config.most_steps / config.epochs)
+    first = islice(epoch(train, _rng(config, 0), batch_tokens=config.batch_tokens), enough)
+    steps = min(max(config.epochs * sum(1 for _ in first), config.least_steps), config.most_steps)
+    last = min(steps, config.stop_at or steps)
+    every = max(20, steps // 25)
     progress, best = Progress(), decoder.weights()
     fingerprint = _fingerprint(decoder, train, held, config)
     saved = _read(checkpoint, fingerprint)
@@ -98,10 +104,11 @@ def fit_decoder(
         began = time.perf_counter()
         batch = next(batches)
         for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * _schedule(progress.step, total)
-        loss = batch_loss(decoder, batch, new_mass)
+            group["lr"] = config.learning_rate * _schedule(progress.step, steps)
+        loss = batch_loss(decoder, share(batch), new_mass)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        add_gradients(decoder)
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
         optimizer.step()
         progress.step += 1
@@ -130,7 +137,9 @@ def batch_loss(decoder: Decoder, batch: Batch, new_mass: float) -> Float[Tensor,
     """
     device = decoder.b_U.device
     weight = torch.from_numpy(batch.weight).to(device)
-    logits = decoder(torch.from_numpy(batch.inputs).to(device))
+    # Half the numbers on a GPU; on a CPU bfloat16 is slower than float32.
+    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        logits = decoder(torch.from_numpy(batch.inputs).to(device))
     log_p = log_softmax(logits.float(), dim=-1)
     hit = log_p.gather(-1, torch.from_numpy(batch.targets).to(device)[..., None])[..., 0]
     loss = -(1.0 - new_mass) * hit - new_mass * log_p[..., NEW]
@@ -139,13 +148,12 @@ def batch_loss(decoder: Decoder, batch: Batch, new_mass: float) -> Float[Tensor,
 
 def held_out_loss(decoder: Decoder, sequences: Sequences, config: LoopConfig) -> float:
     """Mean surprisal of held-out events, ends included, in nats."""
-    total, weight = 0.0, 0.0
+    loss, weight = torch.zeros((), dtype=torch.float64, device=decoder.b_U.device), 0.0
     with torch.no_grad():
         for batch in held_out(sequences, batch_tokens=config.batch_tokens):
-            size = float(batch.weight.sum())
-            total += float(batch_loss(decoder, batch, 0.0)) * size
-            weight += size
-    return total / weight
+            loss += batch_loss(decoder, share(batch), 0.0) * batch.scale
+            weight += batch.scale
+    return float(total(loss)) / weight
 
 
 def _optimizer(decoder: Decoder, config: LoopConfig) -> torch.optim.Optimizer:
@@ -205,7 +213,9 @@ def _batches(train: Sequences, config: LoopConfig, *, skip: int) -> Iterator[Bat
 
 def _fingerprint(decoder: Decoder, train: Sequences, held: Sequences, config: LoopConfig) -> str:
     """What a checkpoint must have in common with a run to be gone on from."""
-    digest = hashlib.sha256(json.dumps([asdict(decoder.config), asdict(config)]).encode())
+    # Each of several processes has a device of its own, and all must go on from the same step.
+    settings = asdict(replace(config, device=""))
+    digest = hashlib.sha256(json.dumps([asdict(decoder.config), settings]).encode())
     for sequences in (train, held):
         digest.update(sequences.counts.tobytes())
         for tokens in sequences.tokens:
@@ -222,7 +232,7 @@ def _write(
     progress: Progress,
     best: Weights,
 ) -> None:
-    if checkpoint is None:
+    if checkpoint is None or not leads():
         return
     state = {
         "fingerprint": fingerprint,
@@ -243,7 +253,7 @@ def _read(checkpoint: Path | None, fingerprint: str) -> dict[str, Any] | None:
     if checkpoint is None or not checkpoint.exists():
         return None
     try:
-        state: dict[str, Any] = torch.load(checkpoint, weights_only=True)
+        state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, UnpicklingError):
         return None
     return state if state.get("fingerprint") == fingerprint else None

@@ -1,7 +1,7 @@
 """Independent fits, each in a process of its own on a core of its own.
 
-Matrices here are small: two fits on two cores take half the time, one fit with two threads does not
-(docs/log.md).
+Two threads in one fit are 1.7 times as fast on an idle machine and many times slower on a busy one
+(docs/log.md); two fits need nothing of one another.
 """
 
 from __future__ import annotations

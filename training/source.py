@@ -30,6 +30,7 @@ class Source:
         if not logs:
             raise InputError("no logs were given; name files, or - for standard input")
         self._paths = list(logs)
+        self.scratch = scratch
         self.lines = 0
         if STANDARD_INPUT in self._paths:
             kept = scratch / "standard-input"
@@ -90,7 +91,7 @@ def read(
         return EventParser(events, Templates(())), corpus.select(np.flatnonzero(splits))
     parser = EventParser(events, Templates(()))
     if events.format == "text" or events.message is not None:
-        first = read_corpus(source(), parser)
+        first = read_corpus(source(), parser, source.scratch)
         check(config, source, first)
         first = _without(first, config)
         if config.endless or events.stream_key is None:
@@ -102,7 +103,7 @@ def read(
             )
         lines = compress(source(), chosen.tolist())
         parser = EventParser(events, Templates.learn(_texts(parser, lines)))
-    return parser, _without(read_corpus(source(), parser), config)
+    return parser, _without(read_corpus(source(), parser, source.scratch), config)
 
 
 def _texts(parser: EventParser, lines: Iterable[str]) -> Iterator[str]:

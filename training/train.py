@@ -30,16 +30,33 @@ from .fit import bare_model
 from .folds import Data, Fits, Learned, learn, numbered
 from .partition import block_seconds, days_of, endless_parts, judged, partition, stream_config
 from .source import Source, check, event_config, read
+from .team import leads, team
 
 _MOST_RATE = 0.5  # false alerts a stream or block, whatever the budget
 _FEW_BLOCKS = 0.01  # share of the blocks of an endless stream that may raise a false alert
 
 
 def train_model(config: TrainConfig, report: Callable[[str], None] = print) -> Model:
-    """Train on normal logs and write the model folder; `report` gets a line at each step."""
+    """Train on normal logs and write the model folder; `report` gets a line at each step.
+
+    Of several processes that torchrun started, the first one writes and reports.
+    """
+    with team(config.device) as device:
+        if not leads():
+            return _trained(replace(config, device=device, quiet=True), _silent)
+        model = save_model(_trained(replace(config, device=device), report), config.out)
+        for number in range(model.summary["folds"] + 1):
+            numbered(_checkpoint(config), number).unlink(missing_ok=True)
+    report(f"model written to {config.out} in {model.summary['train_seconds']:.0f} s")
+    return model
+
+
+def _trained(config: TrainConfig, report: Callable[[str], None]) -> Model:
     began = time.perf_counter()
     budget = parse_budget(config.budget) if config.budget else None
-    with tempfile.TemporaryDirectory() as scratch:
+    # Beside the model, where there is room for what is large: /tmp is often in memory.
+    config.out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".offscript-", dir=config.out.parent) as scratch:
         source = Source(config.logs, Path(scratch))
         events = event_config(config, source, report)
         parser, corpus = read(config, source, events, budget)
@@ -51,15 +68,17 @@ def train_model(config: TrainConfig, report: Callable[[str], None] = print) -> M
     wish, rate = _budget(budget, data.streams, data.held, days_of(corpus) / len(corpus))
     unit = "block" if data.streams.endless else "stream"
     report(f"budget: {wish} ({rate:.2g} false alerts a {unit})")
-    checkpoint = config.out.with_name(f".{config.out.name}.checkpoint")
-    learned = learn(Fits(config, events, data, checkpoint), report)
+    learned = learn(Fits(config, events, data, _checkpoint(config)), report)
     model = _calibrated(config, data, learned, parser.templates, wish, rate)
-    model = replace(model, summary=_summary(config, corpus, data, learned, began))
-    saved = save_model(model, config.out)
-    for number in range(len(data.folds) + 1):
-        numbered(checkpoint, number).unlink(missing_ok=True)
-    report(f"model written to {config.out} in {time.perf_counter() - began:.0f} s")
-    return saved
+    return replace(model, summary=_summary(config, corpus, data, learned, began))
+
+
+def _checkpoint(config: TrainConfig) -> Path:
+    return config.out.with_name(f".{config.out.name}.checkpoint")
+
+
+def _silent(_: str) -> None:
+    """Only the first of several processes reports."""
 
 
 def _divided(

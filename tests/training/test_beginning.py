@@ -38,6 +38,16 @@ def test_the_factors_multiply_to_the_table_where_the_width_suffices() -> None:
     assert np.abs(narrow - table).max() < np.abs(table).max()
 
 
+def test_a_wide_table_is_factored_about_as_well_among_few_directions() -> None:
+    torch.manual_seed(0)
+    table = np.random.default_rng(0).normal(size=(90, 90)) * 0.9 ** np.arange(90)
+
+    near = np.linalg.norm(np.matmul(*factors(table, 16)) - table)
+
+    best = np.linalg.norm(np.linalg.svd(table)[1][16:])
+    assert best <= near < 1.05 * best
+
+
 def test_a_decoder_begins_with_what_counting_knows() -> None:
     torch.manual_seed(0)
     decoder = Decoder(DecoderConfig(7, 0, d_model=16), torch.from_numpy(BASE).float())

@@ -35,7 +35,7 @@ def test_interleaved_lines_become_streams_in_the_order_in_which_they_ended() -> 
     corpus = read_corpus(LINES, parser)
 
     assert corpus.streams == ("a", "b")
-    streams = {key: names for key, names, _ in streams_of(corpus)}
+    streams = {key: list(names) for key, names, _ in streams_of(corpus)}
     assert streams["a"] == ["s=<*> open", None]
     assert corpus.last_times()[1] - corpus.last_times()[0] == 1.0
     assert corpus.line.tolist() == [0, 2, 1, 4]
@@ -50,7 +50,7 @@ def test_selected_streams_keep_their_own_events() -> None:
 
     some = corpus.select([3, 1])
 
-    assert [(k, n) for k, n, _ in streams_of(some)] == [("d", ["d"] * 4), ("b", ["b"] * 2)]
+    assert [(k, list(n)) for k, n, _ in streams_of(some)] == [("d", ["d"] * 4), ("b", ["b"] * 2)]
 
 
 def test_sequences_carry_labels_splits_and_times() -> None:

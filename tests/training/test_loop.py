@@ -128,3 +128,15 @@ def test_the_loss_leaves_the_good_turing_mass_to_new_events() -> None:
     hit = log_p[0, 4] + log_p[1, END]
     new = log_p[0, NEW] + log_p[1, NEW]
     assert loss == pytest.approx(float(-(0.99 * hit + 0.01 * new) / 2), rel=1e-5)
+
+
+def test_a_share_without_rows_adds_nothing_to_the_loss_and_to_gradients() -> None:
+    decoder = Decoder(SMALL)
+    none = np.zeros((0, 5), np.int64)
+
+    loss = batch_loss(decoder, Batch(none, none, np.zeros((0, 5), np.float32), 3.0), 0.01)
+    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+
+    assert float(loss.detach()) == 0.0
+    gradients = [parameter.grad for parameter in decoder.parameters()]
+    assert all(g is not None and not g.any() for g in gradients)
