@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import time
@@ -18,11 +17,8 @@ from numpy.typing import NDArray
 from ..model.alert import Alert
 from ..model.errors import NotFoundError
 from . import tables
+from .arrays import Arrays, load_arrays, save_arrays
 from .database import Database
-
-_PART_BYTES = 8 << 20  # of an array in one row of the database
-
-Arrays = Mapping[str, NDArray[np.generic]]
 
 
 @dataclass(frozen=True)
@@ -120,7 +116,7 @@ class Store:
             if grown:
                 connection.execute(_GROW, grown)
             for shard, arrays in states:
-                _save_state(connection, shard, arrays)
+                save_arrays(connection, shard, arrays)
         return [row.stored(alert) for row, alert in zip(became, alerts, strict=True)]
 
     def alerts(self, which: Filter, *, limit: int, before: int | None = None) -> list[StoredAlert]:
@@ -181,14 +177,8 @@ class Store:
 
     def state(self, shard: int) -> dict[str, NDArray[np.generic]]:
         """The arrays saved last for a shard; empty if none were."""
-        table = tables.states
-        query = sa.select(table).where(table.c.shard == shard).order_by(table.c.array, table.c.part)
-        parts: dict[str, list[NDArray[np.generic]]] = {}
         with self._database.reading() as connection:
-            for row in connection.execute(query):
-                loaded = np.load(io.BytesIO(row.data), allow_pickle=False)
-                parts.setdefault(row.array, []).append(loaded)
-        return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+            return load_arrays(connection, shard)
 
     def claim(self) -> None:
         """Be the only service that uses the store, until `close`."""
@@ -295,18 +285,6 @@ _GROW = (
     .where(_ALERTS.row == sa.bindparam("new_row"))
     .values({name: sa.bindparam(f"new_{name}") for name in ("count", "last_seen", "revision")})
 )
-
-
-def _save_state(connection: sa.Connection, shard: int, arrays: Arrays) -> None:
-    table = tables.states
-    connection.execute(sa.delete(table).where(table.c.shard == shard))
-    for name, array in arrays.items():
-        step = max(1, _PART_BYTES * len(array) // max(1, array.nbytes))
-        for part, start in enumerate(range(0, max(1, len(array)), step)):
-            data = io.BytesIO()
-            np.save(data, array[start : start + step], allow_pickle=False)
-            values = {"shard": shard, "array": name, "part": part, "data": data.getvalue()}
-            connection.execute(sa.insert(table).values(values))
 
 
 def _text(value: str) -> str:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 from ..model.alert import Alert
 from ..model.errors import StoreError
+from .arrays import Arrays
 from .metrics import Metrics
-from .store import Arrays, Store, StoredAlert
+from .store import Store, StoredAlert
 
 logger = logging.getLogger("offscript")
 

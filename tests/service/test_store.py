@@ -196,7 +196,7 @@ def test_feedback_is_kept_in_order_and_the_last_counts(store: Store) -> None:
 
 
 def test_arrays_come_back_part_by_part(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("offscript.service.store._PART_BYTES", 100)
+    monkeypatch.setattr("offscript.service.arrays._PART_BYTES", 100)
     arrays: dict[str, NDArray[np.generic]] = {
         "ring": np.arange(300, dtype=np.int32).reshape(60, 5),
         "empty": np.zeros((0, 4)),
