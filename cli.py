@@ -141,6 +141,8 @@ def _serve(options: argparse.Namespace) -> int:
             http=options.http,
             store=options.store,
             insecure=options.insecure,
+            keep_days=options.keep_days,
+            max_alerts=options.max_alerts,
             max_streams=options.max_streams,
             threads=options.threads,
         )

@@ -177,6 +177,21 @@ def parser() -> argparse.ArgumentParser:
         help="where alerts and stream state are kept (sqlite:///offscript.db)",
     )
     serve.add_argument(
+        "--keep-days",
+        type=float,
+        default=90.0,
+        metavar="DAYS",
+        help="how long alerts are kept after they were last raised or judged (90); those judged "
+        "anomalous are never deleted",
+    )
+    serve.add_argument(
+        "--max-alerts",
+        type=int,
+        default=100_000,
+        metavar="N",
+        help="alerts kept besides those; past that the longest unchanged are deleted (100,000)",
+    )
+    serve.add_argument(
         "--max-streams",
         type=int,
         default=1_000_000,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..model.streams import only
-from .store import Arrays
+from .arrays import Arrays
 
 logger = logging.getLogger("offscript")
 

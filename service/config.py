@@ -29,16 +29,21 @@ class ServiceConfig:
     buffered_alerts: int = 2_000  # that wait for the store, at most
     checkpoint_seconds: float = 5.0  # between two saves of the streams' state
     repeat_seconds: float = 3600.0  # the same cause within this time is the same alert
+    keep_days: float = 90.0  # an alert is deleted so long after it changed last
+    max_alerts: int = 100_000  # kept; past that the longest unchanged are deleted
     grace_seconds: float = 10.0  # for clients to finish when the service stops
     spool_bytes: int = 256 << 20  # raw lines kept on disk for alerts to come; 0: none
 
     def __post_init__(self) -> None:
-        for name in ("threads", "max_streams", "queue_events", "queue_bytes", "buffered_alerts"):
+        positive = ("threads", "max_streams", "queue_events", "queue_bytes", "buffered_alerts")
+        for name in (*positive, "max_alerts"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
         for name in ("checkpoint_seconds", "repeat_seconds", "grace_seconds", "spool_bytes"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} is {getattr(self, name)}; it must not be negative")
+        if not self.keep_days > 0:
+            raise InputError(f"keep_days is {self.keep_days}; it must be more than 0")
         for address in (self.grpc, self.http):
             host, _ = split_address(address)
             if not self.insecure and not _is_loopback(host):

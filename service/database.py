@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -112,6 +113,8 @@ class Database:
         found = connection.scalar(sa.select(table.c.value).where(table.c.key == "schema"))
         if found is None:
             connection.execute(sa.insert(table).values(key="schema", value=str(tables.SCHEMA)))
+        elif found == "1":
+            _upgrade(connection)
         elif found != str(tables.SCHEMA):
             raise StoreError(
                 f"alert store {self} has schema {found}, this version reads schema "
@@ -146,6 +149,17 @@ def _parse(url: str) -> sa.URL:
         "expected an alert store like sqlite:///alerts.db or postgresql://USER@HOST/DATABASE, got "
         f"{url!r}"
     )
+
+
+def _upgrade(connection: sa.Connection) -> None:
+    """Schema 1 did not know when an alert changed; those it holds count from now."""
+    column = f"changed FLOAT NOT NULL DEFAULT {time.time()}"
+    connection.execute(sa.text(f"ALTER TABLE alerts ADD COLUMN {column}"))
+    for index in tables.alerts.indexes:
+        index.create(connection, checkfirst=True)
+    table = tables.meta
+    schema = sa.update(table).where(table.c.key == "schema")
+    connection.execute(schema.values(value=str(tables.SCHEMA)))
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

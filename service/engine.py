@@ -50,7 +50,7 @@ class Engine:
         self._config = config
         self._metrics = metrics
         self._reader = Reader(model)
-        self._writer = Writer(store, metrics, changed)
+        self._writer = Writer(store, config, metrics, changed)
         self._shards: list[Shard] = []
         self._tickets: deque[Ticket] = deque()
         self._wake = threading.Condition()

@@ -61,6 +61,14 @@ class Metrics:
             "offscript_alerts", "Alerts raised, repeats included.", ["detector"], registry=registry
         )
         self.alerts = {detector: alerts.labels(detector) for detector in DETECTORS}
+        self.alerts_stored = Gauge(
+            "offscript_alerts_stored", "Alerts in the store.", registry=registry
+        )
+        self.alerts_deleted = Counter(
+            "offscript_alerts_deleted",
+            "Alerts deleted as they were old or too many.",
+            registry=registry,
+        )
         self._budget = Gauge(
             "offscript_alert_budget",
             "False alerts that are acceptable a stream; of endless streams, a block of time.",

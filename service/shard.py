@@ -19,6 +19,7 @@ from ..model.detector import Detector
 from ..model.finding import Finding, Observed
 from ..model.folder import Model
 from ..model.vocabulary import END, NEW
+from .arrays import Arrays
 from .batch import Rows
 from .checkpoint import Checkpoint, from_arrays
 from .clocks import Clocks
@@ -27,7 +28,7 @@ from .feeding import feed, joined, strongest
 from .metrics import Metrics
 from .redaction import redact
 from .spool import Spool
-from .store import Arrays, StoredAlert
+from .store import StoredAlert
 from .ticket import Part, PartOutcome
 from .writer import Entry, Writer
 

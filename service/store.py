@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import time
@@ -18,11 +17,9 @@ from numpy.typing import NDArray
 from ..model.alert import Alert
 from ..model.errors import NotFoundError
 from . import tables
+from .arrays import Arrays, load_arrays, save_arrays
 from .database import Database
-
-_PART_BYTES = 8 << 20  # of an array in one row of the database
-
-Arrays = Mapping[str, NDArray[np.generic]]
+from .retention import Forgotten, forget, last_numbers
 
 
 @dataclass(frozen=True)
@@ -73,6 +70,7 @@ class Store:
     def __init__(self, url: str, *, repeat_seconds: float = 3600.0) -> None:
         self._database = Database(url)
         self._repeat_seconds = repeat_seconds
+        self._models_in_use: set[str] = set()
 
     @property
     def path(self) -> Path | None:
@@ -83,7 +81,7 @@ class Store:
     def revision(self) -> int:
         """The revision of the last change."""
         with self._database.reading() as connection:
-            return _last_numbers(connection)[1]
+            return last_numbers(connection)[1]
 
     def write(
         self, alerts: Sequence[Alert], states: Sequence[tuple[int, Arrays]] = ()
@@ -94,8 +92,9 @@ class Store:
         `repeat_seconds` ago only makes that alert's count grow. Returns what each alert became.
         """
         became: list[_Row] = []
+        now = time.time()
         with self._database.writing() as connection:
-            last_row, revision = _last_numbers(connection)
+            last_row, revision = last_numbers(connection)
             rows: dict[tuple[str, str, str, str], _Row] = {}
             new: dict[int, dict[str, object]] = {}
             for alert in alerts:
@@ -103,7 +102,7 @@ class Store:
                 row = rows.get(cause) or _last_of(connection, alert)
                 if row is None or abs(alert.time - row.last_seen) > self._repeat_seconds:
                     last_row += 1
-                    row = _Row(last_row, alert.id, 0, 0, alert.first_seen, alert.last_seen)
+                    row = _Row(last_row, alert.id, 0, now, 0, alert.first_seen, alert.last_seen)
                     new[last_row] = _columns(alert)
                 row.count += alert.count
                 row.last_seen = max(row.last_seen, alert.last_seen)
@@ -112,7 +111,7 @@ class Store:
             changed = {row.row: row for row in became}
             for row in changed.values():
                 revision += 1
-                row.revision = revision
+                row.revision, row.changed = revision, now
             added = [{**new[at], **asdict(row)} for at, row in changed.items() if at in new]
             grown = [row.grown() for at, row in changed.items() if at not in new]
             if added:
@@ -120,7 +119,7 @@ class Store:
             if grown:
                 connection.execute(_GROW, grown)
             for shard, arrays in states:
-                _save_state(connection, shard, arrays)
+                save_arrays(connection, shard, arrays)
         return [row.stored(alert) for row, alert in zip(became, alerts, strict=True)]
 
     def alerts(self, which: Filter, *, limit: int, before: int | None = None) -> list[StoredAlert]:
@@ -140,7 +139,9 @@ class Store:
         begins = tables.alerts.c.id.startswith(_text(id), autoescape=True)
         found = self._select(sa.select(tables.alerts).where(begins).limit(2)) if id else []
         if not found:
-            raise NotFoundError(f"there is no alert {id[:64]!r}; `offscript alerts` lists them")
+            raise NotFoundError(
+                f"there is no alert {id[:64]!r}, or no longer; `offscript alerts` lists those kept"
+            )
         if len(found) > 1:
             raise NotFoundError(f"several alerts begin with {id[:64]!r}; give more of the id")
         return found[0]
@@ -149,20 +150,27 @@ class Store:
         """Record a verdict, normal or anomalous; returns the alert with all its feedback."""
         row = self.alert(id).row
         said = {"verdict": verdict, "comment": _text(comment), "by": _text(by)}
+        now = time.time()
         with self._database.writing() as connection:
-            connection.execute(
-                sa.insert(tables.feedback).values(alert=row, time=time.time(), **said)
-            )
-            connection.execute(
+            revision = last_numbers(connection)[1] + 1
+            judged = connection.execute(
                 sa.update(tables.alerts)
                 .where(tables.alerts.c.row == row)
-                .values(status=verdict, revision=_last_numbers(connection)[1] + 1)
+                .values(status=verdict, revision=revision, changed=now)
             )
+            if judged.rowcount:  # else it was deleted a moment ago
+                connection.execute(sa.insert(tables.feedback).values(alert=row, time=now, **said))
         return self.alert(id)
 
+    def forget(self, *, before: float, most: int) -> Forgotten:
+        """Delete a batch of alerts that last changed before that unix time or are past `most`."""
+        with self._database.writing() as connection:
+            return forget(connection, before=before, most=most, models=self._models_in_use)
+
     def keep_model(self, sha256: str, files: Mapping[str, bytes]) -> None:
-        """Keep a model's files, if they are not kept already."""
+        """Keep a model's files until the store is closed, and then while there are alerts of it."""
         table = tables.models
+        self._models_in_use.add(sha256)
         with self._database.writing() as connection:
             known = sa.select(table.c.file).where(table.c.sha256 == sha256).limit(1)
             if connection.scalar(known) is None:
@@ -181,14 +189,8 @@ class Store:
 
     def state(self, shard: int) -> dict[str, NDArray[np.generic]]:
         """The arrays saved last for a shard; empty if none were."""
-        table = tables.states
-        query = sa.select(table).where(table.c.shard == shard).order_by(table.c.array, table.c.part)
-        parts: dict[str, list[NDArray[np.generic]]] = {}
         with self._database.reading() as connection:
-            for row in connection.execute(query):
-                loaded = np.load(io.BytesIO(row.data), allow_pickle=False)
-                parts.setdefault(row.array, []).append(loaded)
-        return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+            return load_arrays(connection, shard)
 
     def claim(self) -> None:
         """Be the only service that uses the store, until `close`."""
@@ -219,6 +221,7 @@ class _Row:
     row: int
     id: str
     revision: int
+    changed: float
     count: int
     first_seen: float
     last_seen: float
@@ -243,14 +246,6 @@ def _stored(row: Mapping[Any, Any], feedback: tuple[Feedback, ...]) -> StoredAle
     alert = Alert.from_json(json.loads(row["alert"]))
     counted = replace(alert, count=row["count"], last_seen=row["last_seen"])
     return StoredAlert(row["row"], row["revision"], counted, feedback)
-
-
-def _last_numbers(connection: sa.Connection) -> tuple[int, int]:
-    """The highest row and the highest revision."""
-    column = tables.alerts.c
-    query = sa.select(sa.func.max(column.row), sa.func.max(column.revision))
-    row, revision = connection.execute(query).one()
-    return row or 0, revision or 0
 
 
 def _last_of(connection: sa.Connection, alert: Alert) -> _Row | None:
@@ -290,23 +285,12 @@ _LAST = (
     .order_by(_ALERTS.row.desc())
     .limit(1)
 )
+_GROWS = ("count", "last_seen", "revision", "changed")
 _GROW = (
     sa.update(tables.alerts)
     .where(_ALERTS.row == sa.bindparam("new_row"))
-    .values({name: sa.bindparam(f"new_{name}") for name in ("count", "last_seen", "revision")})
+    .values({name: sa.bindparam(f"new_{name}") for name in _GROWS})
 )
-
-
-def _save_state(connection: sa.Connection, shard: int, arrays: Arrays) -> None:
-    table = tables.states
-    connection.execute(sa.delete(table).where(table.c.shard == shard))
-    for name, array in arrays.items():
-        step = max(1, _PART_BYTES * len(array) // max(1, array.nbytes))
-        for part, start in enumerate(range(0, max(1, len(array)), step)):
-            data = io.BytesIO()
-            np.save(data, array[start : start + step], allow_pickle=False)
-            values = {"shard": shard, "array": name, "part": part, "data": data.getvalue()}
-            connection.execute(sa.insert(table).values(values))
 
 
 def _text(value: str) -> str:

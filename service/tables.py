@@ -15,7 +15,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA = 1  # grows when a table changes
+SCHEMA = 2  # grows when a table changes
 
 metadata = MetaData()
 _row = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in INTEGER columns
@@ -33,7 +33,8 @@ alerts = Table(
     Column("row", _row, primary_key=True, autoincrement=False),
     Column("id", String, nullable=False, unique=True),
     Column("revision", BigInteger, nullable=False, index=True),  # of the last change of the row
-    Column("model", String, nullable=False),
+    Column("changed", Float(53), nullable=False),  # when, by the service's own clock, unix seconds
+    Column("model", String, nullable=False, index=True),
     Column("stream", Text, nullable=False),
     Column("detector", String, nullable=False),
     Column("observed", Text, nullable=False),
@@ -44,6 +45,7 @@ alerts = Table(
     Column("alert", Text, nullable=False),  # as JSON, with the scored window, when first raised
 )
 Index("alerts_by_cause", alerts.c.stream, alerts.c.detector, alerts.c.observed, alerts.c.row)
+Index("alerts_by_age", alerts.c.changed, alerts.c.status)
 
 feedback = Table(
     "feedback",

@@ -1,4 +1,4 @@
-"""The thread that writes to the store: what waits goes into one transaction.
+"""The thread that writes to the store: what waits goes into one transaction; old alerts go out.
 
 While the store fails, all that was handed in stays in memory, in order, and is tried again; what
 waits for it is not acknowledged.
@@ -15,12 +15,17 @@ from dataclasses import dataclass
 
 from ..model.alert import Alert
 from ..model.errors import StoreError
+from .arrays import Arrays
+from .config import ServiceConfig
 from .metrics import Metrics
-from .store import Arrays, Store, StoredAlert
+from .store import Store, StoredAlert
 
 logger = logging.getLogger("offscript")
 
 _RETRY_SECONDS = 0.5
+_FORGET_SECONDS = 60.0  # between two looks for alerts to delete
+_PAUSE_SECONDS = 0.05  # between two batches of them, for others to write
+_DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
@@ -33,17 +38,26 @@ class Entry:
 
 
 class Writer:
-    """Stores entries in the order in which they are handed in; any thread may hand in."""
+    """Stores entries in the order in which they are handed in; any thread may hand in.
+
+    Between them it deletes the alerts that are old or too many, a batch at a time.
+    """
 
     def __init__(
-        self, store: Store, metrics: Metrics, changed: Callable[[], None] = lambda: None
+        self,
+        store: Store,
+        config: ServiceConfig,
+        metrics: Metrics,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
+        self._config = config
         self._metrics = metrics
         self._changed = changed
         self._entries: deque[Entry] = deque()
         self._wake = threading.Condition()
         self._stopping = False
+        self._forget_at = 0.0  # on the monotonic clock
         self.pending = 0  # alerts that are not stored yet
         self.error: StoreError | None = None  # why the last write failed
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -72,8 +86,8 @@ class Writer:
         waiting: list[Entry] = []
         while True:
             with self._wake:
-                while not self._entries and not self._stopping:
-                    self._wake.wait()
+                left = max(0.0, self._forget_at - time.monotonic())
+                self._wake.wait_for(lambda: self._entries or self._stopping, left)
                 waiting = list(self._entries)
                 stopping = self._stopping
             if waiting and self._write(waiting):
@@ -82,8 +96,10 @@ class Writer:
                         self._entries.popleft()
             elif stopping:
                 return
-            else:
+            elif waiting:
                 time.sleep(_RETRY_SECONDS)
+            if time.monotonic() >= self._forget_at:
+                self._forget()
 
     def _write(self, entries: list[Entry]) -> bool:
         alerts = [alert for entry in entries for alert in entry.alerts]
@@ -114,3 +130,17 @@ class Writer:
         if alerts:
             self._changed()
         return True
+
+    def _forget(self) -> None:
+        before = time.time() - self._config.keep_days * _DAY_SECONDS
+        wait = _FORGET_SECONDS
+        try:
+            forgotten = self._store.forget(before=before, most=self._config.max_alerts)
+        except StoreError as error:
+            logger.warning("%s; old alerts are deleted later", error)
+        else:
+            self._metrics.alerts_deleted.inc(forgotten.deleted)
+            self._metrics.alerts_stored.set(forgotten.stored)
+            if forgotten.more:
+                wait = _PAUSE_SECONDS
+        self._forget_at = time.monotonic() + wait

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -15,11 +16,14 @@ from types import TracebackType
 import grpc
 import pytest
 
+from offscript.examples.postgres.server import Server as PostgresServer
+from offscript.examples.postgres.server import ServerError, running_server
 from offscript.model.folder import load_model
 from offscript.protos.detector_pb2_grpc import DetectorStub
 from offscript.service.client import Client
 from offscript.service.config import ServiceConfig
 from offscript.service.server import Server
+from offscript.service.store import Store
 from offscript.tests.service.engines import Service
 
 InProcess = Callable[[ServiceConfig], "Running"]
@@ -206,3 +210,32 @@ def service(config: ServiceConfig) -> Iterator[Service]:
     started = Service(load_model(config.model), config)
     yield started
     started.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    try:
+        with running_server() as server:
+            yield server
+    except ServerError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/alerts.db"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    database = f"d{uuid.uuid4().hex}"
+    with server.connect() as connection:
+        connection.execute(f"CREATE DATABASE {database}".encode())
+    return f"postgresql://postgres:{server.password}@127.0.0.1:{server.port}/{database}"
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    opened = Store(url)
+    yield opened
+    opened.close()

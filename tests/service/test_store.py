@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import uuid
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,71 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from offscript.examples.postgres.server import Server, ServerError, running_server
-from offscript.model.alert import Alert
 from offscript.model.errors import InputError, NotFoundError, StoreError
 from offscript.service.store import Filter, Store
-
-ALERT = Alert(
-    id="a1",
-    model="m1",
-    stream="s",
-    detector="event",
-    time=100.0,
-    first_seen=100.0,
-    last_seen=100.0,
-    count=1,
-    score=9.25,
-    threshold=5.0,
-    statistic=12.0,
-    limit=7.0,
-    joined=False,
-    position=3,
-    surprisal=12.0,
-    entropy=0.5,
-    observed="x",
-    text="a line",
-    expected="y",
-    expected_probability=0.9,
-    tokens=(0, 4, 5),
-    times=(float("nan"), 99.0, 100.0),
-    lines=(None, "before", "a line"),
-)
-
-
-def other(number: int, **changes: object) -> Alert:
-    fields = {"id": f"a{number}", "stream": f"s{number}", **changes}
-    return replace(ALERT, **fields)  # type: ignore[arg-type] # fields of the alert
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Server]:
-    try:
-        with running_server() as server:
-            yield server
-    except ServerError as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(error))
-        pytest.skip(str(error))
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/alerts.db"
-    server: Server = request.getfixturevalue("postgres")
-    database = f"d{uuid.uuid4().hex}"
-    with server.connect() as connection:
-        connection.execute(f"CREATE DATABASE {database}".encode())
-    return f"postgresql://postgres:{server.password}@127.0.0.1:{server.port}/{database}"
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    opened = Store(url)
-    yield opened
-    opened.close()
-
+from offscript.tests.service.alerts import ALERT, other
 
 on_sqlite = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 
@@ -196,7 +131,7 @@ def test_feedback_is_kept_in_order_and_the_last_counts(store: Store) -> None:
 
 
 def test_arrays_come_back_part_by_part(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("offscript.service.store._PART_BYTES", 100)
+    monkeypatch.setattr("offscript.service.arrays._PART_BYTES", 100)
     arrays: dict[str, NDArray[np.generic]] = {
         "ring": np.arange(300, dtype=np.int32).reshape(60, 5),
         "empty": np.zeros((0, 4)),
@@ -250,7 +185,7 @@ def test_what_keeps_a_store_from_opening_is_said_in_one_line(tmp_path: Path) -> 
     for name, said in (
         ("text", "not a database"),
         ("missing/alerts.db", "No such file or directory"),
-        ("newer", "has schema 99, this version reads schema 1"),
+        ("newer", "has schema 99, this version reads schema 2"),
     ):
         with pytest.raises(StoreError, match=said) as caught:
             Store(f"sqlite:///{tmp_path}/{name}")
