@@ -144,13 +144,14 @@ def surprise_of(model: Model, streams: Sequence[Stream]) -> tuple[float, float]:
 
 
 def one_event_distance(model: Model) -> float:
-    """An eighth of what one event of a new kind typically adds to the count distance, 1 / (2 N).
+    """A thirty-second of what an event of a new kind typically adds to the distance, 1 / (2 N).
 
-    N kinds of events and the same with one more are about 1 − √(N / (N + 1)) apart.
+    N kinds of events and the same with one more are about 1 − √(N / (N + 1)) apart. Where normal
+    counts differ, they differ by less still: on HDFS by .0004 where anomalies do by .04.
     """
     if not len(model.count_vectors):
         return 1.0
-    return float(0.0625 / np.median((model.count_vectors > 0.0).sum(axis=1)))
+    return float(1.0 / (64.0 * np.median((model.count_vectors > 0.0).sum(axis=1))))
 
 
 def fit_tails(
