@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
@@ -35,7 +34,6 @@ class Service:
         self._store = f"sqlite:///{folder / 'alerts.db'}"
         self._log = folder / "serve.log"
         self._wanted = False
-        self.died = False
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
 
@@ -77,13 +75,12 @@ class Service:
             print(f"  the service ended with status {status}:\n{self.last_words()}", flush=True)
 
     def check(self, reason: str) -> None:
-        """Called by the client when it gets no answer; interrupts the sender if none will come."""
+        """Called by the client when it gets no answer; OffscriptError if none will come."""
         if self._wanted:
             print(f"  {reason}; waiting for it", flush=True)
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(5.0)
-                self.died = True
-                os.kill(os.getpid(), signal.SIGINT)  # the main thread waits for room, without end
+                raise OffscriptError(f"the service has died:\n{self.last_words()}")
 
     def last_words(self) -> str:
         """What it said last."""
@@ -111,20 +108,6 @@ def replay(
     `silent_until` is the event time that the service hears of last, in a stream of its own, so that
     the streams that were silent for long enough by then end.
     """
-    try:
-        return _replay(service, sent, silent_until, restart_at)
-    except KeyboardInterrupt:
-        if service.died:
-            raise OffscriptError(f"the service has died:\n{service.last_words()}") from None
-        raise
-
-
-def _replay(
-    service: Service,
-    sent: Sequence[Sent],
-    silent_until: float | None,
-    restart_at: int | None,
-) -> Replayed:
     raised: list[pb.Alert] = []
     events = 0
 
