@@ -172,21 +172,24 @@ def together(
 
     Of `event` and `end`, both surprisals of one event, the larger counts.
     """
-    known = np.where(np.isnan(scores), -np.inf, scores)
-    sure = one_surprisal(np.where(known > bases, known, 0.0))
-    joint = np.sqrt((sure**2).sum(axis=1))
-    return np.asarray(np.where(joint > 0.0, joint, known.max(axis=1)))
+    joint = np.sqrt((tail_scores(scores, bases) ** 2).sum(axis=1))
+    largest = np.where(np.isnan(scores), -np.inf, scores).max(axis=1)
+    return np.asarray(np.where(joint > 0.0, joint, largest))
 
 
-def one_surprisal(
+def tail_scores(
     scores: Float64[np.ndarray, "streams detectors"],
+    bases: Float64[np.ndarray, "#streams detectors"],
 ) -> Float64[np.ndarray, "streams detectors"]:
-    """The scores with the larger of `event` and `end` under the first, and 0 under the second."""
+    """The scores above their bases, 0 for the others and the unknown.
+
+    The larger of `event` and `end` stands under the first, and 0 under the second.
+    """
+    sure = np.where(scores > bases, scores, 0.0)  # false for nan
     event, end = (DETECTORS.index(name) for name in SURPRISALS)
-    merged = scores.copy()
-    merged[:, event] = np.maximum(scores[:, event], scores[:, end])
-    merged[:, end] = 0.0
-    return merged
+    sure[:, event] = np.maximum(sure[:, event], sure[:, end])
+    sure[:, end] = 0.0
+    return np.asarray(sure)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from ..model.calibration import (
     Threshold,
     conformal_threshold,
     fit_tail,
-    one_surprisal,
+    tail_scores,
     together,
 )
 from ..model.detector import Detector
@@ -143,7 +143,7 @@ def surprise_of(model: Model, streams: Sequence[Stream]) -> tuple[float, float]:
     return float(kappa), float(np.concatenate(surprisal).astype(np.float64).mean())
 
 
-def one_event_distance(model: Model) -> float:
+def least_count_scale(model: Model) -> float:
     """A thirty-second of what an event of a new kind typically adds to the distance, 1 / (2 N).
 
     N kinds of events and the same with one more are about 1 − √(N / (N + 1)) apart. Where normal
@@ -175,14 +175,14 @@ def fit_tails(
 
 
 def fit_weights(
-    scores: Float64[np.ndarray, "streams detectors"], bases: Float64[np.ndarray, "_ detectors"]
+    scores: Float64[np.ndarray, "streams detectors"],
+    bases: Float64[np.ndarray, "#streams detectors"],
 ) -> dict[str, float]:
     """w_i = 1 / Σ_j max(0, ρ_ij), with ρ the correlation of scores in the tail (0 below it).
 
     Of n detectors that always say the same each counts 1/n, one that none repeats counts 1.
     """
-    known = np.where(np.isnan(scores), -np.inf, scores)
-    sure = one_surprisal(np.where(known > bases, known, 0.0))
+    sure = tail_scores(scores, bases)
     apart = sure - sure.mean(axis=0)
     spread = np.sqrt((apart**2).sum(axis=0))
     apart = apart / np.where(spread > 0.0, spread, 1.0)
@@ -295,7 +295,7 @@ def all_of(parts: Sequence[HeldOut]) -> HeldOut:
 
 def calibrate(model: Model, held: HeldOut, *, budget: Budget, rate: float) -> Calibration:
     """Thresholds for streams seen from their beginning and for joined ones."""
-    scale = one_event_distance(model)
+    scale = least_count_scale(model)
     return Calibration(
         kappa=held.kappa,
         usual=held.usual,

@@ -16,7 +16,7 @@ from ..model.errors import InputError
 from ..model.finding import Observed
 from ..model.folder import Model
 from ..model.vocabulary import END
-from .calibrate import Stream, held_out_scores, one_event_distance, statistics_of, tokens_of
+from .calibrate import Stream, held_out_scores, least_count_scale, statistics_of, tokens_of
 from .corpus import Corpus
 from .measures import BUDGETS, alerting, charged, ranking
 from .nearest import cosine_distance, event_counts
@@ -64,7 +64,7 @@ def stream_scores(model: Model, streams: Sequence[Stream]) -> StreamScores:
 def calibrating_scores(model: Model) -> dict[str, NDArray[np.float64]]:
     """The same scores of the streams that calibrated the model, each as if it were a new one."""
     values = np.asarray(model.held["whole"], dtype=np.float64)
-    return _by_method(*held_out_scores(values, count_scale=one_event_distance(model)))
+    return _by_method(*held_out_scores(values, count_scale=least_count_scale(model)))
 
 
 def _by_method(
