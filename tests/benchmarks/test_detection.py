@@ -57,7 +57,7 @@ def test_what_draws_nothing_at_random_runs_once_and_the_rest_for_every_seed() ->
     seeds = {family: sum(run.family == family for run in clean) for family in FAMILIES}
     assert seeds["length"] == seeds["ngram"] == 1
     assert seeds["offscript"] == seeds["deeplog"] == 3
-    assert len(both) == len(clean) + 3 * len(FAMILIES)
+    assert len(both) == len(clean) + len(FAMILIES)
     assert len({run.path for run in both}) == len(both)
 
 
@@ -67,9 +67,9 @@ def test_a_run_that_was_killed_goes_on_where_it_was(asked: Asked, fitted: list[s
     again = list(of_set("files", SIMPLE, asked))
 
     assert again[:2] == first
-    # Clean: two that draw nothing and two seeds of trees; contaminated: three for each seed.
+    # Clean: two that draw nothing and two seeds of trees; contaminated: one of each.
     # Each is fitted without each of four folds, and to all.
-    assert len(fitted) == 5 * (4 + 6)
+    assert len(fitted) == 5 * (4 + 3)
     assert list(dict.fromkeys(fitted))[:2] == ["length", "counts"]
 
 
@@ -84,12 +84,12 @@ def test_nothing_is_run_again_until_its_sources_change(
     assert twice == once
 
     list(of_set("files", SIMPLE, replace(asked, fresh=True)))
-    assert len(fitted) == 50
+    assert len(fitted) == 35
     fitted.clear()
 
     monkeypatch.setattr(detection, "fingerprint", lambda _: "changed")
     list(of_set("files", SIMPLE, asked))
-    assert len(fitted) == 50
+    assert len(fitted) == 35
 
 
 def test_a_kept_value_is_found_under_its_key_alone(tmp_path: Path) -> None:
