@@ -85,7 +85,7 @@ class Replayer:
         if math.isnan(self._streams.known_since):
             self._streams.known_since = time
         row = self._streams.assign([stream], [name], np.array([time]), frozenset())
-        joined = bool(self._streams["joined"][row[0]])
+        joined = bool(self._streams.state["joined"][row[0]])
         return Life(joined, [PAST if joined else START])
 
     def _end(self, stream: str, life: Life) -> None:

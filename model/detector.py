@@ -19,38 +19,39 @@ from .alert import DETECTORS, Alert
 from .errors import InputError
 from .finding import Finding, Observed
 from .folder import Model
+from .forward_kernels import BLOCK
 from .kernels import N_DETECTORS, RING, count_directions
-from .scorer import layer1_cache, tables, workspace
+from .scorer import Scorer
 from .stream_kernels import ROOM, end_rows, observe_rows
 from .streams import Streams
-from .vocabulary import NEW
+from .vocabulary import END, NEW
 
 _ROOM = 64  # findings kept before the kernel has to hand them over
-_LIVE = 2048  # streams whose layer-1 cache is kept; the others' is rebuilt from their ring
 
 
 class Detector:
     """Scores the events of up to `max_streams` streams and finds what passes its limit.
 
+    `live_bytes`: memory for what goes from event to event of the streams that were active last; the
+    others' has to be computed again when they go on.
     `limits=False` finds nothing and only keeps each stream's statistics, for calibration and
     evaluation.
     """
 
-    def __init__(self, model: Model, *, max_streams: int = 1_000_000, limits: bool = True) -> None:
+    def __init__(
+        self,
+        model: Model,
+        *,
+        max_streams: int = 1_000_000,
+        live_bytes: int = 1 << 30,
+        limits: bool = True,
+    ) -> None:
         if max_streams < 1:
             raise InputError(f"max_streams is {max_streams}; it must be at least 1")
         self.model = model
         streams, d_vocab = model.config.streams, model.config.decoder.d_vocab
         self._streams = Streams(d_vocab, streams, most=max_streams)
-        self._tables = tables(model.weights)
-        self._work = workspace(model.weights)
-        slots = min(_LIVE, max_streams)
-        self._keys, self._values = layer1_cache(model.weights, slots)
-        self._cached = np.zeros(slots, np.int64)  # positions in the cache
-        self._slot_of = np.zeros(0, np.int32)  # of a row; −1: its cache is to be rebuilt
-        self._row_of = np.full(slots, -1, np.int64)
-        self._used = np.zeros(slots, np.uint8)  # since the clock's hand passed
-        self._hand = np.zeros(1, np.int64)
+        self._scorer = Scorer(model.weights, rows=max_streams, bytes_=live_bytes)
         self._found = (
             np.zeros(1, np.int64),
             np.zeros((_ROOM + ROOM, 9), np.int64),
@@ -63,9 +64,14 @@ class Detector:
         if limits:
             self._limits[0] = model.calibration.whole.limits()
             self._limits[1] = model.calibration.joined.limits()
-        self._tails = np.array([model.calibration.of(joined).laws() for joined in (False, True)])
         directions = count_directions(model.count_vectors.astype(np.float64))
-        self._directions = directions.astype(np.float32)
+        self._law = (
+            self._limits,
+            np.array([model.calibration.of(joined).laws() for joined in (False, True)]),
+            directions.astype(np.float32),
+            model.calibration.usual,
+            model.calibration.kappa,
+        )
         self._idle = 0.0 if streams.endless else streams.idle_seconds
         self._block = streams.block_seconds if streams.endless else 0.0
 
@@ -110,30 +116,27 @@ class Detector:
         surprisal = np.zeros(len(rows), np.float32)
         entropy = np.zeros(len(rows), np.float32)
         findings: list[Finding] = []
-        done = 0
-        while done < len(rows):
-            done = observe_rows(
-                self._tables,
-                streams.state(),
-                self._cache(),
-                self._work,
-                self._found,
-                self._limits,
-                self._tails,
-                self._directions,
-                rows,
-                tokens,
-                moments,
-                self._idle,
-                self._block,
-                self.model.calibration.kappa,
-                self.model.calibration.usual,
-                done,
-                surprisal,
-                entropy,
-                streams.tick,
-            )
-            findings += self._collect()
+        for begin in range(0, len(rows), BLOCK):
+            block = slice(begin, begin + BLOCK)
+            asked = self._asked(rows[block], tokens[block])
+            done, size = 0, len(rows[block])
+            while done < size:
+                done = observe_rows(
+                    self._found,
+                    streams.arrays(),
+                    asked,
+                    self._law,
+                    rows[block],
+                    tokens[block],
+                    moments[block],
+                    self._idle,
+                    self._block,
+                    done,
+                    surprisal[block],
+                    entropy[block],
+                    streams.tick,
+                )
+                findings += self._collect(begin)
         return Observed(surprisal, entropy, findings, int(np.sum(tokens == NEW)), evicted)
 
     def known(self) -> list[str]:
@@ -150,7 +153,7 @@ class Detector:
         if self._idle <= 0.0:
             return self._end(np.zeros(0, np.int64))
         n = len(self._streams.keys)
-        last, ended = self._streams["last"][:n], self._streams["ended"][:n]
+        last, ended = self._streams.state["last"][:n], self._streams.state["ended"][:n]
         with np.errstate(invalid="ignore"):
             rows = np.flatnonzero((ended == 0) & (now - last > self._idle))
         return self._end(rows[np.argsort(last[rows], kind="stable")], idle=self._idle)
@@ -158,12 +161,12 @@ class Detector:
     def statistics(self, streams: Sequence[str]) -> Float64[np.ndarray, "streams detectors"]:
         """Maximum of each statistic of each stream so far, in the order of `DETECTORS`."""
         rows = self._streams.rows(streams)
-        return np.asarray(self._streams["stats"][rows], dtype=np.float64)
+        return np.asarray(self._streams.state["stats"][rows], dtype=np.float64)
 
     def joined(self, streams: Sequence[str]) -> Bool[np.ndarray, " streams"]:
         """Whether each stream was joined in the middle."""
         rows = self._streams.rows(streams)
-        return np.asarray(self._streams["joined"][rows], dtype=np.bool_)
+        return np.asarray(self._streams.state["joined"][rows], dtype=np.bool_)
 
     def alert(self, finding: Finding, lines: Sequence[str | None] = ()) -> Alert:
         """The alert that a finding makes; `lines` are raw lines of its last tokens, if known."""
@@ -210,60 +213,49 @@ class Detector:
 
     def _follow(self) -> int:
         """Let the cache follow what happened to rows; returns how many streams were forgotten."""
-        capacity = self._streams["length"].shape[0]
-        if len(self._slot_of) < capacity:
-            grown = np.full(capacity, -1, np.int32)
-            grown[: len(self._slot_of)] = self._slot_of
-            self._slot_of = grown
+        self._scorer.follow(len(self._streams.state))
         forgotten, self._streams.forgotten = self._streams.forgotten, []
         for row in forgotten:
-            slot = self._slot_of[row]
-            if slot >= 0:
-                self._row_of[slot] = -1
-                self._slot_of[row] = -1
+            self._scorer.forget(row)
         return len(forgotten)
 
-    def _cache(self) -> tuple[NDArray[np.generic], ...]:
-        return (
-            self._keys,
-            self._values,
-            self._cached,
-            self._slot_of,
-            self._row_of,
-            self._used,
-            self._hand,
-        )
+    def _asked(
+        self, rows: NDArray[np.int64], tokens: NDArray[np.int32]
+    ) -> tuple[NDArray[np.float32], int, int]:
+        """Logits of the rows' next events, their width and d_vocab."""
+        streams, tables = self._streams, self._scorer.tables
+        logits = self._scorer.predict(rows, tokens, streams.state, streams.ring)
+        return logits, tables.width, tables.d_vocab
 
     def _end(self, rows: NDArray[np.int64], idle: float = 0.0) -> Observed:
-        ended, length = self._streams["ended"], self._streams["length"]
-        rows = rows[(ended[rows] == 0) & (length[rows] > 1)]
-        time = np.asarray(self._streams["last"][rows] + idle, dtype=np.float64)
+        state = self._streams.state
+        rows = rows[(state["ended"][rows] == 0) & (state["length"][rows] > 1)]
+        time = np.asarray(state["last"][rows] + idle, dtype=np.float64)
         surprisal = np.zeros(len(rows), np.float32)
         findings: list[Finding] = []
-        done = 0
-        while done < len(rows):
-            done = end_rows(
-                self._tables,
-                self._streams.state(),
-                self._cache(),
-                self._work,
-                self._found,
-                self._limits,
-                self._tails,
-                self._directions,
-                self.model.calibration.usual,
-                rows,
-                time,
-                done,
-                surprisal,
-            )
-            findings += [replace(finding, index=-1) for finding in self._collect()]
+        for begin in range(0, len(rows), BLOCK):
+            block = slice(begin, begin + BLOCK)
+            asked = self._asked(rows[block], np.full(len(rows[block]), END, np.int32))
+            done, size = 0, len(rows[block])
+            while done < size:
+                done = end_rows(
+                    self._found,
+                    self._streams.arrays(),
+                    asked,
+                    self._law,
+                    rows[block],
+                    time[block],
+                    done,
+                    surprisal[block],
+                )
+                findings += [replace(finding, index=-1) for finding in self._collect(begin)]
         return Observed(surprisal, np.zeros_like(surprisal), findings, 0, 0)
 
-    def _collect(self) -> list[Finding]:
+    def _collect(self, begin: int) -> list[Finding]:
+        """What was found in a block, `begin` events into the batch."""
         count, numbers, values, tokens, times, tallies = self._found
         found = [
-            self._finding(numbers[at], values[at], tokens[at], times[at], tallies[at])
+            self._finding(begin, numbers[at], values[at], tokens[at], times[at], tallies[at])
             for at in range(int(count[0]))
         ]
         count[0] = 0
@@ -271,6 +263,7 @@ class Detector:
 
     def _finding(
         self,
+        begin: int,
         numbers: NDArray[np.int64],
         values: NDArray[np.float64],
         tokens: NDArray[np.int32],
@@ -286,7 +279,7 @@ class Detector:
         if detector == "stream":
             scores = calibrated.in_tails(dict(zip(DETECTORS, statistics, strict=True)))
         return Finding(
-            index=index,
+            index=begin + index,
             row=row,
             stream=self._streams.keys[row] or "",
             detector=detector,

@@ -2,79 +2,107 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
-from jaxtyping import Float32, Float64, Int
-from numpy.typing import NDArray
+from jaxtyping import Float32, Float64, Int, Int64, Shaped, UInt16
 
-from .kernels import RING, predict, surprisal_and_entropy
+from .forward_kernels import BLOCK, STEPS, forward
+from .kernels import RING, surprisal_and_entropy
+from .streams import STATE
+from .tables import tables
 from .weights import Weights
 
-Columns = tuple[NDArray[np.generic], ...]
-
-
-def tables(weights: Weights) -> tuple[object, ...]:
-    """The weights laid out for the kernels, float32: what depends on a token alone is a table.
-
-    (W_E, Q0, K0, V0, rho, sink, W_O, b_O, W_Q1, b_Q1, W_K1, b_K1, W_V1, b_V1, W_U, b_U, scale),
-    with heads side by side in the last axis: Q0, K0, V0 are [d_vocab, n_heads·d_head], projections
-    [d_model, n_heads·d_head], W_O [n_layers, n_heads·d_head, d_model].
-    """
-    if weights.n_layers * (weights.window - 1) + 1 > RING:
-        raise ValueError(
-            f"{weights.n_layers} layers with a window of {weights.window} see further back than "
-            f"the {RING} events that a stream keeps; choose a smaller window"
-        )
-    w = weights.astype(np.float64)
-    heads = w.n_heads * w.d_head
-
-    def beside(layer: int, projection: NDArray[np.float64], bias: NDArray[np.float64]) -> Columns:
-        if layer >= w.n_layers:
-            return np.zeros((w.d_model, heads)), np.zeros(heads)
-        return projection[layer].transpose(1, 0, 2).reshape(w.d_model, heads), bias[layer].ravel()
-
-    projections = ((w.W_Q, w.b_Q), (w.W_K, w.b_K), (w.W_V, w.b_V))
-    layer0 = [w.W_E @ matrix + bias for matrix, bias in (beside(0, *pair) for pair in projections)]
-    layer1 = [part for pair in projections for part in beside(1, *pair)]
-    arrays = [
-        w.W_E,
-        *layer0,
-        w.rho,
-        w.sink,
-        w.W_O.reshape(w.n_layers, heads, w.d_model),
-        w.b_O,
-        *layer1,
-        w.W_U,
-        w.b_U,
+_SLOT = np.dtype(
+    [
+        ("row", np.int64),  # −1: none
+        ("filled", np.int64),  # positions that it is filled up to
+        ("tick", np.int64),  # block that used it last
+        ("used", np.int64),  # whether it was used since the clock's hand passed
     ]
-    scale = np.float32(1.0 / math.sqrt(w.d_head))
-    return (*(np.ascontiguousarray(array, dtype=np.float32) for array in arrays), scale)
+)
 
 
-def workspace(weights: Weights) -> Columns:
-    """Scratch arrays for the kernels; one set a thread."""
-    heads = weights.n_heads * weights.d_head
-    return (
-        np.zeros(weights.window, np.float32),  # scores
-        np.zeros(heads, np.float32),  # z
-        np.zeros(weights.window, np.int64),  # row of each position of the window
-        np.zeros(weights.d_model, np.float32),  # what a layer adds
-        np.zeros(weights.d_model, np.float32),  # residual stream
-        np.zeros(heads, np.float32),  # layer 1's query
-        np.zeros(weights.d_vocab, np.float32),  # logits
-    )
+class Scorer:
+    """Predicts the events of up to `rows` streams; layer 1 is kept for as many as fit in `bytes_`.
 
+    Streams whose layer 1 is not kept, because others came more lately, have it done again from
+    their tokens.
+    """
 
-def layer1_cache(
-    weights: Weights, slots: int
-) -> tuple[Float32[np.ndarray, "slots window heads"], Float32[np.ndarray, "slots window heads"]]:
-    """Layer 1's keys and values for `slots` live streams: [slots, window, n_heads·d_head] each."""
-    size = weights.n_heads * weights.d_head if weights.n_layers == 2 else 1
-    rows = weights.window if weights.n_layers == 2 else 1
-    keys = np.zeros((slots, rows, size), np.float32)
-    values = np.zeros((slots, rows, size), np.float32)
-    return keys, values
+    def __init__(self, weights: Weights, *, rows: int, bytes_: int = 1 << 30) -> None:
+        if weights.n_layers * (weights.window - 1) + 1 > RING:
+            raise ValueError(
+                f"{weights.n_layers} layers with a window of {weights.window} see further back "
+                f"than the {RING} events that a stream keeps; choose a smaller window"
+            )
+        self.tables = t = tables(weights)
+        heads = t.n_heads * t.size
+        whole = 2 * t.cells * heads if t.n_layers == 2 else 0  # int16 that a stream's layer 1 takes
+        slots = min(max(BLOCK, bytes_ // max(1, 2 * whole)), rows) if whole else 1
+        self._live = (
+            # Zeroed pages cost nothing until they are touched: slots not used yet are free.
+            np.zeros(slots * whole + 1, np.int16),
+            np.array([(-1, 0, 0, 0)], _SLOT).repeat(slots),
+            np.zeros(0, np.int32),  # slot of a row; −1: none
+            np.zeros(1, np.int64),  # the clock's hand
+        )
+        steps = BLOCK * (t.window + 1)
+        self._plan = (
+            *(np.zeros(steps, np.int64) for _ in range(5)),
+            np.zeros(BLOCK * 2 * t.window, np.uint16),
+        )
+        self._work = (
+            np.zeros(STEPS * heads, np.float32),
+            np.zeros(STEPS * t.columns, np.float32),
+            np.zeros(max(t.cells, (t.window + 1) * t.lanes), np.float32),
+            np.zeros(STEPS, np.int64),
+            np.zeros(STEPS, np.int64),
+        )
+        self.logits: Float32[np.ndarray, " _"] = np.zeros((BLOCK + 1) * t.width, np.float32)
+        self._blocks = 0
+
+    def follow(self, capacity: int) -> None:
+        """Let there be as many rows."""
+        cache, slots, slot_of, hand = self._live
+        if len(slot_of) < capacity:
+            grown = np.full(capacity, -1, np.int32)
+            grown[: len(slot_of)] = slot_of
+            self._live = cache, slots, grown, hand
+
+    def forget(self, row: int) -> None:
+        """Let go of a row's layer 1, for another stream will take the row."""
+        _, slots, slot_of, _ = self._live
+        if slot_of[row] >= 0:
+            slots["row"][slot_of[row]] = -1
+            slot_of[row] = -1
+
+    def predict(
+        self,
+        rows: Int64[np.ndarray, " events"],
+        tokens: Int[np.ndarray, " events"],
+        state: Shaped[np.ndarray, " rows"],
+        ring: UInt16[np.ndarray, "rows ring"],
+    ) -> Float32[np.ndarray, " _"]:
+        """Logits of up to `BLOCK` events, [events, width] made flat, before any of them is fed.
+
+        `state` and `ring`: the streams so far, as `Streams` has them. The logits are overwritten by
+        the next call.
+        """
+        self._blocks += 1
+        order = np.argsort(rows, kind="stable")
+        forward(
+            tuple(self.tables),
+            rows,
+            tokens,
+            order,
+            state,
+            ring,
+            self._live,
+            self._blocks,
+            self._plan,
+            self._work,
+            self.logits,
+        )
+        return self.logits
 
 
 def score_sequence(
@@ -82,30 +110,23 @@ def score_sequence(
 ) -> tuple[Float64[np.ndarray, " events"], Float64[np.ndarray, " events"]]:
     """Surprisal and entropy in nats of tokens[1:], each given all before it in its window.
 
-    tokens[0] is `<start>` or `<past>`; a last `<end>` is scored like an event. The incremental
-    scorer itself runs here, one event at a time.
+    tokens[0] is `<start>` or `<past>`; a last `<end>` is scored like an event.
     """
-    prepared, work = tables(weights), workspace(weights)
-    keys, values = layer1_cache(weights, 1)
-    ring = np.zeros(RING, np.int32)
-    ring[0] = tokens[0]
-    cached = 0
-    surprisal = np.empty(len(tokens) - 1)
-    entropy = np.empty(len(tokens) - 1)
-    for position in range(1, len(tokens)):
-        cached = predict(
-            prepared,
-            ring,
-            position,
-            keys[0],
-            values[0],
-            cached,
-            work[:4],
-            work[4],
-            work[5],
-            work[6],
-        )
-        token = int(tokens[position])
-        surprisal[position - 1], entropy[position - 1] = surprisal_and_entropy(work[6], token)
-        ring[position % RING] = token
+    scorer = Scorer(weights, rows=1)
+    scorer.follow(1)
+    width = scorer.tables.width
+    ring = np.zeros((1, RING), np.uint16)
+    ring[0, 0] = tokens[0]
+    state = np.zeros(1, STATE)
+    state["length"] = 1
+    observed = np.asarray(tokens[1:], dtype=np.int32)
+    surprisal, entropy = np.empty(len(observed)), np.empty(len(observed))
+    for begin in range(0, len(observed), BLOCK):
+        block = observed[begin : begin + BLOCK]
+        logits = scorer.predict(np.zeros(len(block), np.int64), block, state, ring)
+        for i, token in enumerate(block.tolist()):
+            found = surprisal_and_entropy(logits, i * width, width, token)
+            surprisal[begin + i], entropy[begin + i] = found
+            ring[0, state["length"] % RING] = token
+            state["length"] += 1
     return surprisal, entropy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -12,26 +13,27 @@ from numpy.typing import NDArray
 
 from .config import StreamConfig
 from .errors import InputError, ModelError
-from .kernels import N_DETECTORS, RING
+from .kernels import N_DETECTORS, RING, TIMES
 from .vocabulary import PAST, START
 
-_COLUMNS: dict[str, tuple[type, tuple[str | int, ...], float]] = {
-    # name: (dtype, shape of a row, value of an unused row); in the kernels' order
-    "ring": (np.int32, (RING,), 0),  # token ids, position modulo RING
-    "ring_time": (np.float64, (RING,), 0),  # their times; the mark's own is nan
-    "length": (np.int64, (), 0),  # tokens so far, the beginning's mark included
-    "last": (np.float64, (), np.nan),  # time of the last event
-    "joined": (np.uint8, (), 0),  # 1: the beginning was not seen
-    "ended": (np.uint8, (), 0),
-    "cusum": (np.float64, (), 0),
-    "span": (np.int64, (), 0),  # events that the cusum has run over
-    "news": (np.int64, (), 0),
-    "blocks": (np.int64, (), -1),  # endless streams: number of the current block
-    "stats": (np.float64, (N_DETECTORS,), 0),  # maximum of each statistic so far
-    "tally": (np.uint16, ("d_vocab",), 0),  # events by token, saturating
-    "touched": (np.int64, (), 0),  # batch of the last event, for eviction
-    "surprise": (np.float64, (), 0),  # sum of all events' surprisals
-}
+STATE = np.dtype(
+    [
+        ("length", np.int64),  # tokens so far, the beginning's mark included
+        ("last", np.float64),  # time of the last event whose time is known
+        ("cusum", np.float64),
+        ("surprise", np.float64),  # sum of all events' surprisals
+        ("blocks", np.int64),  # endless streams: number of the current block
+        ("touched", np.int64),  # batch of the last event, for eviction
+        ("stats", np.float64, (N_DETECTORS,)),  # maximum of each statistic so far
+        ("span", np.int32),  # events that the cusum has run over
+        ("news", np.int32),
+        ("joined", np.uint8),  # 1: the beginning was not seen
+        ("ended", np.uint8),
+    ],
+    align=True,
+)
+_ARRAYS = ("state", "ring", "gaps", "tally")
+_COLUMNS = (*(STATE.names or ()), *_ARRAYS[1:])
 
 
 def only(
@@ -51,7 +53,11 @@ class Streams:
 
     def __init__(self, d_vocab: int, config: StreamConfig, *, most: int) -> None:
         self.most = most
-        self.columns: dict[str, NDArray[Any]] = {}
+        self.state = np.zeros(0, STATE)
+        self.ring = np.zeros((0, RING), np.uint16)  # token ids, position modulo RING
+        # Seconds since the event before, position modulo TIMES; nan where the time is unknown.
+        self.gaps = np.zeros((0, TIMES), np.float32)
+        self.tally = np.zeros((0, d_vocab), np.uint16)  # events by token, saturating
         self.keys: list[str | None] = []  # by row
         self.forgotten: list[int] = []  # rows taken back since the caller last looked
         self.tick = 0  # number of the current batch
@@ -61,19 +67,15 @@ class Streams:
         self.watermark = math.nan  # latest event time seen
         self._rows: dict[str, int] = {}
         self._free: list[int] = []
-        self._d_vocab = d_vocab
         self._openings = config.openings
         self._grow(64)
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, column: str) -> NDArray[Any]:
-        return self.columns[column]
-
-    def state(self) -> tuple[NDArray[Any], ...]:
-        """All columns in the kernels' order."""
-        return tuple(self.columns.values())
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """The state of all streams as the kernels take it."""
+        return tuple(getattr(self, name) for name in _ARRAYS)
 
     def known(self) -> list[str]:
         """Keys of all streams."""
@@ -99,10 +101,10 @@ class Streams:
         By the name and time of its first event it is judged whether a stream began before, unless
         it is among `started`.
         """
-        rows = np.empty(len(keys), np.int64)
-        known = self._rows
-        for index, key in enumerate(keys):
-            row = known.get(key, -1)
+        rows = np.fromiter(map(self._rows.get, keys, repeat(-1)), np.int64, len(keys))
+        for index in np.flatnonzero(rows < 0).tolist():
+            key = keys[index]
+            row = self._rows.get(key, -1)  # it may have begun in this batch
             if row < 0:
                 began = key in started or self._begins(names[index], float(times[index]))
                 row = self._open(key, joined=not began)
@@ -112,7 +114,7 @@ class Streams:
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """All streams as arrays: what a restart needs to go on as if uninterrupted."""
         rows = np.array(list(self._rows.values()), dtype=np.int64)
-        state = {name: column[rows] for name, column in self.columns.items()}
+        state = {name: column[rows] for name, column in self._columns().items()}
         keys = [key.encode() for key in self._rows]
         state["key_bytes"] = np.frombuffer(b"".join(keys), dtype=np.uint8).copy()
         state["key_lengths"] = np.array([len(key) for key in keys], dtype=np.int64)
@@ -123,7 +125,7 @@ class Streams:
         """Take up the state that `snapshot` left; ModelError if it is another model's."""
         lengths = snapshot["key_lengths"].astype(np.int64)
         n = len(lengths)
-        for name, column in self.columns.items():
+        for name, column in self._columns().items():
             expected = (n, *column.shape[1:])
             if name not in snapshot or snapshot[name].shape != expected:
                 got = snapshot[name].shape if name in snapshot else "nothing"
@@ -132,7 +134,7 @@ class Streams:
                     f"{got}; remove the saved state to start afresh"
                 )
         self._grow(n)
-        for name, column in self.columns.items():
+        for name, column in self._columns().items():
             column[:n] = snapshot[name]
         whole = snapshot["key_bytes"].astype(np.uint8).tobytes()
         ends = np.cumsum(lengths)
@@ -161,20 +163,20 @@ class Streams:
             self.keys.append(key)
             self._grow(row + 1)
         self._rows[key] = row
-        for name, (_, shape, unused) in _COLUMNS.items():
-            if RING not in shape:
-                self.columns[name][row] = unused
-        self.columns["ring"][row, 0] = PAST if joined else START
-        self.columns["ring_time"][row, 0] = np.nan
-        self.columns["length"][row] = 1
-        self.columns["joined"][row] = joined
+        self.state[row] = np.zeros((), STATE)
+        stream = self.state[row]
+        stream["last"], stream["blocks"], stream["length"] = math.nan, -1, 1
+        stream["joined"] = joined
+        self.ring[row, 0] = PAST if joined else START
+        self.gaps[row, 0] = math.nan
+        self.tally[row] = 0
         # A fresh stream must not look like the longest silent before its first event is fed.
-        self.columns["touched"][row] = self.tick
+        stream["touched"] = self.tick
         return row
 
     def _forget(self) -> None:
         """Take back the rows of the eighth of the streams that have been silent longest."""
-        touched = self.columns["touched"][: len(self.keys)]
+        touched = self.state["touched"][: len(self.keys)]
         idle = np.flatnonzero(touched < self.tick)
         if not len(idle):
             raise InputError(
@@ -184,25 +186,29 @@ class Streams:
         count = min(len(idle), max(1, len(self.keys) // 8))
         oldest = idle[np.argsort(touched[idle], kind="stable")[:count]]
         # One of them may come back, and would have been silent since.
-        self.known_since = float(np.fmax(self.known_since, self.columns["last"][oldest].max()))
+        self.known_since = float(np.fmax(self.known_since, self.state["last"][oldest].max()))
         for row in oldest.tolist():
             key = self.keys[row]
             if key is not None:
                 del self._rows[key]
             self.keys[row] = None
-            self.columns["ended"][row] = 1
+            self.state["ended"][row] = 1
             self.forgotten.append(row)
             self._free.append(row)
 
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        """All that is kept of the streams by name, one row a stream."""
+        return {
+            name: getattr(self, name) if name in _ARRAYS else self.state[name] for name in _COLUMNS
+        }
+
     def _grow(self, capacity: int) -> None:
-        old = self.columns["length"].shape[0] if self.columns else 0
+        old = len(self.state)
         if capacity <= old:
             return
-        capacity = max(capacity, 2 * old)
-        for name, (dtype, shape, _) in _COLUMNS.items():
-            sizes = tuple(self._d_vocab if size == "d_vocab" else int(size) for size in shape)
+        for name in _ARRAYS:
+            array = getattr(self, name)
             # Zeroed pages cost nothing until they are touched: rows not used yet are free.
-            column: NDArray[Any] = np.zeros((capacity, *sizes), dtype)
-            if old:
-                column[:old] = self.columns[name]
-            self.columns[name] = column
+            grown = np.zeros((max(capacity, 2 * old), *array.shape[1:]), array.dtype)
+            grown[:old] = array
+            setattr(self, name, grown)

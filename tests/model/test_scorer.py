@@ -8,8 +8,11 @@ import torch
 
 from offscript.model.config import DecoderConfig
 from offscript.model.decoder import decoder_from
-from offscript.model.scorer import score_sequence
-from offscript.model.vocabulary import END, START
+from offscript.model.forward_kernels import BLOCK
+from offscript.model.kernels import RING
+from offscript.model.scorer import Scorer, score_sequence
+from offscript.model.streams import STATE
+from offscript.model.vocabulary import END, PAST, START
 from offscript.model.weights import random_weights
 
 
@@ -30,8 +33,9 @@ def test_the_scorer_equals_the_decoder_at_every_position(
     with torch.no_grad():
         decoder = decoder_from(weights, config).double()
         log_p = decoder(torch.from_numpy(tokens)[None]).log_softmax(-1)[0].numpy()
-    np.testing.assert_allclose(surprisal, -log_p[np.arange(length - 1), tokens[1:]], atol=1e-4)
-    np.testing.assert_allclose(entropy, -(np.exp(log_p) * log_p).sum(1)[:-1], atol=1e-4)
+    near = 5e-4 if n_layers == 2 else 1e-4  # layer 1 is kept in 16 bits
+    np.testing.assert_allclose(surprisal, -log_p[np.arange(length - 1), tokens[1:]], atol=near)
+    np.testing.assert_allclose(entropy, -(np.exp(log_p) * log_p).sum(1)[:-1], atol=near)
 
 
 def test_a_window_too_wide_for_the_ring_is_refused() -> None:
@@ -39,3 +43,78 @@ def test_a_window_too_wide_for_the_ring_is_refused() -> None:
 
     with pytest.raises(ValueError, match="see further back"):
         score_sequence(weights, np.array([START, END]))
+
+
+def streams(n: int, d_vocab: int, events: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """State, rings and tokens so far of `n` streams of a few lengths around the window's."""
+    rng = np.random.default_rng(2)
+    state = np.zeros(n, STATE)
+    state["length"] = 1 + (np.arange(n) * 7) % events
+    ring = rng.integers(3, d_vocab, (n, RING)).astype(np.uint16)
+    ring[:, 0] = START
+    return state, ring, rng.integers(3, d_vocab, 4 * n).astype(np.int32)
+
+
+def feed(state: np.ndarray, ring: np.ndarray, rows: np.ndarray, tokens: np.ndarray) -> None:
+    for row, token in zip(rows.tolist(), tokens.tolist(), strict=True):
+        ring[row, state["length"][row] % RING] = token
+        state["length"][row] += 1
+
+
+@pytest.mark.parametrize("n_heads", [1, 2, 4, 8])
+def test_a_streams_numbers_do_not_depend_on_what_else_is_in_a_block(n_heads: int) -> None:
+    config = DecoderConfig(d_vocab=20, n_heads=n_heads, window=40)
+    weights = random_weights(config, seed=3)
+    together, alone = Scorer(weights, rows=8), Scorer(weights, rows=8)
+    state, ring, tokens = streams(8, 20, 100)
+    own_state, own_ring = state.copy(), ring.copy()
+    for scorer in (together, alone):
+        scorer.follow(8)
+    width = together.tables.width
+    rows = np.tile(np.arange(8), 4)
+
+    for _ in range(3):
+        logits = together.predict(rows, tokens, state, ring)[: len(rows) * width].reshape(-1, width)
+        for i in range(len(rows)):
+            one = slice(i, i + 1)
+            own = alone.predict(rows[one], tokens[one], own_state, own_ring)[:width]
+            np.testing.assert_array_equal(logits[i], own)
+            feed(own_state, own_ring, rows[one], tokens[one])
+        feed(state, ring, rows, tokens)
+
+
+def test_streams_that_take_turns_in_memory_score_as_if_all_had_stayed() -> None:
+    weights = random_weights(DecoderConfig(d_vocab=20, window=16), seed=3)
+    many = BLOCK + 100
+    roomy, tight = Scorer(weights, rows=many), Scorer(weights, rows=many, bytes_=1)
+    state, ring, _ = streams(many, 20, 100)
+    rng = np.random.default_rng(4)
+    for scorer in (roomy, tight):
+        scorer.follow(many)
+    width = roomy.tables.width
+
+    for _ in range(6):
+        rows = rng.integers(0, many, BLOCK)
+        tokens = rng.integers(3, 20, BLOCK).astype(np.int32)
+        expected = roomy.predict(rows, tokens, state, ring)[: BLOCK * width].copy()
+        found = tight.predict(rows, tokens, state, ring)[: BLOCK * width]
+        np.testing.assert_array_equal(found, expected)
+        feed(state, ring, rows, tokens)
+
+
+def test_a_row_that_another_stream_takes_over_begins_anew() -> None:
+    weights = random_weights(DecoderConfig(d_vocab=20, window=16), seed=3)
+    scorer = Scorer(weights, rows=2)
+    scorer.follow(2)
+    state, ring, _ = streams(2, 20, 30)
+    one, token = np.zeros(1, np.int64), np.full(1, 5, np.int32)
+    scorer.predict(one, token, state, ring)
+
+    state["length"][0] = 1
+    scorer.forget(0)
+    ring[0, 0] = PAST
+    logits = scorer.predict(one, token, state, ring)[:20]
+
+    fresh = Scorer(weights, rows=2)
+    fresh.follow(2)
+    np.testing.assert_array_equal(logits, fresh.predict(one, token, state, ring)[:20])

@@ -1,0 +1,315 @@
+"""The decoder over a block of events of many streams, compiled by Numba: logits of each one.
+
+The events of a block are known beforehand, so that only layer 1's keys and values go from event to
+event. A *step* is one position of one stream: layer 0 gathers from the tokens, a matrix turns that
+into layer 1's query, key and value and a part of the logits, layer 1 gathers from its cache, and
+another matrix turns that into the rest. Steps lie stream by stream, so that while one stream's
+cache is read that of the next is on its way from memory.
+
+A step's numbers depend on its stream alone, to the last bit, whatever else is in the block.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .kernels import RING, _jit
+from .simd import (
+    add,
+    exp,
+    larger,
+    largest,
+    load4,
+    load8,
+    multiply,
+    multiply_add,
+    prefetch,
+    repeat,
+    spread,
+    store,
+    subtract,
+    total,
+)
+from .tables import Tables
+
+BLOCK = 1024  # events at a time
+STEPS = 64  # steps at a time: what they need stays in the nearest cache
+_MASKED = np.float32(-1e30)
+_ZERO, _ONE = np.float32(0.0), np.float32(1.0)
+_LINE = 32  # int16 in a cache line
+
+
+@_jit
+def _slot(row, live, tick):
+    """The live cache of a row: its own, or that of one whose turn has passed (CLOCK).
+
+    Slots that this block uses are passed over; there are at least as many as it has streams.
+    """
+    _, slots, slot_of, hand = live
+    slot = np.int64(slot_of[row])
+    if slot < 0:
+        slot = hand[0]
+        while slots[slot].tick == tick or slots[slot].used:
+            if slots[slot].tick != tick:
+                slots[slot].used = 0
+            slot = (slot + 1) % slots.shape[0]
+        hand[0] = (slot + 1) % slots.shape[0]
+        if slots[slot].row >= 0:
+            slot_of[slots[slot].row] = -1
+        slots[slot].row = row
+        slots[slot].filled = 0
+        slot_of[row] = slot
+    slots[slot].used = 1
+    slots[slot].tick = tick
+    return slot
+
+
+@_jit
+def _ask_for(state, ring, slot_of, rows, order, at):
+    """Have what `_plan` will read of streams further on fetched from memory."""
+    if at + 32 < order.shape[0]:
+        row = rows[order[at + 32]]
+        prefetch(state, row, 0)
+        prefetch(slot_of, row, 0)
+    if at + 16 < order.shape[0]:
+        row = rows[order[at + 16]]
+        length = state[row].length
+        for back in range(1, 66, 32):
+            prefetch(ring, row * RING + (length - back) % RING, 0)
+
+
+@_jit
+def _plan(t, rows, tokens, order, state, ring, live, tick, plan):
+    """Write the block's steps into `plan`; returns how many there are.
+
+    `order` sorts `rows` and keeps each stream's events in order. A stream without a live cache has
+    the positions in its window done again, as steps of no event.
+    """
+    at, size, slots, position, event, text = plan
+    n = 0
+    written = 0
+    begin = 0
+    while begin < order.shape[0]:
+        row = rows[order[begin]]
+        _ask_for(state, ring, live[2], rows, order, begin)
+        end = begin + 1
+        while end < order.shape[0] and rows[order[end]] == row:
+            end += 1
+        last = state[row].length - 1  # position of the token before the first event
+        first = last
+        slot = np.int64(0)
+        if t.n_layers == 2:
+            slot = _slot(row, live, tick)
+            own = live[1][slot]
+            if own.filled < last:
+                first = max(0, last + 1 - t.window)
+            own.filled = last + end - begin
+        oldest = max(0, first + 1 - t.window)
+        for p in range(oldest, last + 1):
+            text[written + p - oldest] = ring[row, p % RING]
+        for i in range(begin, end - 1):
+            text[written + last + 1 - oldest + i - begin] = tokens[order[i]]
+        for p in range(first, last + end - begin):
+            at[n] = written + p - oldest
+            size[n] = min(p + 1, t.window)
+            slots[n] = slot
+            position[n] = p
+            event[n] = order[begin + p - last] if p >= last else -1
+            n += 1
+        written += last - oldest + end - begin
+        begin = end
+    return n
+
+
+@_jit
+def _gather0(t, plan, begin, end, z, weights):
+    """z0: for each step and head Σ_s w_s v(token_s) / (Σ_s w_s + w_sink) over its window."""
+    at, size, text = plan[0], plan[1], plan[5]
+    heads = t.n_heads * t.size
+    for i in range(begin, end):
+        n, first = size[i], at[i] + 1 - size[i]
+        query = np.int64(text[at[i]])
+        for h in range(0, t.lanes, 4):
+            sum_ = load4(t.sink0, query * t.lanes + h)
+            for s in range(n):
+                key = query * t.d_vocab + np.int64(text[first + s])
+                near = load4(t.near0, (n - 1 - s) * t.lanes + h)
+                weight = multiply(load4(t.weight0, key * t.lanes + h), near)
+                sum_ = add(sum_, weight)
+                store(weights, s * t.lanes + h, weight)
+            store(weights, n * t.lanes + h, sum_)
+        for h in range(t.n_heads):
+            share = spread(_ONE / weights[n * t.lanes + h])
+            for c in range(h * t.size, (h + 1) * t.size, 16):
+                a0 = spread(_ZERO)
+                a1, b0, b1 = a0, a0, a0
+                for s in range(0, n - 1, 2):
+                    v = np.int64(text[first + s]) * heads + c
+                    w = repeat(weights, s * t.lanes + h)
+                    a0 = multiply_add(w, load8(t.value0, v), a0)
+                    a1 = multiply_add(w, load8(t.value0, v + 8), a1)
+                    v = np.int64(text[first + s + 1]) * heads + c
+                    w = repeat(weights, (s + 1) * t.lanes + h)
+                    b0 = multiply_add(w, load8(t.value0, v), b0)
+                    b1 = multiply_add(w, load8(t.value0, v + 8), b1)
+                if n % 2:
+                    v = query * heads + c
+                    w = repeat(weights, (n - 1) * t.lanes + h)
+                    a0 = multiply_add(w, load8(t.value0, v), a0)
+                    a1 = multiply_add(w, load8(t.value0, v + 8), a1)
+                out = (i - begin) * heads + c
+                store(z, out, multiply(add(a0, b0), share))
+                store(z, out + 8, multiply(add(a1, b1), share))
+
+
+@_jit
+def _project(z, rows, panels, inner, outer, start, start_at, out, out_at):
+    """out[i] = start[i] + z[i] · M for `rows` steps, four at a time; M in panels of 16 columns.
+
+    `start_at`, `out_at`: where a step's row begins in the flat `start` and `out`.
+    """
+    for c in range(0, outer, 16):
+        panel = c * inner
+        for i in range(0, rows, 4):
+            s0, s1, s2, s3 = start_at[i], start_at[i + 1], start_at[i + 2], start_at[i + 3]
+            a0, b0 = load8(start, s0 + c), load8(start, s0 + c + 8)
+            a1, b1 = load8(start, s1 + c), load8(start, s1 + c + 8)
+            a2, b2 = load8(start, s2 + c), load8(start, s2 + c + 8)
+            a3, b3 = load8(start, s3 + c), load8(start, s3 + c + 8)
+            for k in range(inner):
+                left, right = load8(panels, panel + 16 * k), load8(panels, panel + 16 * k + 8)
+                x = repeat(z, i * inner + k)
+                a0, b0 = multiply_add(x, left, a0), multiply_add(x, right, b0)
+                x = repeat(z, (i + 1) * inner + k)
+                a1, b1 = multiply_add(x, left, a1), multiply_add(x, right, b1)
+                x = repeat(z, (i + 2) * inner + k)
+                a2, b2 = multiply_add(x, left, a2), multiply_add(x, right, b2)
+                x = repeat(z, (i + 3) * inner + k)
+                a3, b3 = multiply_add(x, left, a3), multiply_add(x, right, b3)
+            o0, o1, o2, o3 = out_at[i], out_at[i + 1], out_at[i + 2], out_at[i + 3]
+            store(out, o0 + c, a0)
+            store(out, o0 + c + 8, b0)
+            store(out, o1 + c, a1)
+            store(out, o1 + c + 8, b1)
+            store(out, o2 + c, a2)
+            store(out, o2 + c + 8, b2)
+            store(out, o3 + c, a3)
+            store(out, o3 + c + 8, b3)
+
+
+@_jit
+def _gather1(t, plan, begin, end, y, z, cache, scores):
+    """z1: keep each step's key and value, and gather Σ_s softmax(q·k_s + ρ | sink)_s v_s.
+
+    A stream's cache: keys in blocks of 8 positions, [cells / 8, heads, 8], then values, [cells,
+    heads], position modulo cells. Reading follows its order.
+    """
+    slots, position, event = plan[2], plan[3], plan[4]
+    heads = t.n_heads * t.size
+    whole = 2 * t.cells * heads
+    rounded = np.empty(heads, np.int16)
+    for i in range(begin, end):
+        base, p = slots[i] * whole, position[i]
+        values = base + t.cells * heads
+        cell = p % t.cells
+        query = (i - begin) * t.columns
+        for c in range(0, heads, 8):
+            store(rounded, c, load8(y, query + heads + c))
+            store(cache, values + cell * heads + c, load8(y, query + 2 * heads + c))
+        block = base + (cell // 8) * heads * 8 + cell % 8
+        for c in range(heads):
+            cache[block + 8 * c] = rounded[c]
+        if event[i] < 0:
+            continue
+        n = min(p + 1, t.cells)
+        # While this stream's keys are read the next one's are on their way, and so with values.
+        ahead = slots[min(i + 1, end - 1)] * whole
+        for h in range(t.n_heads):
+            near = (2 * h + 1) * t.cells - 1 - cell
+            coming = ahead + h * t.cells * t.size
+            for s in range(0, n, 32):
+                a, b = load8(t.near1, near + s), load8(t.near1, near + s + 8)
+                c, d = load8(t.near1, near + s + 16), load8(t.near1, near + s + 24)
+                key = base + s * heads + h * t.size * 8
+                for e in range(t.size):
+                    q = repeat(y, query + h * t.size + e)
+                    a = multiply_add(q, load8(cache, key), a)
+                    b = multiply_add(q, load8(cache, key + 8 * heads), b)
+                    c = multiply_add(q, load8(cache, key + 16 * heads), c)
+                    d = multiply_add(q, load8(cache, key + 24 * heads), d)
+                    key += 8
+                    prefetch(cache, coming, 0)
+                    coming += _LINE
+                store(scores, s, a)
+                store(scores, s + 8, b)
+                store(scores, s + 16, c)
+                store(scores, s + 24, d)
+            for s in range(n, -(-n // 32) * 32):
+                scores[s] = _MASKED
+            tops = spread(t.sink1[h])
+            for s in range(0, n, 8):
+                tops = larger(tops, load8(scores, s))
+            top = largest(tops)
+            tops = spread(top)
+            sums = spread(_ZERO)
+            for s in range(0, n, 8):
+                weight = exp(subtract(load8(scores, s), tops))
+                sums = add(sums, weight)
+                store(scores, s, weight)
+            share = spread(_ONE / (total(sums) + np.float32(math.exp(t.sink1[h] - top))))
+            coming = ahead + t.cells * heads + h * t.cells * t.size
+            for c in range(h * t.size, (h + 1) * t.size, 16):
+                a = spread(_ZERO)
+                b, d, e = a, a, a
+                at = values + c
+                for s in range(0, n, 2):
+                    w = repeat(scores, s)
+                    a = multiply_add(w, load8(cache, at), a)
+                    b = multiply_add(w, load8(cache, at + 8), b)
+                    w = repeat(scores, s + 1)
+                    d = multiply_add(w, load8(cache, at + heads), d)
+                    e = multiply_add(w, load8(cache, at + heads + 8), e)
+                    at += 2 * heads
+                    prefetch(cache, coming, 0)
+                    coming += _LINE
+                store(z, (i - begin) * heads + c, multiply(add(a, d), share))
+                store(z, (i - begin) * heads + c + 8, multiply(add(b, e), share))
+
+
+@_jit
+def forward(sizes_and_arrays, rows, tokens, order, state, ring, live, tick, plan, work, logits):
+    """Logits of each event of a block, [BLOCK + 1, width] made flat, before it is fed.
+
+    `sizes_and_arrays`: `Tables`, as a plain tuple, which Numba takes ten times as fast; `state` and
+    `ring`: the streams before the block (see streams.py); `tick`: the block's number.
+    """
+    t = Tables(*sizes_and_arrays)
+    z, y, scores, start_at, out_at = work
+    steps = _plan(t, rows, tokens, order, state, ring, live, tick, plan)
+    at, event, text = plan[0], plan[4], plan[5]
+    heads = t.n_heads * t.size
+    for begin in range(0, steps, STEPS):
+        end = min(begin + STEPS, steps)
+        n = end - begin
+        for i in range(-(-n // 4) * 4):
+            inside = i < n
+            start_at[i] = np.int64(text[at[begin + i]]) * t.columns if inside else 0
+            spare = BLOCK * t.width  # for what nobody asks for
+            asked = inside and event[begin + i] >= 0
+            out_at[i] = event[begin + i] * t.width if asked else spare
+            if t.n_layers == 2:
+                out_at[i] = i * t.columns
+        if t.n_layers > 0:
+            _gather0(t, plan, begin, end, z, scores)
+        first = y if t.n_layers == 2 else logits
+        inner = heads if t.n_layers > 0 else 0
+        _project(z, n, t.out0, inner, t.columns, t.base, start_at, first, out_at)
+        if t.n_layers == 2:
+            _gather1(t, plan, begin, end, y, z, live[0], scores)
+            for i in range(-(-n // 4) * 4):
+                start_at[i] = i * t.columns + 3 * heads
+                asked = i < n and event[begin + i] >= 0
+                out_at[i] = event[begin + i] * t.width if asked else BLOCK * t.width
+            _project(z, n, t.out1, heads, t.width, y, start_at, logits, out_at)
