@@ -20,7 +20,7 @@ from .errors import InputError
 from .finding import Finding, Observed
 from .folder import Model
 from .forward_kernels import BLOCK
-from .kernels import N_DETECTORS, RING, count_directions
+from .kernels import N_DETECTORS, RING, count_columns, count_directions
 from .scorer import Scorer
 from .stream_kernels import ROOM, end_rows, observe_rows
 from .streams import Streams
@@ -68,7 +68,7 @@ class Detector:
         self._law = (
             self._limits,
             np.array([model.calibration.of(joined).laws() for joined in (False, True)]),
-            directions.astype(np.float32),
+            count_columns(directions),
             model.calibration.usual,
             model.calibration.kappa,
         )

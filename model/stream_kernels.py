@@ -131,7 +131,7 @@ def _end(found, streams, asked, law, index, row, time):
     stream = streams[0][row]
     s, h = surprisal_and_entropy(logits, index * width, width, END)
     _pass(found, streams, asked, limits, index, row, _END_DETECTOR, _END, s, s, h, time, _ONE)
-    if stream.joined == 0 and vectors.shape[0] > 0:
+    if stream.joined == 0 and vectors.shape[1] > 0:
         far = count_distance(streams[3][row], vectors)
         _pass(found, streams, asked, limits, index, row, _COUNTS, _END, far, s, h, time, _ONE)
     events = stream.length  # the end is one, and the beginning's mark is none
