@@ -215,8 +215,7 @@ class Detector:
         """Let the cache follow what happened to rows; returns how many streams were forgotten."""
         self._scorer.follow(len(self._streams.state))
         forgotten, self._streams.forgotten = self._streams.forgotten, []
-        for row in forgotten:
-            self._scorer.forget(row)
+        self._scorer.rest(np.array(forgotten, dtype=np.int64))
         return len(forgotten)
 
     def _asked(
@@ -249,6 +248,7 @@ class Detector:
                     surprisal[block],
                 )
                 findings += [replace(finding, index=-1) for finding in self._collect(begin)]
+        self._scorer.rest(rows)
         return Observed(surprisal, np.zeros_like(surprisal), findings, 0, 0)
 
     def _collect(self, begin: int) -> list[Finding]:

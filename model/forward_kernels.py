@@ -43,12 +43,21 @@ _LINE = 32  # int16 in a cache line
 
 @_jit
 def _slot(row, live, tick):
-    """The live cache of a row: its own, or that of one whose turn has passed (CLOCK).
+    """The live cache of a row: its own, one that was given back, or that of a row whose turn has
+    passed (CLOCK).
 
     Slots that this block uses are passed over; there are at least as many as it has streams.
     """
-    _, slots, slot_of, hand = live
+    _, slots, slot_of, hand, free, n_free = live
     slot = np.int64(slot_of[row])
+    if slot >= 0:
+        slots[slot].used = 1
+        slots[slot].tick = tick
+        return slot
+    while slot < 0 and n_free[0] > 0:
+        n_free[0] -= 1
+        if slots[free[n_free[0]]].row < 0:  # else it was taken by its turn meanwhile
+            slot = np.int64(free[n_free[0]])
     if slot < 0:
         slot = hand[0]
         while slots[slot].tick == tick or slots[slot].used:
@@ -58,9 +67,9 @@ def _slot(row, live, tick):
         hand[0] = (slot + 1) % slots.shape[0]
         if slots[slot].row >= 0:
             slot_of[slots[slot].row] = -1
-        slots[slot].row = row
-        slots[slot].filled = 0
-        slot_of[row] = slot
+    slots[slot].row = row
+    slots[slot].filled = 0
+    slot_of[row] = slot
     slots[slot].used = 1
     slots[slot].tick = tick
     return slot

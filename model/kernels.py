@@ -23,7 +23,7 @@ from .simd import (
 )
 
 RING = 192  # tokens kept: more than the receptive field of 127, so that a span can be rescored
-TIMES = 96  # of the last of them, whose times are kept
+TIMES = 64  # of the last of them, whose times are kept
 EVENT, DRIFT, END_DETECTOR, NEW_DETECTOR, COUNTS, LEVEL, STREAM = 0, 1, 2, 3, 4, 5, 6
 N_DETECTORS = 7
 LEVEL_PRIOR = 20  # events of usual surprise that a stream's level begins with: short ones vary more

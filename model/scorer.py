@@ -44,6 +44,8 @@ class Scorer:
             np.array([(-1, 0, 0, 0)], _SLOT).repeat(slots),
             np.zeros(0, np.int32),  # slot of a row; −1: none
             np.zeros(1, np.int64),  # the clock's hand
+            np.zeros(slots, np.int32),  # slots that were given back: a stack, the warmest on top
+            np.zeros(1, np.int64),  # and its height
         )
         steps = BLOCK * (t.window + 1)
         self._plan = (
@@ -62,18 +64,22 @@ class Scorer:
 
     def follow(self, capacity: int) -> None:
         """Let there be as many rows."""
-        cache, slots, slot_of, hand = self._live
+        slot_of = self._live[2]
         if len(slot_of) < capacity:
             grown = np.full(capacity, -1, np.int32)
             grown[: len(slot_of)] = slot_of
-            self._live = cache, slots, grown, hand
+            self._live = (*self._live[:2], grown, *self._live[3:])
 
-    def forget(self, row: int) -> None:
-        """Let go of a row's layer 1, for another stream will take the row."""
-        _, slots, slot_of, _ = self._live
-        if slot_of[row] >= 0:
-            slots["row"][slot_of[row]] = -1
-            slot_of[row] = -1
+    def rest(self, rows: Int64[np.ndarray, " rows"]) -> None:
+        """Let go of the layer 1 of rows that are over, or that another stream will take."""
+        _, slots, slot_of, _, free, n_free = self._live
+        own = slot_of[rows]
+        own = own[own >= 0]
+        slots["row"][own] = -1
+        slot_of[rows] = -1
+        own = own[: len(free) - n_free[0]]
+        free[n_free[0] : n_free[0] + len(own)] = own
+        n_free += len(own)
 
     def predict(
         self,

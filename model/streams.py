@@ -102,19 +102,31 @@ class Streams:
         it is among `started`.
         """
         rows = np.fromiter(map(self._rows.get, keys, repeat(-1)), np.int64, len(keys))
+        opened: list[int] = []
+        joined: list[bool] = []
         for index in np.flatnonzero(rows < 0).tolist():
             key = keys[index]
             row = self._rows.get(key, -1)  # it may have begun in this batch
             if row < 0:
                 began = key in started or self._begins(names[index], float(times[index]))
-                row = self._open(key, joined=not began)
+                if not self._free and len(self.keys) >= self.most:
+                    self._begin(opened, joined)  # none of these must be forgotten
+                    opened, joined = [], []
+                    self._forget()
+                row = self._row(key)
+                opened.append(row)
+                joined.append(not began)
             rows[index] = row
+        self._begin(opened, joined)
         return rows
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """All streams as arrays: what a restart needs to go on as if uninterrupted."""
         rows = np.array(list(self._rows.values()), dtype=np.int64)
-        state = {name: column[rows] for name, column in self._columns().items()}
+        # As long as none was forgotten, rows lie in the order of keys and are copied in one piece.
+        ordered = len(rows) == len(self.keys) and bool(np.all(np.diff(rows) == 1))
+        kept = slice(0, len(rows)) if ordered else rows
+        state = {name: column[kept].copy() for name, column in self._columns().items()}
         keys = [key.encode() for key in self._rows]
         state["key_bytes"] = np.frombuffer(b"".join(keys), dtype=np.uint8).copy()
         state["key_lengths"] = np.array([len(key) for key in keys], dtype=np.int64)
@@ -152,27 +164,29 @@ class Streams:
         silence = self._openings.get(name) if name else None
         return silence is not None and (silence == 0.0 or time - self.known_since > silence)
 
-    def _open(self, key: str, *, joined: bool) -> int:
-        if not self._free and len(self.keys) >= self.most:
-            self._forget()
+    def _row(self, key: str) -> int:
+        """A row for a stream that is not known yet."""
         if self._free:
             row = self._free.pop()
             self.keys[row] = key
         else:
             row = len(self.keys)
             self.keys.append(key)
-            self._grow(row + 1)
         self._rows[key] = row
-        self.state[row] = np.zeros((), STATE)
-        stream = self.state[row]
-        stream["last"], stream["blocks"], stream["length"] = math.nan, -1, 1
-        stream["joined"] = joined
-        self.ring[row, 0] = PAST if joined else START
-        self.gaps[row, 0] = math.nan
-        self.tally[row] = 0
-        # A fresh stream must not look like the longest silent before its first event is fed.
-        stream["touched"] = self.tick
         return row
+
+    def _begin(self, rows: list[int], joined: list[bool]) -> None:
+        """Nothing is known of these streams yet but whether they were joined in the middle."""
+        self._grow(len(self.keys))
+        fresh = np.zeros(len(rows), STATE)
+        fresh["last"], fresh["blocks"], fresh["length"] = math.nan, -1, 1
+        fresh["joined"] = joined
+        # A fresh stream must not look like the longest silent before its first event is fed.
+        fresh["touched"] = self.tick
+        self.state[rows] = fresh
+        self.ring[rows, 0] = np.where(fresh["joined"], PAST, START)
+        self.gaps[rows, 0] = math.nan
+        self.tally[rows] = 0
 
     def _forget(self) -> None:
         """Take back the rows of the eighth of the streams that have been silent longest."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 _KEYS = ("password", "passwd", "pwd", "secret", "token", "api_key", "api-key", "apikey")
 _VALUE = r"(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&\"'<]+)"
-_CARD = re.compile(r"(?<![\w.-])[3-6]\d{3}(?:[ -]?\d){9,12}(?![\w-])")
+# What stands before the number is looked at after its first digit, which is found fast.
+_CARD = re.compile(r"[3-6](?<![\w.-].)\d{3}(?:[ -]?\d){9,12}(?![\w-])")
 
-# (one of these words, in lower case, is in the text; pattern; what replaces it)
+# (words in lower case of which one begins every match; pattern; what replaces it)
 # Anybody may write a line, so no pattern may take time that grows with the square of its length:
 # what can begin at many places has a bound.
 _PATTERNS = [
@@ -40,11 +41,32 @@ def redact(lines: Sequence[str]) -> list[str]:
     text = "\n".join(lines)
     if text.count("\n") != len(lines) - 1:  # a line end inside a line
         text = "\n".join(line.replace("\n", " ") for line in lines)
-    lower = text.lower()
     for words, pattern, replacement in _PATTERNS:
-        if any(word in lower for word in words):
-            text = pattern.sub(replacement, text)
+        text = _replace(text, words, pattern, replacement)
     return _CARD.sub(_redact_card, text).split("\n") if lines else []
+
+
+def _replace(text: str, words: Sequence[str], pattern: re.Pattern[str], replacement: str) -> str:
+    """What `pattern.sub` gives, but it is tried only where one of the words stands."""
+    lower = text.lower()
+    if not any(word in lower for word in words):
+        return text
+    if len(lower) != len(text):  # some letters are longer in lower case
+        return pattern.sub(replacement, text)
+    pieces, end = [], 0
+    for at in sorted(at for word in words for at in _places(word, lower)):
+        found = pattern.match(text, at) if at >= end else None
+        if found is not None:
+            pieces += [text[end:at], found.expand(replacement)]
+            end = found.end()
+    return "".join(pieces) + text[end:]
+
+
+def _places(word: str, text: str) -> Iterator[int]:
+    at = text.find(word)
+    while at >= 0:
+        yield at
+        at = text.find(word, at + 1)
 
 
 def _redact_card(match: re.Match[str]) -> str:

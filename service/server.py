@@ -36,6 +36,8 @@ _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 def serve(config: ServiceConfig) -> int:
     """Serve until SIGTERM or SIGINT, then end in good order; returns the exit status."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    # A thread that comes back from a kernel waits so long for one that runs Python, at the most.
+    sys.setswitchinterval(0.001)
     asyncio.run(_serve_until_signal(config))
     return 0
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 import struct
 from collections.abc import Sequence
@@ -94,12 +95,14 @@ class Spool:
     ) -> tuple[str | None, ...]:
         """Lines of a stream's events at these times; those after `position` are not looked at.
 
-        None for an event that came without a line, or whose line is gone.
+        None for an event that came without a line, or whose line is gone. Times may be off by as
+        much as the detector's are, which keeps them as gaps in single precision.
         """
         lines: list[str | None] = [None] * len(times)
         key = _key(stream)
         at = int(self._heads[key % _BUCKETS]) if position is None else position
         event = len(times) - 1
+        latest = max((moment for moment in times if not math.isnan(moment)), default=math.nan)
         for _ in range(_STEPS):
             record = self._read(at) if event >= 0 else None
             if record is None:
@@ -107,10 +110,11 @@ class Spool:
             at, owner, time, text = record
             if owner != key:
                 continue
+            near = 1e-6 + 1e-7 * abs(latest - time)
             # Events later than the record came without a line; a later record is another event's.
-            while event >= 0 and not times[event] <= time:
+            while event >= 0 and not times[event] <= time + near:
                 event -= 1
-            if event >= 0 and times[event] == time:
+            if event >= 0 and times[event] >= time - near:
                 lines[event] = text
                 event -= 1
         return tuple(lines)

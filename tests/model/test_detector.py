@@ -288,3 +288,18 @@ def test_an_opening_begins_a_stream_once_all_streams_are_known_for_long_enough(
         detector.observe([key], [opening], np.array([10.0]))
 
     assert detector.joined(["d", "e"]).tolist() == [False, True]
+
+
+def test_a_finding_tells_the_times_of_the_events_before_it(model: Model) -> None:
+    detector = Detector(model)
+    names = list(model.vocabulary.names[4:9]) * 20
+    times = 1.7e9 + np.cumsum(np.tile([0.001, 2.5, 0.25, 1000.0], 25))
+    times[[7, 30]] = np.nan
+    detector.observe(["s"] * 100, names, times, started={"s"})
+
+    finding = detector.observe(["s"], ["never seen"], np.array([times[-1] + 9.0])).findings[0]
+
+    told = np.array(finding.times)
+    assert told[-1] == times[-1] + 9.0
+    np.testing.assert_allclose(told[-65:-1], times[-64:], atol=1e-3)
+    assert np.all(np.isnan(told[:-65])), "older ones are not kept"

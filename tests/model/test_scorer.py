@@ -94,6 +94,7 @@ def test_streams_that_take_turns_in_memory_score_as_if_all_had_stayed() -> None:
     width = roomy.tables.width
 
     for _ in range(6):
+        tight.rest(rng.integers(0, many, 50))
         rows = rng.integers(0, many, BLOCK)
         tokens = rng.integers(3, 20, BLOCK).astype(np.int32)
         expected = roomy.predict(rows, tokens, state, ring)[: BLOCK * width].copy()
@@ -111,7 +112,7 @@ def test_a_row_that_another_stream_takes_over_begins_anew() -> None:
     scorer.predict(one, token, state, ring)
 
     state["length"][0] = 1
-    scorer.forget(0)
+    scorer.rest(one)
     ring[0, 0] = PAST
     logits = scorer.predict(one, token, state, ring)[:20]
 

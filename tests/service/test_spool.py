@@ -43,6 +43,17 @@ def test_events_without_a_line_get_none(spool: Spool) -> None:
     )
 
 
+def test_lines_are_found_by_times_as_a_detector_keeps_them(spool: Spool) -> None:
+    rng = np.random.default_rng(0)
+    gaps = rng.choice([0.0, 0.001, 0.123, 7.7, 3600.017], 60)
+    times = 1.7e9 + np.round(np.cumsum(gaps), 6)
+    keep(spool, "a", *((time, f"line {number}") for number, time in enumerate(times.tolist())))
+    kept = np.diff(times, prepend=times[0]).astype(np.float32).astype(np.float64)
+    told = times[-1] - np.append(np.cumsum(kept[:0:-1])[::-1], 0.0)
+
+    assert spool.window("a", told.tolist()) == tuple(f"line {number}" for number in range(60))
+
+
 def test_a_window_ends_at_its_position(spool: Spool) -> None:
     positions = keep(spool, "a", (1.0, "one"), (1.0, "two"), (1.0, "three"))
 

@@ -1,0 +1,213 @@
+"""Speed of scoring: the scorer alone, the service over gRPC, and memory, beside PyTorch.
+
+`events_per_second` of `offscript` is what one core scores: events by name in, alerts out, in pieces
+of 1,024, with so many live streams that take turns at random. Its peers are the same decoder in
+PyTorch, with the whole window computed for every event (`torch_window`) or keys and values kept
+(`torch_incremental`), and an LSTM of DeepLog's kind (`torch_deeplog`), on one core too, in the same
+run, turn by turn; `times_theirs` is our speed divided by theirs. `floor_fraction` is the least time
+that the arithmetic, or the memory, of an event with a full window takes on this machine, measured
+in the same run, divided by the time it took. `offscript_service` is `offscript serve` in a process
+of its own with the client in another: `events_per_second` by name and `lines_per_second` of raw
+lines to the last acknowledgement, and the `latency` of batches of 256 that are due at fixed times,
+in milliseconds from when one was due to its acknowledgement, at a share of that speed. Values are
+medians over turns, with the least and the largest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from ..model.detector import Detector
+from ..model.folder import Model, load_model
+from ..model.warm import warm
+from ..training.config import TrainConfig
+from ..training.train import train_model
+from .data import data_folder
+from .kept import FOLDER as WORK
+from .kept import fingerprint
+from .replay_server import Service
+from .results import FOLDER as RESULTS
+from .results import Row, run_results, write_results
+from .serving_grpc import latencies, named, raw, rows_per_second
+from .serving_peers import PEERS, events_per_second
+from .serving_scorer import (
+    LIVE_BYTES,
+    feed,
+    floor_seconds,
+    multiply_rate,
+    read_rate,
+    rest_megabytes,
+)
+from .serving_traffic import SETS, Recorded, recorded, traffic, training_of
+
+LIVE = {1: "1_stream", 1_000: "1k_streams", 100_000: "100k_streams"}
+TARGETS = {1: 600_000.0, 100_000: 400_000.0}
+PEER_TARGETS = {"torch_window": 100.0, "torch_incremental": 20.0}
+TURNS = 5
+SIZE = 1024  # events of a piece
+EVENTS = 100_000  # of a turn
+SERVED = 300_000  # of a turn of the service
+DUE = 256  # events of a batch whose latency is measured
+LOADS = (0.25, 0.5, 0.75)  # of the speed without pauses
+LOAD_SECONDS = 10.0
+
+
+def trained(name: str, data: Path, scratch: Path, *, fresh: bool) -> tuple[TrainConfig, Path]:
+    """A model of the default preset for the set, kept until the code that trains changes."""
+    key = fingerprint(("training/*.py", "model/decoder.py", "model/folder.py"))[:12]
+    folder = WORK / "serving" / f"{name}-{key}"
+    config = training_of(name, data, scratch)
+    if fresh or not folder.exists():
+        train_model(replace(config, out=folder), _say)
+    return config, folder
+
+
+def alone(source: Recorded, model: Model, live: int, *, turns: int, events: int) -> list[float]:
+    """Events a second of each turn, once the streams are under way."""
+    detector = Detector(model, live_bytes=LIVE_BYTES)
+    idle = model.config.streams.idle_seconds
+    coming = traffic(source, live, SIZE, idle_seconds=idle, seed=0)
+    rounds = model.config.decoder.window + 2
+    for piece in islice(coming, -(-rounds * live // SIZE)):
+        detector.observe(piece.stream, piece.name, piece.time)
+    speeds = []
+    for _ in range(turns):
+        pieces = list(islice(coming, events // SIZE))
+        speeds.append(len(pieces) * SIZE / feed(detector, pieces))
+    return speeds
+
+
+def scorer(source: Recorded, model: Model, setting: str, *, events: int) -> Iterator[Row]:
+    """The scorer alone, with few and with many live streams, and its peers."""
+    multiplies, reads = multiply_rate(), read_rate()
+    for live, called in LIVE.items():
+        speeds = alone(source, model, live, turns=TURNS, events=events)
+        floor = floor_seconds(model, live=live, multiplies=multiplies, reads=reads)
+        data = f"{source.name}_{called}"
+        yield _row(data, "offscript", setting, "events_per_second", speeds, TARGETS.get(live))
+        fractions = [floor * speed for speed in speeds]
+        target = 0.5 if live == max(LIVE) else None
+        yield _row(data, "offscript", setting, "floor_fraction", fractions, target)
+
+
+def peers(source: Recorded, model: Model, setting: str, *, events: int) -> Iterator[Row]:
+    """PyTorch, and the scorer once more, turn by turn."""
+    data = f"{source.name}_1k_streams"
+    built = {name: make(model) for name, make in PEERS.items()}
+    ours: list[float] = []
+    theirs: dict[str, list[float]] = {name: [] for name in PEERS}
+    for _ in range(3):
+        ours += alone(source, model, 1_000, turns=1, events=events)
+        for name, peer in built.items():
+            theirs[name].append(events_per_second(peer, model, source, steps=20))
+    for name, speeds in theirs.items():
+        yield _row(data, name, setting, "events_per_second", speeds)
+        ratios = [our / their for our, their in zip(ours, speeds, strict=True)]
+        yield _row(data, name, setting, "times_theirs", ratios, PEER_TARGETS.get(name))
+
+
+def served(
+    source: Recorded, model: Model, path: Path, setting: str, scratch: Path, *, events: int
+) -> Iterator[Row]:
+    """The service: events by name, raw lines, and the latency at several loads."""
+    idle = model.config.streams.idle_seconds
+    data = f"{source.name}_1k_streams"
+    coming = traffic(source, 1_000, SIZE, idle_seconds=idle, seed=1)
+    with Service(path, scratch) as service:
+        speeds = []
+        for turn in range(TURNS + 1):
+            batches = [named(piece) for piece in islice(coming, events // SIZE)]
+            speed = rows_per_second(service.address, batches)
+            if turn:  # the first one meets streams without a past
+                speeds.append(speed)
+        yield _row(data, "offscript_service", setting, "events_per_second", speeds, 250_000.0)
+        if source.lines is not None:
+            batches = raw(source.lines, SIZE)
+            rates = [rows_per_second(service.address, batches) for _ in range(TURNS)]
+            yield _row(data, "offscript_service", setting, "lines_per_second", rates, 150_000.0)
+    coming = traffic(source, 1_000, DUE, idle_seconds=idle, seed=2)
+    with Service(path, scratch) as service:
+        for load in LOADS:
+            rate = load * float(np.median(speeds)) / DUE
+            batches = [named(piece) for piece in islice(coming, int(rate * LOAD_SECONDS))]
+            taken = 1e3 * latencies(service.address, batches, rate=rate)
+            for share, target in ((50.0, 2.0), (99.0, 10.0), (99.9, None)):
+                measure = f"latency_p{share:g}_ms"
+                value = [float(np.percentile(taken, share))]
+                at = f"{data}_{load:.0%}_load"
+                wanted = target if load == 0.5 else None
+                yield _row(at, "offscript_service", setting, measure, value, wanted, len(taken))
+
+
+def at_rest(path: Path, setting: str, name: str) -> Row:
+    """Memory of a million streams, in a process that does nothing else."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        value = pool.apply(_rest, (path,))
+    return _row(f"{name}_1m_streams", "offscript", setting, "rss_mb", [value], 1200.0)
+
+
+def _rest(path: Path) -> float:
+    warm()
+    return rest_megabytes(load_model(path))
+
+
+def _row(
+    dataset: str,
+    method: str,
+    setting: str,
+    measure: str,
+    values: Sequence[float],
+    target: float | None = None,
+    n: int | None = None,
+) -> Row:
+    several = len(values) > 1
+    low, high = (min(values), max(values)) if several else (None, None)
+    middle = float(np.median(values))
+    return Row(dataset, method, setting, measure, middle, low, high, n or len(values), target)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure the sets that are asked for, and write results/serving.json."""
+    parser = argparse.ArgumentParser(description="Speed of scoring.")
+    parser.add_argument("sets", nargs="*", choices=[*SETS, []], help=f"else {', '.join(SETS)}")
+    parser.add_argument("--data", help="folder of the data sets; else $OFFSCRIPT_DATA")
+    parser.add_argument("--fresh", action="store_true", help="train the models again")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of serving.json")
+    options = parser.parse_args(arguments)
+    data = data_folder(options.data)
+    began, rows = time.perf_counter(), list[Row]()
+    warm()
+    for name in options.sets or SETS:
+        with tempfile.TemporaryDirectory() as folder:
+            scratch = Path(folder)
+            config, path = trained(name, data, scratch, fresh=options.fresh)
+            model = load_model(path)
+            setting = f"{model.summary['preset']} {model.sha256[:12]}"
+            source = recorded(name, config, model)
+            for row in (
+                *scorer(source, model, setting, events=EVENTS),
+                *peers(source, model, setting, events=EVENTS),
+                *served(source, model, path, setting, scratch, events=SERVED),
+                at_rest(path, setting, name),
+            ):
+                _say(f"{row.dataset} {row.method} {row.measure} {row.value:g}")
+                rows.append(row)
+    results = run_results("serving", rows, seed=0, seconds=time.perf_counter() - began)
+    print(write_results(results, options.results))
+
+
+def _say(line: str) -> None:
+    print(f"  {line}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

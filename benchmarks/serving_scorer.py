@@ -1,0 +1,75 @@
+"""The scorer by itself, on one core: its speed, what the machine could do, and its memory."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import psutil
+
+from ..model.detector import Detector
+from ..model.folder import Model
+from .serving_traffic import Piece
+
+LIVE_BYTES = 2 << 30  # enough for the live caches of 100,000 streams
+_MATRIX = 1024
+_READ_BYTES = 1 << 28
+_REST = 1_000_000  # streams
+
+
+def feed(detector: Detector, pieces: Sequence[Piece]) -> float:
+    """Seconds that it takes to score these pieces."""
+    began = time.perf_counter()
+    for piece in pieces:
+        detector.observe(piece.stream, piece.name, piece.time)
+    return time.perf_counter() - began
+
+
+def multiply_rate() -> float:
+    """Multiplications and additions a second, in pairs, of a large float32 product on one core."""
+    a = np.ones((_MATRIX, _MATRIX), np.float32)
+    return _MATRIX**3 / min(_timed(lambda: a @ a) for _ in range(5))
+
+
+def read_rate() -> float:
+    """Bytes a second that one core reads in order from memory."""
+    data = np.ones(_READ_BYTES // 8, np.int64)
+    return _READ_BYTES / min(_timed(data.sum) for _ in range(5))
+
+
+def _timed(work: object) -> float:
+    began = time.perf_counter()
+    work()  # type: ignore[operator]
+    return time.perf_counter() - began
+
+
+def floor_seconds(model: Model, *, live: int, multiplies: float, reads: float) -> float:
+    """Least time of an event with a full window on one core: its arithmetic, or its memory.
+
+    Multiplications of layer 0's values, of both matrices, of layer 1's scores and values; bytes of
+    layer 1's keys and values, where the live streams are more than caches hold.
+    """
+    c = model.config.decoder
+    heads = c.n_heads * c.d_head
+    pairs = 3 * c.window * heads + heads * (3 * heads + 2 * c.d_vocab)
+    size = 2 * 2 * c.window * heads
+    in_memory = live * size > _READ_BYTES
+    return max(pairs / multiplies, size / reads if in_memory else 0.0)
+
+
+def rest_megabytes(model: Model) -> float:
+    """Memory that a million streams at rest add to a process."""
+    process = psutil.Process()
+    gc.collect()
+    before = process.memory_info().rss
+    detector = Detector(model, max_streams=_REST, live_bytes=0)
+    names = list(model.vocabulary.names[3:])
+    for at in range(0, _REST, 4096):
+        keys = [f"stream-{number:07d}" for number in range(at, min(at + 4096, _REST))]
+        for turn in range(3):
+            name = [names[(number + turn) % len(names)] for number in range(len(keys))]
+            detector.observe(keys, name, np.full(len(keys), 1.8e9 + turn))
+    gc.collect()
+    return (process.memory_info().rss - before) / 1e6
