@@ -144,6 +144,7 @@ def _serve(options: argparse.Namespace) -> int:
             keep_days=options.keep_days,
             max_alerts=options.max_alerts,
             max_streams=options.max_streams,
+            live_bytes=options.live_megabytes << 20,
             threads=options.threads,
         )
     )

@@ -199,6 +199,14 @@ def parser() -> argparse.ArgumentParser:
         help="streams kept in memory; past that the longest silent are forgotten (1,000,000)",
     )
     serve.add_argument(
+        "--live-megabytes",
+        type=int,
+        default=1024,
+        metavar="MB",
+        help="memory for fast scoring, 16 KB a stream; those that were silent longest do without, "
+        "and are slower when they go on (1,024)",
+    )
+    serve.add_argument(
         "--threads", type=int, default=1, metavar="N", help="that score; each has its streams (1)"
     )
     serve.add_argument(

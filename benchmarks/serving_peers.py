@@ -29,9 +29,10 @@ Step = Callable[[Int[Tensor, " streams"]], object]  # scores an event of each st
 
 
 def windowed(model: Model) -> Step:
-    """The whole window once more for every event."""
-    decoder = decoder_from(model.weights, model.config.decoder)
-    window = torch.zeros((STREAMS, model.config.decoder.window), dtype=torch.int64)
+    """All that the layers look back on once more for every event."""
+    c = model.config.decoder
+    decoder = decoder_from(model.weights, c)
+    window = torch.zeros((STREAMS, c.n_layers * (c.window - 1) + 1), dtype=torch.int64)
 
     def step(tokens: Int[Tensor, " streams"]) -> object:
         nonlocal window

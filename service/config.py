@@ -24,6 +24,7 @@ class ServiceConfig:
     insecure: bool = False  # listen outside loopback without TLS
     threads: int = 1  # scorer threads; a stream belongs to one of them
     max_streams: int = 1_000_000  # remembered at a time; past that the longest silent are forgotten
+    live_bytes: int = 1 << 30  # for what goes from event to event of the streams active last
     queue_events: int = 262_144  # accepted and not scored yet, at most
     queue_bytes: int = 64 << 20
     buffered_alerts: int = 2_000  # that wait for the store, at most
@@ -35,8 +36,8 @@ class ServiceConfig:
     spool_bytes: int = 256 << 20  # raw lines kept on disk for alerts to come; 0: none
 
     def __post_init__(self) -> None:
-        positive = ("threads", "max_streams", "queue_events", "queue_bytes", "buffered_alerts")
-        for name in (*positive, "max_alerts"):
+        positive = ("threads", "max_streams", "live_bytes", "queue_events", "queue_bytes")
+        for name in (*positive, "buffered_alerts", "max_alerts"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
         for name in ("checkpoint_seconds", "repeat_seconds", "grace_seconds", "spool_bytes"):

@@ -61,7 +61,11 @@ class Shard:
         self._writer = writer
         self._metrics = metrics
         self._most_streams = max(1, config.max_streams // config.threads)
-        self._detector = Detector(model, max_streams=self._most_streams)
+        self._detector = Detector(
+            model,
+            max_streams=self._most_streams,
+            live_bytes=config.live_bytes // config.threads,
+        )
         self._clocks = Clocks(model.config.streams.idle_seconds)
         self._scored: dict[str, int] = {}  # last batch scored of each client, latest client last
         self._causes: dict[tuple[str, str, int], float] = {}  # of alerts, and when
