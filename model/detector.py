@@ -206,6 +206,10 @@ class Detector:
         """The state of all streams as arrays: what a restart needs to go on as if uninterrupted."""
         return self._streams.snapshot()
 
+    def changes(self) -> tuple[dict[int, dict[str, NDArray[np.generic]]], NDArray[np.float64]]:
+        """What of a snapshot has changed since the last call: parts by number; and the clock."""
+        return self._streams.changes(), self._streams.clock()
+
     def restore(self, snapshot: Mapping[str, NDArray[np.generic]]) -> None:
         """Take up the state that `snapshot` left; this detector must not have seen events yet."""
         self._streams.restore(snapshot)
@@ -249,6 +253,7 @@ class Detector:
                 )
                 findings += [replace(finding, index=-1) for finding in self._collect(begin)]
         self._scorer.rest(rows)
+        self._streams.changed(rows)
         return Observed(surprisal, np.zeros_like(surprisal), findings, 0, 0)
 
     def _collect(self, begin: int) -> list[Finding]:

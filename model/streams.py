@@ -32,6 +32,7 @@ STATE = np.dtype(
     ],
     align=True,
 )
+PART = 4096  # rows that are saved together, when one of them has changed
 _ARRAYS = ("state", "ring", "gaps", "tally")
 _COLUMNS = (*(STATE.names or ()), *_ARRAYS[1:])
 
@@ -68,6 +69,7 @@ class Streams:
         self._rows: dict[str, int] = {}
         self._free: list[int] = []
         self._openings = config.openings
+        self._stale = np.ones(1, np.bool_)  # by part: not saved as it is now
         self._grow(64)
 
     def __len__(self) -> int:
@@ -118,20 +120,28 @@ class Streams:
                 joined.append(not began)
             rows[index] = row
         self._begin(opened, joined)
+        self.changed(rows)
         return rows
+
+    def changed(self, rows: Int64[np.ndarray, " rows"]) -> None:
+        """Note that the state of these rows is not what it was when it was saved last."""
+        self._stale[rows // PART] = True
+
+    def changes(self) -> dict[int, dict[str, NDArray[Any]]]:
+        """By number, the parts that have changed since the last call; each as arrays."""
+        stale = np.flatnonzero(self._stale[: max(1, -(-len(self.keys) // PART))])
+        self._stale[:] = False
+        return {part: self._part(part) for part in stale.tolist()}
+
+    def clock(self) -> Float64[np.ndarray, " 3"]:
+        """What is known of time, and the number of the current batch."""
+        return np.array([self.known_since, self.watermark, float(self.tick)])
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """All streams as arrays: what a restart needs to go on as if uninterrupted."""
-        rows = np.array(list(self._rows.values()), dtype=np.int64)
-        # As long as none was forgotten, rows lie in the order of keys and are copied in one piece.
-        ordered = len(rows) == len(self.keys) and bool(np.all(np.diff(rows) == 1))
-        kept = slice(0, len(rows)) if ordered else rows
-        state = {name: column[kept].copy() for name, column in self._columns().items()}
-        keys = [key.encode() for key in self._rows]
-        state["key_bytes"] = np.frombuffer(b"".join(keys), dtype=np.uint8).copy()
-        state["key_lengths"] = np.array([len(key) for key in keys], dtype=np.int64)
-        state["clock"] = np.array([self.known_since, self.watermark, float(self.tick)])
-        return state
+        parts = [self._part(part) for part in range(max(1, -(-len(self.keys) // PART)))]
+        whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return {**whole, "clock": self.clock()}
 
     def restore(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
         """Take up the state that `snapshot` left; ModelError if it is another model's."""
@@ -153,8 +163,21 @@ class Streams:
         keys = [whole[end - size : end].decode() for end, size in zip(ends, lengths, strict=True)]
         self.keys = list(keys)
         self._rows = {key: row for row, key in enumerate(keys)}
+        self.changed(np.arange(n))
         since, latest, tick = snapshot["clock"].astype(np.float64)
         self.known_since, self.watermark, self.tick = float(since), float(latest), int(tick)
+
+    def _part(self, part: int) -> dict[str, NDArray[Any]]:
+        rows = slice(part * PART, min((part + 1) * PART, len(self.keys)))
+        known = [key for key in self.keys[rows] if key is not None]
+        state = {name: column[rows].copy() for name, column in self._columns().items()}
+        if len(known) < len(self.keys[rows]):
+            keep = np.array([key is not None for key in self.keys[rows]])
+            state = {name: column[keep] for name, column in state.items()}
+        keys = [key.encode() for key in known]
+        state["key_bytes"] = np.frombuffer(b"".join(keys), dtype=np.uint8).copy()
+        state["key_lengths"] = np.array([len(key) for key in keys], dtype=np.int64)
+        return state
 
     def _begins(self, name: str | None, time: float) -> bool:
         """Whether a stream that is not known begins with this event.
@@ -201,6 +224,7 @@ class Streams:
         oldest = idle[np.argsort(touched[idle], kind="stable")[:count]]
         # One of them may come back, and would have been silent since.
         self.known_since = float(np.fmax(self.known_since, self.state["last"][oldest].max()))
+        self.changed(oldest)
         for row in oldest.tolist():
             key = self.keys[row]
             if key is not None:
@@ -226,3 +250,6 @@ class Streams:
             grown = np.zeros((max(capacity, 2 * old), *array.shape[1:]), array.dtype)
             grown[:old] = array
             setattr(self, name, grown)
+        stale = np.zeros(-(-len(self.state) // PART), np.bool_)
+        stale[: len(self._stale)] = self._stale
+        self._stale = stale

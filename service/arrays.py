@@ -1,9 +1,10 @@
-"""The streams' state in the database: arrays, each in parts along its first axis."""
+"""The streams' state in the database: small arrays as a whole, those of the streams in parts."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import sqlalchemy as sa
@@ -11,30 +12,54 @@ from numpy.typing import NDArray
 
 from . import tables
 
-_PART_BYTES = 8 << 20  # of an array in one row of the database
+_STREAMS = "streams"  # the name of the parts
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
-def save_arrays(connection: sa.Connection, shard: int, arrays: Arrays) -> None:
-    """Save a shard's arrays in place of those saved before."""
+@dataclass(frozen=True)
+class Saved:
+    """What of a shard is to be saved in place of what was saved before."""
+
+    arrays: Arrays
+    parts: Mapping[int, Arrays]  # of its streams by number: those that have changed
+    afresh: bool  # nothing that was saved before counts any more
+
+    @property
+    def nbytes(self) -> int:
+        every = (self.arrays, *self.parts.values())
+        return sum(array.nbytes for arrays in every for array in arrays.values())
+
+
+def save_arrays(connection: sa.Connection, shard: int, saved: Saved) -> None:
+    """Save a shard's arrays, and those of its parts that have changed."""
     table = tables.states
-    connection.execute(sa.delete(table).where(table.c.shard == shard))
-    for name, array in arrays.items():
-        step = max(1, _PART_BYTES * len(array) // max(1, array.nbytes))
-        for part, start in enumerate(range(0, max(1, len(array)), step)):
-            data = io.BytesIO()
-            np.save(data, array[start : start + step], allow_pickle=False)
-            values = {"shard": shard, "array": name, "part": part, "data": data.getvalue()}
-            connection.execute(sa.insert(table).values(values))
+    old = table.c.shard == shard
+    if not saved.afresh:
+        old &= (table.c.array != _STREAMS) | table.c.part.in_(list(saved.parts))
+    connection.execute(sa.delete(table).where(old))
+    values = [
+        {"shard": shard, "array": _STREAMS, "part": part, "data": _packed(arrays)}
+        for part, arrays in saved.parts.items()
+    ]
+    values.append({"shard": shard, "array": "shard", "part": 0, "data": _packed(saved.arrays)})
+    connection.execute(sa.insert(table), values)
 
 
 def load_arrays(connection: sa.Connection, shard: int) -> dict[str, NDArray[np.generic]]:
-    """The arrays saved last for a shard; empty if none were."""
+    """The arrays saved last for a shard, those of its parts put together; empty if none were."""
     table = tables.states
     query = sa.select(table).where(table.c.shard == shard).order_by(table.c.array, table.c.part)
-    parts: dict[str, list[NDArray[np.generic]]] = {}
+    found: dict[str, list[NDArray[np.generic]]] = {}
     for row in connection.execute(query):
-        loaded = np.load(io.BytesIO(row.data), allow_pickle=False)
-        parts.setdefault(row.array, []).append(loaded)
-    return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+        file = np.load(io.BytesIO(row.data), allow_pickle=False)
+        # A version before this one saved each array by itself; its state is given up.
+        for name in file.files if isinstance(file, np.lib.npyio.NpzFile) else ():
+            found.setdefault(name, []).append(file[name])
+    return {name: np.concatenate(arrays) for name, arrays in found.items()}
+
+
+def _packed(arrays: Arrays) -> bytes:
+    data = io.BytesIO()
+    np.savez(data, allow_pickle=False, **arrays)
+    return data.getvalue()

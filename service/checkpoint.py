@@ -20,7 +20,7 @@ _ACTIVE_SECONDS = 60.0  # a stream heard of since then probably went on until th
 class Checkpoint:
     """The state of one shard at one moment."""
 
-    streams: Arrays  # the detector's snapshot; empty if there is none to go on from
+    streams: Arrays  # the detector's snapshot, or what of it is in no part; empty if there is none
     clients: dict[str, int] = field(default_factory=dict)  # last batch scored of each
     clocks: dict[str, float] = field(default_factory=dict)  # event time of each, unix seconds
     complete: bool = True  # nothing happened to the streams afterwards

@@ -19,7 +19,7 @@ from ..model.detector import Detector
 from ..model.finding import Finding, Observed
 from ..model.folder import Model
 from ..model.vocabulary import END, NEW
-from .arrays import Arrays
+from .arrays import Arrays, Saved
 from .batch import Rows
 from .checkpoint import Checkpoint, from_arrays
 from .clocks import Clocks
@@ -73,6 +73,7 @@ class Shard:
         self._wake = threading.Condition()
         self._stopping = False
         self._saving = False
+        self._afresh = True  # what a service before saved is not this state
         self._thread = threading.Thread(target=self._run, name=f"scorer-{number}", daemon=True)
 
     def restore(self, arrays: Arrays) -> None:
@@ -291,16 +292,18 @@ class Shard:
             self._raise([self._alert(finding, None, 0, None) for finding in findings], None, None)
 
     def _save(self, *, complete: bool = False) -> int:
-        """Have the state of the streams stored; its size in bytes.
+        """Have what has changed of the streams stored; its size in bytes.
 
         `complete`: nothing will happen to them any more.
         """
         self._saving = True
         clocks = self._clocks.times(time.time())
-        checkpoint = Checkpoint(self._detector.snapshot(), self._scored, clocks, complete)
-        arrays = checkpoint.arrays(self._owner())
-        self._writer.put(Entry(state=(self.number, arrays), done=self._saved))
-        return sum(array.nbytes for array in arrays.values())
+        parts, clock = self._detector.changes()
+        checkpoint = Checkpoint({"clock": clock}, self._scored, clocks, complete)
+        saved = Saved(checkpoint.arrays(self._owner()), parts, self._afresh)
+        self._afresh = False
+        self._writer.put(Entry(state=(self.number, saved), done=self._saved))
+        return saved.nbytes
 
     def _saved(self, _: list[StoredAlert]) -> None:
         self._saving = False

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..model.alert import Alert
 from ..model.errors import NotFoundError
 from . import tables
-from .arrays import Arrays, load_arrays, save_arrays
+from .arrays import Saved, load_arrays, save_arrays
 from .database import Database
 from .retention import Forgotten, forget, last_numbers
 
@@ -84,7 +84,7 @@ class Store:
             return last_numbers(connection)[1]
 
     def write(
-        self, alerts: Sequence[Alert], states: Sequence[tuple[int, Arrays]] = ()
+        self, alerts: Sequence[Alert], states: Sequence[tuple[int, Saved]] = ()
     ) -> list[StoredAlert]:
         """Store alerts and the state of shards, in one transaction.
 
@@ -118,8 +118,8 @@ class Store:
                 connection.execute(sa.insert(tables.alerts), added)
             if grown:
                 connection.execute(_GROW, grown)
-            for shard, arrays in states:
-                save_arrays(connection, shard, arrays)
+            for shard, saved in states:
+                save_arrays(connection, shard, saved)
         return [row.stored(alert) for row, alert in zip(became, alerts, strict=True)]
 
     def alerts(self, which: Filter, *, limit: int, before: int | None = None) -> list[StoredAlert]:

@@ -66,7 +66,7 @@ models = Table(  # their folders' files, so that an old alert is explained by th
     Column("data", LargeBinary, nullable=False),
 )
 
-states = Table(  # the streams' state as arrays, each in parts along its first axis
+states = Table(  # what a shard goes on from: arrays, those of its streams in parts
     "states",
     metadata,
     Column("shard", Integer, primary_key=True),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from ..model.alert import Alert
 from ..model.errors import StoreError
-from .arrays import Arrays
+from .arrays import Saved
 from .config import ServiceConfig
 from .metrics import Metrics
 from .store import Store, StoredAlert
@@ -33,7 +33,7 @@ class Entry:
     """Alerts and state to be stored, and whom to tell when they are."""
 
     alerts: tuple[Alert, ...] = ()
-    state: tuple[int, Arrays] | None = None  # of a shard
+    state: tuple[int, Saved] | None = None  # of a shard
     done: Callable[[list[StoredAlert]], None] | None = None
 
 
@@ -103,10 +103,10 @@ class Writer:
 
     def _write(self, entries: list[Entry]) -> bool:
         alerts = [alert for entry in entries for alert in entry.alerts]
-        states = {entry.state[0]: entry.state for entry in entries if entry.state is not None}
+        states = [entry.state for entry in entries if entry.state is not None]
         start = time.perf_counter()
         try:
-            stored = self._store.write(alerts, list(states.values()))
+            stored = self._store.write(alerts, states)
         except StoreError as error:
             if self.error is None:
                 logger.error("%s; alerts are kept in memory until it works again", error)

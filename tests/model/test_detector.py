@@ -87,6 +87,25 @@ def test_a_restored_detector_goes_on_as_if_it_had_never_stopped(
     assert [f.stream for f in expected.findings] == [f.stream for f in observed.findings]
 
 
+def test_the_parts_that_changed_are_what_a_restart_misses(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("offscript.model.streams.PART", 2)
+    detector = Detector(model)
+    keys = list("abcde")
+    opening = next(iter(model.config.streams.openings))
+    detector.observe(keys, [opening] * 5, np.arange(5.0), started=set(keys))
+    assert sorted(detector.changes()[0]) == [0, 1, 2]
+
+    assert detector.changes()[0] == {}
+    detector.observe(["d"], [opening], np.array([6.0]))
+    parts, _ = detector.changes()
+    assert list(parts) == [1]
+    assert parts[1]["length"].tolist() == [2, 3]
+    detector.end(["e"])
+    assert list(detector.changes()[0]) == [2]
+
+
 def test_state_of_another_model_is_refused(model: Model) -> None:
     snapshot = Detector(model).snapshot()
     snapshot["tally"] = np.zeros((0, 3), np.uint16)

@@ -14,6 +14,7 @@ import pytest
 from offscript.model.errors import OverloadError
 from offscript.model.event import EventConfig
 from offscript.model.folder import load_model
+from offscript.service.arrays import Saved
 from offscript.service.batch import Batch, Rows
 from offscript.service.config import ServiceConfig
 from offscript.service.engine import Engine
@@ -205,7 +206,7 @@ def test_a_killed_service_takes_no_gap_for_an_anomaly(
         saved = service.store.state(0)
     first.submit(raw(lines[30:90], client="me", seq=3)).result(30)
     first.stop()
-    service.store.write([], [(0, saved)])  # as if it had been killed now
+    service.store.write([], [(0, Saved(saved, {}, afresh=True))])  # as if it had been killed now
 
     second = service.engine()
     second.submit(raw(lines[90:], client="me", seq=4)).result(30)

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from offscript.model.errors import InputError, NotFoundError, StoreError
+from offscript.service.arrays import Saved
 from offscript.service.store import Filter, Store
 from offscript.tests.service.alerts import ALERT, other
 
@@ -130,23 +131,34 @@ def test_feedback_is_kept_in_order_and_the_last_counts(store: Store) -> None:
         store.record("a2", "normal", "", "")
 
 
-def test_arrays_come_back_part_by_part(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("offscript.service.arrays._PART_BYTES", 100)
-    arrays: dict[str, NDArray[np.generic]] = {
-        "ring": np.arange(300, dtype=np.int32).reshape(60, 5),
-        "empty": np.zeros((0, 4)),
-        "names": np.array(["a", "bcd"]),
-    }
-    store.write([], [(0, arrays), (1, {"other": np.zeros(3)})])
-    store.write([], [(0, arrays)])
+def test_of_a_shards_state_only_what_has_changed_is_written_again(store: Store) -> None:
+    def part(*values: int) -> dict[str, NDArray[np.generic]]:
+        return {"length": np.array(values, np.int64), "ring": np.zeros((len(values), 5), np.uint16)}
+
+    small = {"names": np.array(["a", "bcd"])}
+    store.write([], [(0, Saved(small, {0: part(1, 2), 1: part(3)}, afresh=True))])
+    store.write([], [(1, Saved({"other": np.zeros(3)}, {}, afresh=True))])
+    store.write([], [(0, Saved({"names": np.array(["e"])}, {1: part(4, 5)}, afresh=False))])
 
     state = store.state(0)
 
-    assert sorted(state) == ["empty", "names", "ring"]
-    for name, array in arrays.items():
-        assert np.array_equal(state[name], array)
-        assert state[name].dtype == array.dtype
+    assert state["length"].tolist() == [1, 2, 4, 5]
+    assert state["ring"].shape == (4, 5)
+    assert state["ring"].dtype == np.uint16
+    assert state["names"].tolist() == ["e"]
+    assert store.state(1)["other"].tolist() == [0.0, 0.0, 0.0]
     assert store.state(7) == {}
+
+
+def test_a_state_saved_afresh_leaves_nothing_of_the_one_before(store: Store) -> None:
+    parts = {number: {"length": np.full(1, number)} for number in range(3)}
+    store.write([], [(0, Saved({"clock": np.zeros(3)}, parts, afresh=True))])
+
+    store.write([], [(0, Saved({"owner": np.array(["b"])}, {0: parts[2]}, afresh=True))])
+
+    state = store.state(0)
+    assert sorted(state) == ["length", "owner"]
+    assert state["length"].tolist() == [2]
 
 
 def test_a_model_is_kept_once(store: Store) -> None:
