@@ -55,6 +55,7 @@ PEER_TARGETS = {"torch_window": 100.0, "torch_incremental": 20.0}
 TURNS = 5
 SIZE = 1024  # events of a piece
 EVENTS = 100_000  # of a turn
+LOGS = 3  # turns of raw lines
 SERVED = 300_000  # of a turn of the service
 DUE = 256  # events of a batch whose latency is measured
 LOADS = (0.25, 0.5, 0.75)  # of the speed without pauses
@@ -77,8 +78,10 @@ def alone(source: Recorded, model: Model, live: int, *, turns: int, events: int)
     idle = model.config.streams.idle_seconds
     coming = traffic(source, live, SIZE, idle_seconds=idle, seed=0)
     rounds = model.config.decoder.window + 2
-    for piece in islice(coming, -(-rounds * live // SIZE)):
-        detector.observe(piece.stream, piece.name, piece.time)
+    left = -(-rounds * live // SIZE)
+    while left > 0:
+        feed(detector, list(islice(coming, min(left, events // SIZE))))
+        left -= events // SIZE
     speeds = []
     for _ in range(turns):
         pieces = list(islice(coming, events // SIZE))
@@ -122,7 +125,7 @@ def served(
     idle = model.config.streams.idle_seconds
     data = f"{source.name}_1k_streams"
     coming = traffic(source, 1_000, SIZE, idle_seconds=idle, seed=1)
-    with Service(path, scratch) as service:
+    with Service(path, _folder(scratch, "named")) as service:
         speeds = []
         for turn in range(TURNS + 1):
             batches = [named(piece) for piece in islice(coming, events // SIZE)]
@@ -130,12 +133,15 @@ def served(
             if turn:  # the first one meets streams without a past
                 speeds.append(speed)
         yield _row(data, "offscript_service", setting, "events_per_second", speeds, 250_000.0)
-        if source.lines is not None:
-            batches = raw(source.lines, SIZE)
-            rates = [rows_per_second(service.address, batches) for _ in range(TURNS)]
-            yield _row(data, "offscript_service", setting, "lines_per_second", rates, 150_000.0)
+    if source.lines is not None:
+        batches = raw(source.lines, SIZE)
+        rates = []
+        for turn in range(LOGS):  # to a service that has not seen them
+            with Service(path, _folder(scratch, f"lines-{turn}")) as service:
+                rates.append(rows_per_second(service.address, batches))
+        yield _row(data, "offscript_service", setting, "lines_per_second", rates, 150_000.0)
     coming = traffic(source, 1_000, DUE, idle_seconds=idle, seed=2)
-    with Service(path, scratch) as service:
+    with Service(path, _folder(scratch, "due")) as service:
         for load in LOADS:
             rate = load * float(np.median(speeds)) / DUE
             batches = [named(piece) for piece in islice(coming, int(rate * LOAD_SECONDS))]
@@ -146,6 +152,12 @@ def served(
                 at = f"{data}_{load:.0%}_load"
                 wanted = target if load == 0.5 else None
                 yield _row(at, "offscript_service", setting, measure, value, wanted, len(taken))
+
+
+def _folder(scratch: Path, name: str) -> Path:
+    folder = scratch / name
+    folder.mkdir()
+    return folder
 
 
 def at_rest(path: Path, setting: str, name: str) -> Row:

@@ -20,10 +20,11 @@ _REST = 1_000_000  # streams
 
 
 def feed(detector: Detector, pieces: Sequence[Piece]) -> float:
-    """Seconds that it takes to score these pieces."""
+    """Seconds that it takes to score these pieces, and to end the streams that fell silent."""
     began = time.perf_counter()
     for piece in pieces:
         detector.observe(piece.stream, piece.name, piece.time)
+    detector.end_idle(float(pieces[-1].time[-1]))
     return time.perf_counter() - began
 
 
