@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from ..model.config import DecoderConfig
@@ -31,12 +31,20 @@ Step = Callable[[Int[Tensor, " streams"]], object]  # scores an event of each st
 def windowed(model: Model) -> Step:
     """All that the layers look back on once more for every event."""
     c = model.config.decoder
-    decoder = decoder_from(model.weights, c)
-    window = torch.zeros((STREAMS, c.n_layers * (c.window - 1) + 1), dtype=torch.int64)
+    return _over(decoder_from(model.weights, c), c.n_layers * (c.window - 1) + 1)
+
+
+def deeplog(model: Model) -> Step:
+    """An LSTM of two layers over the last ten events, for every event."""
+    return _over(LSTM(model.config.decoder), _HISTORY)
+
+
+def _over(net: nn.Module, history: int) -> Step:
+    window = torch.zeros((STREAMS, history), dtype=torch.int64)
 
     def step(tokens: Int[Tensor, " streams"]) -> object:
         nonlocal window
-        scores = decoder(window)[:, -1].log_softmax(1).gather(1, tokens[:, None])
+        scores = net(window)[:, -1].log_softmax(1).gather(1, tokens[:, None])
         window = torch.cat([window[:, 1:], tokens[:, None]], dim=1)
         return scores
 
@@ -82,20 +90,6 @@ def _next(
         z = (pattern @ cache[1, :, :, :n]).flatten(1)
         resid = resid + linear(z, layer.W_O.flatten(0, 1).T, layer.b_O)
     return linear(resid, decoder.W_U.T, decoder.b_U)
-
-
-def deeplog(model: Model) -> Step:
-    """An LSTM of two layers over the last ten events, for every event."""
-    net = LSTM(model.config.decoder)
-    window = torch.zeros((STREAMS, _HISTORY), dtype=torch.int64)
-
-    def step(tokens: Int[Tensor, " streams"]) -> object:
-        nonlocal window
-        scores = net(window)[:, -1].log_softmax(1).gather(1, tokens[:, None])
-        window = torch.cat([window[:, 1:], tokens[:, None]], dim=1)
-        return scores
-
-    return step
 
 
 PEERS: dict[str, Callable[[Model], Step]] = {

@@ -112,14 +112,14 @@ class Streams:
             if row < 0:
                 began = key in started or self._begins(names[index], float(times[index]))
                 if not self._free and len(self.keys) >= self.most:
-                    self._begin(opened, joined)  # none of these must be forgotten
+                    self._set_up(opened, joined)  # none of these must be forgotten
                     opened, joined = [], []
                     self._forget()
                 row = self._row(key)
                 opened.append(row)
                 joined.append(not began)
             rows[index] = row
-        self._begin(opened, joined)
+        self._set_up(opened, joined)
         self.changed(rows)
         return rows
 
@@ -198,7 +198,7 @@ class Streams:
         self._rows[key] = row
         return row
 
-    def _begin(self, rows: list[int], joined: list[bool]) -> None:
+    def _set_up(self, rows: list[int], joined: list[bool]) -> None:
         """Nothing is known of these streams yet but whether they were joined in the middle."""
         self._grow(len(self.keys))
         fresh = np.zeros(len(rows), STATE)
