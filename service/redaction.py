@@ -48,13 +48,13 @@ def redact(lines: Sequence[str]) -> list[str]:
 
 def _replace(text: str, words: Sequence[str], pattern: re.Pattern[str], replacement: str) -> str:
     """What `pattern.sub` gives, but it is tried only where one of the words stands."""
-    lower = text.lower()
-    if not any(word in lower for word in words):
+    folded = text.casefold()  # as (?i) sees letters: an old s is one too
+    if not any(word in folded for word in words):
         return text
-    if len(lower) != len(text):  # some letters are longer in lower case
+    if len(folded) != len(text):  # some letters fold to several
         return pattern.sub(replacement, text)
     pieces, end = [], 0
-    for at in sorted(at for word in words for at in _places(word, lower)):
+    for at in sorted(at for word in words for at in _places(word, folded)):
         found = pattern.match(text, at) if at >= end else None
         if found is not None:
             pieces += [text[end:at], found.expand(replacement)]

@@ -14,6 +14,8 @@ from offscript.service.redaction import redact
     [
         ("login password=hunter2 ok", "hunter2"),
         ('{"user": "ann", "password": "hunter 2"}', "hunter 2"),
+        ("İ said: PA\u017f\u017fWORD = hunter2", "hunter2"),
+        ("the \u017fecret: hunter2, twice: secret=hunter2", "hunter2"),
         ("PGPASSWORD='s3cr et' psql", "s3cr et"),
         ("retry with api_key: abcd1234efgh", "abcd1234efgh"),
         ("access_token=ya29.a0Af-x&user=1", "ya29.a0Af-x"),
