@@ -156,19 +156,21 @@ def _send(options: argparse.Namespace) -> int:
     def end(*_: object) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, end)  # as Ctrl-C does: what was read is still sent
-
     def progress(sent: Sent) -> None:
         if sys.stderr.isatty():
             print(f"\r{sent.events:,} events, {sent.alerts:,} alerts", end="", file=sys.stderr)
 
-    sent = send(
-        options.logs,
-        options.to,
-        follow=options.follow,
-        progress=progress,
-        say=lambda line: print(f"offscript: {line}", file=sys.stderr),
-    )
+    before = signal.signal(signal.SIGTERM, end)  # as Ctrl-C does: what was read is still sent
+    try:
+        sent = send(
+            options.logs,
+            options.to,
+            follow=options.follow,
+            progress=progress,
+            say=lambda line: print(f"offscript: {line}", file=sys.stderr),
+        )
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if sys.stderr.isatty():
         print(file=sys.stderr)
     print(

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -42,6 +43,18 @@ def serve(config: ServiceConfig) -> int:
     return 0
 
 
+def _end_with(failure: threading.ExceptHookArgs) -> None:
+    """A thread that dies takes the service with it, as the rest would wait for it for ever.
+
+    Nothing is lost by that: clients send again what was not acknowledged.
+    """
+    name = failure.thread.name if failure.thread is not None else "?"
+    value = failure.exc_value
+    logger.critical("the thread %s failed, so the service ends", name, exc_info=value)
+    logging.shutdown()
+    os._exit(1)
+
+
 async def _serve_until_signal(config: ServiceConfig) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -49,6 +62,7 @@ async def _serve_until_signal(config: ServiceConfig) -> None:
         loop.add_signal_handler(number, stop.set)
     server = Server(config)
     await server.start()
+    threading.excepthook = _end_with
     try:
         await stop.wait()
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,12 +14,20 @@ import pytest
 
 
 def offscript(*words: str | Path) -> str:
-    """What a command prints; it must succeed."""
-    run = subprocess.run(
-        [sys.executable, "-m", "offscript.cli", *words], capture_output=True, text=True, check=False
+    """What a command prints; it must succeed. One that hangs says where before it is killed."""
+    process = subprocess.Popen(
+        [sys.executable, "-X", "faulthandler", "-m", "offscript.cli", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
-    assert run.returncode == 0, run.stderr
-    return run.stdout
+    try:
+        said, complained = process.communicate(timeout=300)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        said, complained = process.communicate()
+    assert process.returncode == 0, complained
+    return said
 
 
 @pytest.fixture

@@ -25,8 +25,10 @@ def side_by_side(
     workers = min(len(jobs), len(os.sched_getaffinity(0)))
     if workers < 2:
         return [work(job) for job in jobs]
-    # Forked, as a new interpreter would first spend seconds on imports.
-    fork = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(workers, mp_context=fork) as pool:
+    # Forked from a process without threads: a lock that a thread of this one holds just now would
+    # stay locked in its children for ever. The imports, seconds of them, are done there once.
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload([f"{__package__}.fit"])
+    with ProcessPoolExecutor(workers, mp_context=server) as pool:
         results = pool.map(work, jobs)
         return list(tqdm(results, total=len(jobs), desc=title, unit="fit", disable=quiet))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -216,3 +218,24 @@ def test_a_store_of_a_killed_service_opens_again_with_its_streams(
 
     assert again.repeated_batch
     assert (rest.events, len(rest.alerts)) == (2, 0)
+
+
+def test_a_thread_that_dies_takes_the_service_with_it(tiny_model: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from offscript.service.config import ServiceConfig\n"
+        "from offscript.service.server import serve\n"
+        "from offscript.service.shard import Shard\n"
+        "Shard._end_idle = lambda shard: 1 / 0\n"
+        f"store = 'sqlite:///{tmp_path}/alerts.db'\n"
+        f"model = Path({str(tiny_model)!r})\n"
+        "sys.exit(serve(ServiceConfig(model, '127.0.0.1:0', '127.0.0.1:0', store)))\n"
+    )
+
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert run.returncode == 1
+    assert "the thread scorer-0 failed, so the service ends" in run.stderr
+    assert "ZeroDivisionError" in run.stderr
