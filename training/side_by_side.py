@@ -6,12 +6,11 @@ Two threads in one fit are 1.7 times as fast on an idle machine and many times s
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
+from loky import ProcessPoolExecutor
 from tqdm import tqdm
 
 Job = TypeVar("Job")
@@ -25,10 +24,8 @@ def side_by_side(
     workers = min(len(jobs), len(os.sched_getaffinity(0)))
     if workers < 2:
         return [work(job) for job in jobs]
-    # Forked from a process without threads: a lock that a thread of this one holds just now would
-    # stay locked in its children for ever. The imports, seconds of them, are done there once.
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload([f"{__package__}.fit"])
-    with ProcessPoolExecutor(workers, mp_context=server) as pool:
+    # Started afresh: in a forked process a lock that a thread of this one holds just now would stay
+    # locked for ever. Unlike those of the standard library they do not run the user's script again.
+    with ProcessPoolExecutor(workers) as pool:
         results = pool.map(work, jobs)
         return list(tqdm(results, total=len(jobs), desc=title, unit="fit", disable=quiet))
