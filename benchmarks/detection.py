@@ -1,10 +1,8 @@
 """Detection on labelled data: Offscript beside simple methods, all calibrated on the same normals.
 
 One default configuration for all sets. A value is the mean over seeds, its interval the least and
-the largest of them; methods that draw nothing at random run once. `f1_contaminated` is
-`f1_calibrated` with 1 % of the training streams replaced by anomalies of the test, in one run. What
-is measured how is said in quality.py and training/measures.py, how the sets are split in
-datasets.py.
+the largest of them; methods that draw nothing at random run once. What is measured how is said in
+quality.py and training/measures.py, how the sets are split in datasets.py.
 
 Each result is kept in benchmarks/.work until the sources that it depends on change, so a run that
 was killed goes on where it was.
@@ -30,14 +28,13 @@ from .data import data_folder
 from .datasets import NAMES, load
 from .kept import FOLDER as WORK
 from .kept import fingerprint, keep, read_kept
-from .labelled import Dataset, contaminated, read_dataset
+from .labelled import Dataset, read_dataset
 from .outcome import of_baseline, of_offscript
 from .quality import measured, size_of
 from .results import FOLDER as RESULTS
 from .results import Row, run_results, write_results
 
-CONTAMINATION = 0.01  # of the training streams
-SHOWN = ("auroc", "event_auroc", "f1_calibrated", "f1_contaminated")  # while it runs
+SHOWN = ("auroc", "event_auroc", "f1_calibrated")  # while it runs
 FAMILIES = ("offscript", *BASELINES)
 _DATA = ("benchmarks/datasets.py", "benchmarks/labelled.py", "examples/postgres/recording.log.xz")
 _OURS = ("model/*.py", "training/*.py", "interpret/reference.py")
@@ -77,7 +74,6 @@ class Asked:
 
     data: Path
     seeds: int
-    contaminate: bool
     device: str
     work: Path
     fresh: bool
@@ -90,32 +86,27 @@ class Run:
     dataset: str
     family: str
     seed: int
-    contaminated: bool
 
     @property
     def path(self) -> Path:
-        kind = "contaminated" if self.contaminated else "clean"
-        return Path(f"{self.dataset}-{self.family}-{self.seed}-{kind}.json")
-
-    @property
-    def sources(self) -> str:
-        """What its results depend on."""
-        if self.family == "offscript":
-            return fingerprint((*_DATA, *_JUDGES, *_OURS))
-        own = ("benchmarks/baselines/*.py", "training/ngram.py", "training/nearest.py")
-        loop = ("training/loop.py", "model/decoder.py") if self.family == "control" else ()
-        return fingerprint((*_DATA, *_JUDGES, *_READING, *own, *loop))
+        return Path(f"{self.dataset}-{self.family}-{self.seed}.json")
 
 
-def runs(dataset: str, families: Sequence[str], seeds: int, *, contaminate: bool) -> Iterator[Run]:
+def sources_of(family: str) -> str:
+    """What the results of a family of methods depend on."""
+    if family == "offscript":
+        return fingerprint((*_DATA, *_JUDGES, *_OURS))
+    own = ("benchmarks/baselines/*.py", "training/ngram.py", "training/nearest.py")
+    loop = ("training/loop.py", "model/decoder.py") if family == "control" else ()
+    return fingerprint((*_DATA, *_JUDGES, *_READING, *own, *loop))
+
+
+def runs(dataset: str, families: Sequence[str], seeds: int) -> Iterator[Run]:
     """All runs of a set, those on the same training streams one after the other."""
     for family in families:
         random = family == "offscript" or family in SEEDED
         for seed in range(seeds if random else 1):
-            yield Run(dataset, family, seed, contaminated=False)
-    if contaminate:
-        for family in families:
-            yield Run(dataset, family, 0, contaminated=True)
+            yield Run(dataset, family, seed)
 
 
 def of_set(name: str, families: Sequence[str], asked: Asked) -> Iterator[dict[str, Any]]:
@@ -124,20 +115,16 @@ def of_set(name: str, families: Sequence[str], asked: Asked) -> Iterator[dict[st
         scratch = Path(folder)
 
         @lru_cache(maxsize=1)
-        def dataset(bad_seed: int | None) -> Dataset:
-            labelled = load(name, asked.data, scratch)
-            if bad_seed is not None:
-                labelled = contaminated(labelled, CONTAMINATION, seed=bad_seed)
-            return read_dataset(labelled, scratch)
+        def dataset() -> Dataset:
+            return read_dataset(load(name, asked.data, scratch), scratch)
 
-        planned = list(runs(name, families, asked.seeds, contaminate=asked.contaminate))
+        planned = list(runs(name, families, asked.seeds))
         for number, run in enumerate(planned, start=1):
-            path, key = asked.work / run.path, run.sources
+            path, key = asked.work / run.path, sources_of(run.family)
             entries = None if asked.fresh else read_kept(path, key)
             note = "kept, "
             if entries is None:
-                chosen = dataset(run.seed if run.contaminated else None)
-                entries = measure(run, chosen, scratch, asked.device)
+                entries = measure(run, dataset(), scratch, asked.device)
                 keep(path, key, entries)
                 note = ""
             seconds = sum(entry["seconds"] for entry in entries)
@@ -158,8 +145,6 @@ def measure(run: Run, dataset: Dataset, scratch: Path, device: str) -> list[dict
     entries = []
     for outcome in found:
         values = measured(dataset, outcome, seed=run.seed)
-        if run.contaminated:
-            values = {"f1_contaminated": values["f1_calibrated"]}
         entries.append(
             {
                 "method": outcome.method,
@@ -203,7 +188,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("sets", nargs="*", choices=[*NAMES, []], help="all if left out")
     parser.add_argument("--methods", nargs="+", choices=FAMILIES, default=FAMILIES)
     parser.add_argument("--seeds", type=int, default=5, help="how many (5)")
-    parser.add_argument("--no-contamination", action="store_true", help="leave that run out")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--data", help="folder of the data sets; else $OFFSCRIPT_DATA")
     parser.add_argument("--fresh", action="store_true", help="do again what was kept")
@@ -212,7 +196,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = Asked(
         data=data_folder(options.data),
         seeds=options.seeds,
-        contaminate=not options.no_contamination,
         device=options.device,
         work=WORK / "detection",
         fresh=options.fresh,

@@ -38,6 +38,11 @@ class Data:
     held: list[Stream]
     folds: tuple[NDArray[np.int64], ...] = ()
 
+    @property
+    def calibrating(self) -> list[Stream]:
+        """The held-out streams in the order of their statistics."""
+        return [self.held[i] for fold in self.folds for i in fold] if self.folds else self.held
+
 
 @dataclass(frozen=True)
 class Learned:

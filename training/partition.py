@@ -122,11 +122,12 @@ def judged(corpus: Corpus, config: StreamConfig, *, complete: bool) -> list[Stre
     complete_ends = complete or not corpus.timed
     stop = float(np.nanmax(corpus.time)) if corpus.timed else math.nan
     streams = []
-    for _, names, times in streams_of(corpus):
+    for key, names, times in streams_of(corpus):
         silence = config.openings.get(names[0] or "", math.inf)
         began = silence is None or silence == 0.0 or bool(times[0] - since > silence)
         silent = bool(stop - times[-1] > config.idle_seconds > 0.0)
-        streams.append(Stream(names, times, complete or began, complete_ends or silent))
+        ended = complete_ends or silent
+        streams.append(Stream(names, times, complete or began, ended, key))
     return streams
 
 

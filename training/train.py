@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 from numpy.typing import NDArray
 
 from ..interpret.reference import fit_reference
@@ -23,7 +25,7 @@ from ..model.event import EventConfig
 from ..model.folder import Model, save_model
 from ..model.templates import Templates
 from .budget import Budget, Size, parse_budget
-from .calibrate import Stream, calibrate, supported, tokens_of
+from .calibrate import Stream, calibrate, least_count_scale, set_apart, supported, tokens_of
 from .config import TrainConfig
 from .corpus import Corpus
 from .fit import bare_model
@@ -43,15 +45,18 @@ def train_model(config: TrainConfig, report: Callable[[str], None] = print) -> M
     """
     with team(config.device) as device:
         if not leads():
-            return _trained(replace(config, device=device, quiet=True), _silent)
-        model = save_model(_trained(replace(config, device=device), report), config.out)
+            return _trained(replace(config, device=device, quiet=True), _silent)[0]
+        model, apart = _trained(replace(config, device=device), report)
+        model = save_model(model, config.out)
+        _name_outliers(config, apart, report)
         for number in range(model.summary["folds"] + 1):
             numbered(_checkpoint(config), number).unlink(missing_ok=True)
     report(f"model written to {config.out} in {model.summary['train_seconds']:.0f} s")
     return model
 
 
-def _trained(config: TrainConfig, report: Callable[[str], None]) -> Model:
+def _trained(config: TrainConfig, report: Callable[[str], None]) -> tuple[Model, list[str]]:
+    """The model, and the keys of streams that were set apart as no normals."""
     began = time.perf_counter()
     budget = parse_budget(config.budget) if config.budget else None
     # Beside the model, where there is room for what is large: /tmp is often in memory.
@@ -69,8 +74,15 @@ def _trained(config: TrainConfig, report: Callable[[str], None]) -> Model:
     unit = "block" if data.streams.endless else "stream"
     report(f"budget: {wish} ({rate:.2g} false alerts a {unit})")
     learned = learn(Fits(config, events, data, _checkpoint(config)), report)
-    model = _calibrated(config, data, learned, parser.templates, wish, rate)
-    return replace(model, summary=_summary(config, corpus, data, learned, began))
+    model = bare_model(learned.fitted, learned.fit)
+    held, apart = set_apart(learned.held, count_scale=least_count_scale(model))
+    if apart.any():
+        report(_what_was_set_apart(apart, unit))
+    learned = replace(learned, held=held)
+    model = _calibrated(config, model, data, learned, parser.templates, wish, rate)
+    summary = _summary(config, corpus, data, learned, began)
+    keys = [] if data.streams.endless else [stream.key for stream in data.calibrating]
+    return replace(model, summary=summary), [keys[row] for row in np.flatnonzero(apart) if keys]
 
 
 def _checkpoint(config: TrainConfig) -> Path:
@@ -121,6 +133,7 @@ def _a_day(size: Size) -> Budget:
 
 def _calibrated(
     config: TrainConfig,
+    model: Model,
     data: Data,
     learned: Learned,
     templates: Templates,
@@ -128,7 +141,6 @@ def _calibrated(
     rate: float,
 ) -> Model:
     """The model with its threshold, set with the scorer that will serve."""
-    model = bare_model(learned.fitted, learned.fit)
     scores = learned.ngram_scores
     # Of an endless stream the baseline makes one score, and nothing can be ranked.
     limit = conformal_threshold(scores, rate) if rate * (len(scores) + 1) >= 1.0 else math.inf
@@ -168,6 +180,27 @@ def _what_was_read(corpus: Corpus, lines: int) -> str:
     return text
 
 
+def _what_was_set_apart(apart: Bool[np.ndarray, " streams"], unit: str) -> str:
+    return (
+        f"{apart.sum():,} of {len(apart):,} {unit}s lie far outside of what the others do, "
+        "and set no threshold"
+    )
+
+
+def _name_outliers(config: TrainConfig, keys: Sequence[str], report: Callable[[str], None]) -> None:
+    """Write the keys, and those excluded before, as `--exclude` reads them."""
+    path = config.out.with_name(f"{config.out.name}.outliers")
+    path.unlink(missing_ok=True)
+    if keys:
+        every = [*sorted(config.exclude), *keys]
+        lines = [json.dumps({"stream": key}, ensure_ascii=False) + "\n" for key in every]
+        path.write_text("".join(lines), encoding="utf-8")
+        report(
+            f"their keys are in {path}: look at them; if they are no normals, train again with "
+            f"--exclude {path}"
+        )
+
+
 def _when_streams_end(data: Data) -> str:
     streams = data.streams
     if streams.endless:
@@ -198,7 +231,7 @@ def _summary(
         "streams": len(corpus),
         "events": len(corpus.event),
         "fitted": len(data.fit),
-        "calibrated": len(data.held),
+        "calibrated": len(learned.held.whole.values),
         "folds": len(data.folds),
         "preset": config.preset,
         "seed": config.seed,

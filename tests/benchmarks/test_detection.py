@@ -24,7 +24,6 @@ def asked(tmp_path: Path) -> Asked:
     return Asked(
         data=tmp_path,
         seeds=2,
-        contaminate=True,
         device="cpu",
         work=tmp_path / "work",
         fresh=False,
@@ -51,14 +50,12 @@ def fitted(files: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_what_draws_nothing_at_random_runs_once_and_the_rest_for_every_seed() -> None:
-    clean = list(runs("files", FAMILIES, 3, contaminate=False))
-    both = list(runs("files", FAMILIES, 3, contaminate=True))
+    planned = list(runs("files", FAMILIES, 3))
 
-    seeds = {family: sum(run.family == family for run in clean) for family in FAMILIES}
+    seeds = {family: sum(run.family == family for run in planned) for family in FAMILIES}
     assert seeds["length"] == seeds["ngram"] == 1
     assert seeds["offscript"] == seeds["deeplog"] == 3
-    assert len(both) == len(clean) + len(FAMILIES)
-    assert len({run.path for run in both}) == len(both)
+    assert len({run.path for run in planned}) == len(planned)
 
 
 def test_a_run_that_was_killed_goes_on_where_it_was(asked: Asked, fitted: list[str]) -> None:
@@ -67,9 +64,8 @@ def test_a_run_that_was_killed_goes_on_where_it_was(asked: Asked, fitted: list[s
     again = list(of_set("files", SIMPLE, asked))
 
     assert again[:2] == first
-    # Clean: two that draw nothing and two seeds of trees; contaminated: one of each.
-    # Each is fitted without each of four folds, and to all.
-    assert len(fitted) == 5 * (4 + 3)
+    # Two that draw nothing and two seeds of trees, without each of four folds and to all.
+    assert len(fitted) == 5 * 4
     assert list(dict.fromkeys(fitted))[:2] == ["length", "counts"]
 
 
@@ -84,12 +80,12 @@ def test_nothing_is_run_again_until_its_sources_change(
     assert twice == once
 
     list(of_set("files", SIMPLE, replace(asked, fresh=True)))
-    assert len(fitted) == 35
+    assert len(fitted) == 20
     fitted.clear()
 
     monkeypatch.setattr(detection, "fingerprint", lambda _: "changed")
     list(of_set("files", SIMPLE, asked))
-    assert len(fitted) == 35
+    assert len(fitted) == 20
 
 
 def test_a_kept_value_is_found_under_its_key_alone(tmp_path: Path) -> None:
@@ -131,6 +127,6 @@ def test_one_command_writes_the_results_of_what_was_asked_for(
 
     results = read_results(tmp_path / "detection.json")
     assert {row.method for row in results.rows} >= {"length", "counts_cosine", "isolation_forest"}
-    assert {row.measure for row in results.rows} >= {"auroc", "f1_calibrated", "f1_contaminated"}
+    assert {row.measure for row in results.rows} >= {"auroc", "f1_calibrated"}
     assert "--results" not in results.command
     assert set(NAMES) >= {row.dataset for row in results.rows}

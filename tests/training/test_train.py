@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from offscript.model.alert import DETECTORS
 from offscript.model.detector import Detector
 from offscript.model.errors import BudgetError, InputError, LogError
 from offscript.model.folder import load_model
+from offscript.model.logs import read_lines
 from offscript.training.config import TrainConfig
+from offscript.training.corpus import read_ids
 from offscript.training.train import train_model
 
 KEY = r"session=(\w+)"
@@ -201,3 +204,28 @@ def test_an_endless_log_without_times_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="no times"):
         train_model(replace(config(tmp_path / "a.log", tmp_path / "m"), stream_key=None), silent)
+
+
+@pytest.mark.slow
+def test_streams_that_are_no_normals_set_no_threshold_and_are_named(tmp_path: Path) -> None:
+    log = sequences(tmp_path / "s.jsonl", 400)
+    bad = {f"bad{number}, odd" for number in range(8)}
+    rng = random.Random(0)
+    with log.open("a") as file:
+        for key in bad:
+            events = [rng.choice(["open", "read", "write", "shut"]) for _ in range(30)]
+            file.write(json.dumps({"id": key, "events": events}) + "\n")
+    asked = replace(config(log, tmp_path / "m", steps=150), stream_key=None)
+    said: list[str] = []
+
+    model = train_model(asked, said.append)
+
+    assert "8 of 408 streams lie far outside of what the others do" in "\n".join(said)
+    assert model.calibration.whole.streams == len(model.held["whole"]) == 400
+    assert read_ids(read_lines([tmp_path / "m.outliers"])) == bad
+
+    said.clear()
+    train_model(replace(asked, steps=40, exclude=frozenset(bad)), said.append)
+
+    assert "far outside" not in "\n".join(said)
+    assert not (tmp_path / "m.outliers").exists()

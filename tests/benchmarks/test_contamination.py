@@ -1,0 +1,42 @@
+"""Anomalies among the training streams: every method is fitted as if all were normal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from offscript.benchmarks import contamination
+from offscript.benchmarks.contamination import entries_of
+from offscript.benchmarks.datasets import published, sequences
+from offscript.benchmarks.results import read_results
+
+
+def test_one_command_writes_f1_by_the_share_of_anomalies(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contamination, "WORK", tmp_path)
+    asked = ["sepsis_injected", "--methods", "counts", "--shares", "0", "0.01", "0.05"]
+
+    contamination.main([*asked, "--results", str(tmp_path)])
+
+    results = read_results(tmp_path / "contamination.json")
+    assert {row.method for row in results.rows} == {"counts_cosine", "counts_cosine_idf"}
+    assert {row.measure for row in results.rows} == {
+        "f1_calibrated",
+        "f1_contaminated",
+        "f1_contaminated_0.05",
+    }
+
+
+@pytest.mark.slow
+def test_what_training_set_apart_is_compared_with_what_was_put_in(
+    files: Path, tmp_path: Path
+) -> None:
+    labelled = sequences(files, published, tmp_path)
+
+    (whole, *parts) = entries_of(labelled, 0.05, "offscript", device="cpu")
+
+    assert whole["method"] == "offscript"
+    assert 0.0 <= whole["values"]["outliers_found_contaminated_0.05"] <= 1.0
+    assert all(list(part["values"]) == ["f1_contaminated_0.05"] for part in parts)

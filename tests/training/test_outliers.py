@@ -1,0 +1,49 @@
+"""Streams that are no normals are told from normal ones that are rare."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from offscript.training.outliers import outliers
+
+
+def test_those_far_outside_are_found_and_no_others() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.exponential(size=3000)
+    scores[:40] = rng.uniform(12.0, 20.0, 40)
+
+    assert np.flatnonzero(outliers(scores)).tolist() == list(range(40))
+
+
+@pytest.mark.parametrize("heavier", [1.0, 1.5, 2.0])
+def test_the_tail_of_normal_streams_is_left_alone(heavier: float) -> None:
+    rng = np.random.default_rng(1)
+    found = 0
+    for _ in range(500):
+        scores = rng.exponential(size=1000)
+        tail = scores > np.quantile(scores, 0.95)
+        start = scores[~tail].max()
+        scores[tail] = start + heavier * (scores[tail] - start)
+        found += int(outliers(scores).any())
+
+    assert found <= 1
+
+
+def test_one_stream_however_far_outside_is_no_evidence() -> None:
+    scores = np.random.default_rng(2).exponential(size=1000)
+    scores[0] = 1e6
+
+    assert not outliers(scores).any()
+
+
+def test_streams_that_are_alike_are_one_piece_of_evidence() -> None:
+    scores = np.random.default_rng(3).exponential(size=1000)
+    scores[:30] = scores.max() + 2.0
+
+    assert not outliers(scores).any()
+
+
+@pytest.mark.parametrize("scores", [np.zeros(500), np.arange(50.0), np.full(500, -np.inf)])
+def test_scores_without_a_tail_have_no_outliers(scores: np.ndarray) -> None:
+    assert not outliers(scores).any()
