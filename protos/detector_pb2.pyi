@@ -54,25 +54,29 @@ class _Status:
 class _StatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Status.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     STATUS_UNSPECIFIED: _Status.ValueType  # 0
-    """All of them."""
+    """To list: all but the suppressed ones."""
     STATUS_OPEN: _Status.ValueType  # 1
     """Without a verdict."""
     STATUS_NORMAL: _Status.ValueType  # 2
     """Last called normal."""
     STATUS_ANOMALOUS: _Status.ValueType  # 3
     """Last called anomalous."""
+    STATUS_SUPPRESSED: _Status.ValueType  # 4
+    """It came while its mechanism was suppressed."""
 
 class Status(_Status, metaclass=_StatusEnumTypeWrapper):
-    """Which alerts to list, by their last verdict."""
+    """How an alert stands: by its last verdict, or suppressed."""
 
 STATUS_UNSPECIFIED: Status.ValueType  # 0
-"""All of them."""
+"""To list: all but the suppressed ones."""
 STATUS_OPEN: Status.ValueType  # 1
 """Without a verdict."""
 STATUS_NORMAL: Status.ValueType  # 2
 """Last called normal."""
 STATUS_ANOMALOUS: Status.ValueType  # 3
 """Last called anomalous."""
+STATUS_SUPPRESSED: Status.ValueType  # 4
+"""It came while its mechanism was suppressed."""
 Global___Status: _TypeAlias = Status  # noqa: Y015
 
 @_typing.final
@@ -280,6 +284,7 @@ class Alert(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     FEEDBACK_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Name of the alert, for Explain and Feedback."""
     model: _builtins.str
@@ -316,6 +321,8 @@ class Alert(_message.Message):
     """Grows with every change of any alert; see WatchAlertsRequest.after_revision."""
     position: _builtins.int
     """Events of the stream up to the observed one, itself included; of all if the stream ended."""
+    status: Global___Status.ValueType
+    """How it stands."""
     @_builtins.property
     def feedback(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeedbackEntry]:
         """What people said of it, oldest first. The last one counts."""
@@ -342,10 +349,11 @@ class Alert(_message.Message):
         revision: _builtins.int = ...,
         feedback: _abc.Iterable[Global___FeedbackEntry] | None = ...,
         position: _builtins.int = ...,
+        status: Global___Status.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "detector", b"detector", "expected", b"expected", "expected_probability", b"expected_probability", "feedback", b"feedback", "first_seen_micros", b"first_seen_micros", "id", b"id", "joined", b"joined", "last_seen_micros", b"last_seen_micros", "model", b"model", "observed", b"observed", "position", b"position", "revision", b"revision", "score", b"score", "stream", b"stream", "surprisal", b"surprisal", "text", b"text", "threshold", b"threshold", "time_micros", b"time_micros"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "detector", b"detector", "expected", b"expected", "expected_probability", b"expected_probability", "feedback", b"feedback", "first_seen_micros", b"first_seen_micros", "id", b"id", "joined", b"joined", "last_seen_micros", b"last_seen_micros", "model", b"model", "observed", b"observed", "position", b"position", "revision", b"revision", "score", b"score", "status", b"status", "stream", b"stream", "surprisal", b"surprisal", "text", b"text", "threshold", b"threshold", "time_micros", b"time_micros"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -404,7 +412,7 @@ class ListAlertsRequest(_message.Message):
     since_micros: _builtins.int
     """Only alerts seen at this time or later."""
     status: Global___Status.ValueType
-    """Only alerts with this verdict."""
+    """Only alerts that stand so."""
     page_size: _builtins.int
     """How many at most, 1 to 1,000. 0: 100."""
     page_token: _builtins.str
@@ -540,6 +548,7 @@ class Explanation(_message.Message):
     GAP_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     JSON_FIELD_NUMBER: _builtins.int
+    SIMILAR_FIELD_NUMBER: _builtins.int
     alert_id: _builtins.str
     """The alert."""
     sentence: _builtins.str
@@ -564,6 +573,12 @@ class Explanation(_message.Message):
         often.
         """
 
+    @_builtins.property
+    def similar(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alert]:
+        """Other alerts of the same mechanism (detector, observed and expected event), newest first, with
+        what was said of them. At most 20.
+        """
+
     def __init__(
         self,
         *,
@@ -576,10 +591,11 @@ class Explanation(_message.Message):
         gap: _builtins.float = ...,
         text: _builtins.str = ...,
         json: _builtins.str = ...,
+        similar: _abc.Iterable[Global___Alert] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_id", b"alert_id", "completeness_error", b"completeness_error", "evidence", b"evidence", "expected", b"expected", "gap", b"gap", "json", b"json", "sentence", b"sentence", "text", b"text", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_id", b"alert_id", "completeness_error", b"completeness_error", "evidence", b"evidence", "expected", b"expected", "gap", b"gap", "json", b"json", "sentence", b"sentence", "similar", b"similar", "text", b"text", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -659,6 +675,7 @@ class FeedbackRequest(_message.Message):
     VERDICT_FIELD_NUMBER: _builtins.int
     COMMENT_FIELD_NUMBER: _builtins.int
     BY_FIELD_NUMBER: _builtins.int
+    SUPPRESS_FIELD_NUMBER: _builtins.int
     alert_id: _builtins.str
     """The alert: its id, or the beginning of it."""
     verdict: Global___Verdict.ValueType
@@ -667,6 +684,10 @@ class FeedbackRequest(_message.Message):
     """Why. At most 4,096 characters."""
     by: _builtins.str
     """Who says so. At most 256 characters."""
+    @_builtins.property
+    def suppress(self) -> Global___Wish:
+        """With the verdict normal: keep alerts of the same mechanism quiet from now on."""
+
     def __init__(
         self,
         *,
@@ -674,14 +695,113 @@ class FeedbackRequest(_message.Message):
         verdict: Global___Verdict.ValueType = ...,
         comment: _builtins.str = ...,
         by: _builtins.str = ...,
+        suppress: Global___Wish | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["suppress", b"suppress"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_id", b"alert_id", "by", b"by", "comment", b"comment", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_id", b"alert_id", "by", b"by", "comment", b"comment", "suppress", b"suppress", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FeedbackRequest: _TypeAlias = FeedbackRequest  # noqa: Y015
+
+@_typing.final
+class Wish(_message.Message):
+    """To hear no more of an alert's mechanism for a time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVERYWHERE_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    everywhere: _builtins.bool
+    """In all streams, not only in the alert's own."""
+    seconds: _builtins.int
+    """For how long: at most ten years."""
+    def __init__(
+        self,
+        *,
+        everywhere: _builtins.bool = ...,
+        seconds: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["everywhere", b"everywhere", "seconds", b"seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Wish: _TypeAlias = Wish  # noqa: Y015
+
+@_typing.final
+class Suppression(_message.Message):
+    """Alerts of one mechanism are kept, and no one is told."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    ALERT_ID_FIELD_NUMBER: _builtins.int
+    DETECTOR_FIELD_NUMBER: _builtins.int
+    OBSERVED_FIELD_NUMBER: _builtins.int
+    EXPECTED_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    CREATED_MICROS_FIELD_NUMBER: _builtins.int
+    UNTIL_MICROS_FIELD_NUMBER: _builtins.int
+    REVOKED_MICROS_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    ACTIVE_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Name of the suppression, for Revoke."""
+    alert_id: _builtins.str
+    """The alert that it was made of."""
+    detector: _builtins.str
+    """The detector, the event that came, and the one that was expected instead."""
+    observed: _builtins.str
+    """The event that came."""
+    expected: _builtins.str
+    """The event that was most probable instead."""
+    stream: _builtins.str
+    """The stream that it is about. Left out: all."""
+    comment: _builtins.str
+    """Why."""
+    by: _builtins.str
+    """Who said so."""
+    created_micros: _builtins.int
+    """When it began."""
+    until_micros: _builtins.int
+    """When it ends."""
+    revoked_micros: _builtins.int
+    """When it was revoked; 0: it was not."""
+    count: _builtins.int
+    """How many alerts it has kept quiet."""
+    active: _builtins.bool
+    """It holds now."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        alert_id: _builtins.str = ...,
+        detector: _builtins.str = ...,
+        observed: _builtins.str = ...,
+        expected: _builtins.str = ...,
+        stream: _builtins.str | None = ...,
+        comment: _builtins.str = ...,
+        by: _builtins.str = ...,
+        created_micros: _builtins.int = ...,
+        until_micros: _builtins.int = ...,
+        revoked_micros: _builtins.int = ...,
+        count: _builtins.int = ...,
+        active: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_stream", b"_stream", "stream", b"stream"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stream", b"_stream", "active", b"active", "alert_id", b"alert_id", "by", b"by", "comment", b"comment", "count", b"count", "created_micros", b"created_micros", "detector", b"detector", "expected", b"expected", "id", b"id", "observed", b"observed", "revoked_micros", b"revoked_micros", "stream", b"stream", "until_micros", b"until_micros"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__stream: _TypeAlias = _typing.Literal["stream"]  # noqa: Y015
+    _WhichOneofArgType__stream: _TypeAlias = _typing.Literal["_stream", b"_stream"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stream) -> _WhichOneofReturnType__stream | None: ...
+
+Global___Suppression: _TypeAlias = Suppression  # noqa: Y015
 
 @_typing.final
 class FeedbackResponse(_message.Message):
@@ -690,22 +810,115 @@ class FeedbackResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ALERT_FIELD_NUMBER: _builtins.int
+    SUPPRESSION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def alert(self) -> Global___Alert:
         """The alert with all its feedback."""
+
+    @_builtins.property
+    def suppression(self) -> Global___Suppression:
+        """The suppression that was asked for."""
 
     def __init__(
         self,
         *,
         alert: Global___Alert | None = ...,
+        suppression: Global___Suppression | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "suppression", b"suppression"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "suppression", b"suppression"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FeedbackResponse: _TypeAlias = FeedbackResponse  # noqa: Y015
+
+@_typing.final
+class ListSuppressionsRequest(_message.Message):
+    """Asks for all suppressions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSuppressionsRequest: _TypeAlias = ListSuppressionsRequest  # noqa: Y015
+
+@_typing.final
+class ListSuppressionsResponse(_message.Message):
+    """All suppressions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUPPRESSIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def suppressions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Suppression]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        suppressions: _abc.Iterable[Global___Suppression] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["suppressions", b"suppressions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSuppressionsResponse: _TypeAlias = ListSuppressionsResponse  # noqa: Y015
+
+@_typing.final
+class RevokeRequest(_message.Message):
+    """Which suppression to end."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUPPRESSION_ID_FIELD_NUMBER: _builtins.int
+    suppression_id: _builtins.str
+    """The suppression: its id, or the beginning of it."""
+    def __init__(
+        self,
+        *,
+        suppression_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["suppression_id", b"suppression_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeRequest: _TypeAlias = RevokeRequest  # noqa: Y015
+
+@_typing.final
+class RevokeResponse(_message.Message):
+    """It has ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUPPRESSION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def suppression(self) -> Global___Suppression:
+        """The suppression."""
+
+    def __init__(
+        self,
+        *,
+        suppression: Global___Suppression | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["suppression", b"suppression"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["suppression", b"suppression"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeResponse: _TypeAlias = RevokeResponse  # noqa: Y015
 
 @_typing.final
 class DescribeModelRequest(_message.Message):

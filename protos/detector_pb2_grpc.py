@@ -68,6 +68,16 @@ class DetectorStub:
                 request_serializer=detector__pb2.FeedbackRequest.SerializeToString,
                 response_deserializer=detector__pb2.FeedbackResponse.FromString,
                 _registered_method=True)
+        self.ListSuppressions = channel.unary_unary(
+                '/offscript.v1.Detector/ListSuppressions',
+                request_serializer=detector__pb2.ListSuppressionsRequest.SerializeToString,
+                response_deserializer=detector__pb2.ListSuppressionsResponse.FromString,
+                _registered_method=True)
+        self.Revoke = channel.unary_unary(
+                '/offscript.v1.Detector/Revoke',
+                request_serializer=detector__pb2.RevokeRequest.SerializeToString,
+                response_deserializer=detector__pb2.RevokeResponse.FromString,
+                _registered_method=True)
         self.DescribeModel = channel.unary_unary(
                 '/offscript.v1.Detector/DescribeModel',
                 request_serializer=detector__pb2.DescribeModelRequest.SerializeToString,
@@ -123,7 +133,21 @@ class DetectorServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Feedback(self, request, context):
-        """Records what a person says about an alert.
+        """Records what a person says about an alert, and, if asked to, suppresses what it is about.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSuppressions(self, request, context):
+        """Lists suppressions, those over too, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Revoke(self, request, context):
+        """Ends a suppression before its time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -168,6 +192,16 @@ def add_DetectorServicer_to_server(servicer, server):
                     servicer.Feedback,
                     request_deserializer=detector__pb2.FeedbackRequest.FromString,
                     response_serializer=detector__pb2.FeedbackResponse.SerializeToString,
+            ),
+            'ListSuppressions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSuppressions,
+                    request_deserializer=detector__pb2.ListSuppressionsRequest.FromString,
+                    response_serializer=detector__pb2.ListSuppressionsResponse.SerializeToString,
+            ),
+            'Revoke': grpc.unary_unary_rpc_method_handler(
+                    servicer.Revoke,
+                    request_deserializer=detector__pb2.RevokeRequest.FromString,
+                    response_serializer=detector__pb2.RevokeResponse.SerializeToString,
             ),
             'DescribeModel': grpc.unary_unary_rpc_method_handler(
                     servicer.DescribeModel,
@@ -341,6 +375,60 @@ class Detector:
             '/offscript.v1.Detector/Feedback',
             detector__pb2.FeedbackRequest.SerializeToString,
             detector__pb2.FeedbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSuppressions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/offscript.v1.Detector/ListSuppressions',
+            detector__pb2.ListSuppressionsRequest.SerializeToString,
+            detector__pb2.ListSuppressionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Revoke(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/offscript.v1.Detector/Revoke',
+            detector__pb2.RevokeRequest.SerializeToString,
+            detector__pb2.RevokeResponse.FromString,
             options,
             channel_credentials,
             insecure,

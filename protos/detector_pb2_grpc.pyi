@@ -59,7 +59,11 @@ class DetectorStub:
     Explain: _grpc.UnaryUnaryMultiCallable[_detector_pb2.ExplainRequest, _detector_pb2.Explanation]
     """Explains one alert from the weights of the model that raised it."""
     Feedback: _grpc.UnaryUnaryMultiCallable[_detector_pb2.FeedbackRequest, _detector_pb2.FeedbackResponse]
-    """Records what a person says about an alert."""
+    """Records what a person says about an alert, and, if asked to, suppresses what it is about."""
+    ListSuppressions: _grpc.UnaryUnaryMultiCallable[_detector_pb2.ListSuppressionsRequest, _detector_pb2.ListSuppressionsResponse]
+    """Lists suppressions, those over too, newest first."""
+    Revoke: _grpc.UnaryUnaryMultiCallable[_detector_pb2.RevokeRequest, _detector_pb2.RevokeResponse]
+    """Ends a suppression before its time."""
     DescribeModel: _grpc.UnaryUnaryMultiCallable[_detector_pb2.DescribeModelRequest, _detector_pb2.ModelDescription]
     """Describes the model that is served: what it reads, what it knows, when it raises an alert."""
 
@@ -90,7 +94,11 @@ class DetectorAsyncStub(DetectorStub):
     Explain: _aio.UnaryUnaryMultiCallable[_detector_pb2.ExplainRequest, _detector_pb2.Explanation]  # type: ignore[assignment]
     """Explains one alert from the weights of the model that raised it."""
     Feedback: _aio.UnaryUnaryMultiCallable[_detector_pb2.FeedbackRequest, _detector_pb2.FeedbackResponse]  # type: ignore[assignment]
-    """Records what a person says about an alert."""
+    """Records what a person says about an alert, and, if asked to, suppresses what it is about."""
+    ListSuppressions: _aio.UnaryUnaryMultiCallable[_detector_pb2.ListSuppressionsRequest, _detector_pb2.ListSuppressionsResponse]  # type: ignore[assignment]
+    """Lists suppressions, those over too, newest first."""
+    Revoke: _aio.UnaryUnaryMultiCallable[_detector_pb2.RevokeRequest, _detector_pb2.RevokeResponse]  # type: ignore[assignment]
+    """Ends a suppression before its time."""
     DescribeModel: _aio.UnaryUnaryMultiCallable[_detector_pb2.DescribeModelRequest, _detector_pb2.ModelDescription]  # type: ignore[assignment]
     """Describes the model that is served: what it reads, what it knows, when it raises an alert."""
 
@@ -154,7 +162,23 @@ class DetectorServicer(metaclass=_abc_1.ABCMeta):
         request: _detector_pb2.FeedbackRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_detector_pb2.FeedbackResponse, _abc.Awaitable[_detector_pb2.FeedbackResponse]]:
-        """Records what a person says about an alert."""
+        """Records what a person says about an alert, and, if asked to, suppresses what it is about."""
+
+    @_abc_1.abstractmethod
+    def ListSuppressions(
+        self,
+        request: _detector_pb2.ListSuppressionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_detector_pb2.ListSuppressionsResponse, _abc.Awaitable[_detector_pb2.ListSuppressionsResponse]]:
+        """Lists suppressions, those over too, newest first."""
+
+    @_abc_1.abstractmethod
+    def Revoke(
+        self,
+        request: _detector_pb2.RevokeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_detector_pb2.RevokeResponse, _abc.Awaitable[_detector_pb2.RevokeResponse]]:
+        """Ends a suppression before its time."""
 
     @_abc_1.abstractmethod
     def DescribeModel(

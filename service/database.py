@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import threading
 import time
@@ -18,6 +19,8 @@ from . import tables
 
 _BUSY_MILLISECONDS = 5000
 _CLAIM = 0x0FF5C217  # PostgreSQL's locks that a program may use as it likes have numbers
+
+_OLDER = ("1", "2")  # schemas that are brought up to date
 
 # (in the database's message, what to do about it)
 _ADVICE = {
@@ -113,8 +116,8 @@ class Database:
         found = connection.scalar(sa.select(table.c.value).where(table.c.key == "schema"))
         if found is None:
             connection.execute(sa.insert(table).values(key="schema", value=str(tables.SCHEMA)))
-        elif found == "1":
-            _upgrade(connection)
+        elif found in _OLDER:
+            _upgrade(connection, found)
         elif found != str(tables.SCHEMA):
             raise StoreError(
                 f"alert store {self} has schema {found}, this version reads schema "
@@ -130,9 +133,14 @@ class Database:
 
     def _explain(self, error: Exception) -> str:
         cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-        text = " ".join(str(cause).split())
-        advice = [advice for part, advice in _ADVICE.items() if part in text]
-        return ": ".join([f"alert store {self}", text, *advice[:1]])
+        said = " ".join(str(cause).split())
+        advice = [advice for part, advice in _ADVICE.items() if part in said]
+        return ": ".join([f"alert store {self}", said, *advice[:1]])
+
+
+def text(value: str) -> str:
+    """PostgreSQL takes no NUL in a text."""
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _parse(url: str) -> sa.URL:
@@ -151,15 +159,34 @@ def _parse(url: str) -> sa.URL:
     )
 
 
-def _upgrade(connection: sa.Connection) -> None:
-    """Schema 1 did not know when an alert changed; those it holds count from now."""
-    column = f"changed FLOAT NOT NULL DEFAULT {time.time()}"
-    connection.execute(sa.text(f"ALTER TABLE alerts ADD COLUMN {column}"))
+def _upgrade(connection: sa.Connection, schema: str) -> None:
+    """Schema 1 did not know when an alert changed: those it holds count from now. Schema 2 had what
+    was expected in the alert's JSON alone.
+    """
+    add = "ALTER TABLE alerts ADD COLUMN"
+    if schema == "1":
+        connection.execute(sa.text(f"{add} changed FLOAT NOT NULL DEFAULT {time.time()}"))
+    connection.execute(sa.text(f"{add} expected TEXT NOT NULL DEFAULT ''"))
+    alerts = tables.alerts.c
+    last = 0
+    while rows := connection.execute(_SOME.where(alerts.row > last)).all():
+        expected = [{"at": row.row, "name": json.loads(row.alert)["expected"]} for row in rows]
+        connection.execute(_EXPECTED, expected)
+        last = rows[-1].row
     for index in tables.alerts.indexes:
         index.create(connection, checkfirst=True)
     table = tables.meta
-    schema = sa.update(table).where(table.c.key == "schema")
-    connection.execute(schema.values(value=str(tables.SCHEMA)))
+    number = sa.update(table).where(table.c.key == "schema")
+    connection.execute(number.values(value=str(tables.SCHEMA)))
+
+
+_SOME = sa.select(tables.alerts.c.row, tables.alerts.c.alert).order_by(tables.alerts.c.row)
+_SOME = _SOME.limit(1000)
+_EXPECTED = (
+    sa.update(tables.alerts)
+    .where(tables.alerts.c.row == sa.bindparam("at"))
+    .values(expected=sa.bindparam("name"))
+)
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

@@ -22,15 +22,19 @@ from .batch import Batch, Outcome
 from .config import BATCH_EVENTS, LINE_CHARACTERS
 from .errors import FieldError
 from .store import Filter, StoredAlert
+from .suppression import Suppression, Wish
 
 _LONGEST = {"client": 128, "streams": 1024, "names": 65_536, "lines": LINE_CHARACTERS}
+_LONGEST_SECONDS = 10 * 366 * 86_400  # of a suppression
 _LATEST_MICROS = 253_402_300_800 * 10**6  # the year 10000
 _STATUS = {
     pb.STATUS_UNSPECIFIED: "",
     pb.STATUS_OPEN: "open",
     pb.STATUS_NORMAL: "normal",
     pb.STATUS_ANOMALOUS: "anomalous",
+    pb.STATUS_SUPPRESSED: "suppressed",
 }
+_STATUS_OF = {name: status for status, name in _STATUS.items()}
 VERDICTS = {pb.VERDICT_NORMAL: "normal", pb.VERDICT_ANOMALOUS: "anomalous"}
 _VERDICT_OF = {name: verdict for verdict, name in VERDICTS.items()}
 
@@ -158,6 +162,7 @@ def write_alert(stored: StoredAlert) -> pb.Alert:
         joined=alert.joined,
         position=alert.position,
         revision=stored.revision,
+        status=_STATUS_OF[stored.status],
         feedback=[
             pb.FeedbackEntry(
                 verdict=_VERDICT_OF[said.verdict],
@@ -204,8 +209,8 @@ def read_page(request: pb.ListAlertsRequest) -> tuple[int, int | None]:
     return request.page_size or 100, int(token) if token else None
 
 
-def read_feedback(request: pb.FeedbackRequest) -> tuple[str, str, str]:
-    """Verdict, comment and who says so."""
+def read_feedback(request: pb.FeedbackRequest) -> tuple[str, str, str, Wish | None]:
+    """Verdict, comment, who says so, and what is to be suppressed."""
     if request.verdict not in VERDICTS:
         raise FieldError(
             "verdict", "expected VERDICT_NORMAL or VERDICT_ANOMALOUS; say which of the two it is"
@@ -214,13 +219,42 @@ def read_feedback(request: pb.FeedbackRequest) -> tuple[str, str, str]:
         length = len(getattr(request, field))
         if length > most:
             raise FieldError(field, f"expected at most {most} characters, got {length}")
-    return VERDICTS[request.verdict], request.comment, request.by
+    verdict, wish = VERDICTS[request.verdict], None
+    if request.HasField("suppress"):
+        wish = Wish(request.suppress.everywhere, float(request.suppress.seconds))
+        if verdict != "normal":
+            raise FieldError("suppress", "expected the verdict normal with it, got anomalous")
+        if not 0 < wish.seconds <= _LONGEST_SECONDS:
+            raise FieldError(
+                "suppress.seconds",
+                f"expected 1 to {_LONGEST_SECONDS}, ten years, got {request.suppress.seconds}",
+            )
+    return verdict, request.comment, request.by, wish
+
+
+def write_suppression(suppression: Suppression, now: float) -> pb.Suppression:
+    """A suppression as it stands at unix time `now`."""
+    return pb.Suppression(
+        id=suppression.id,
+        alert_id=suppression.alert,
+        detector=suppression.detector,
+        observed=suppression.observed,
+        expected=suppression.expected,
+        stream=suppression.stream,
+        comment=suppression.comment,
+        by=suppression.by,
+        created_micros=micros(suppression.created),
+        until_micros=micros(suppression.until),
+        revoked_micros=micros(suppression.revoked),
+        count=suppression.count,
+        active=suppression.active(now),
+    )
 
 
 def write_explanation(
-    explanation: Explanation, alert: Alert, vocabulary: Vocabulary
+    explanation: Explanation, alert: Alert, vocabulary: Vocabulary, similar: Sequence[StoredAlert]
 ) -> pb.Explanation:
-    """An explanation: its core as fields, all of it as text and as JSON."""
+    """An explanation: its core as fields, all of it as text and as JSON; and similar alerts."""
     whole = text(explanation)
     sentence = " ".join(whole.split("\n\n", 1)[0].split())  # its first paragraph, unwrapped
     first = explanation.attributions[0] if explanation.attributions else None
@@ -248,6 +282,7 @@ def write_explanation(
         gap=explanation.gap,
         text=whole,
         json=json.dumps(explanation.to_json()),
+        similar=[write_alert(stored) for stored in similar],
     )
 
 

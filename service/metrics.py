@@ -61,6 +61,11 @@ class Metrics:
             "offscript_alerts", "Alerts raised, repeats included.", ["detector"], registry=registry
         )
         self.alerts = {detector: alerts.labels(detector) for detector in DETECTORS}
+        self.alerts_suppressed = Counter(
+            "offscript_alerts_suppressed",
+            "Alerts kept quiet, as people said.",
+            registry=registry,
+        )
         self.alerts_stored = Gauge(
             "offscript_alerts_stored", "Alerts in the store.", registry=registry
         )

@@ -28,6 +28,7 @@ SERVICE = pb.DESCRIPTOR.services_by_name["Detector"].full_name
 
 _PATIENCE_SECONDS = 5.0  # that a stream waits for room, or an answer for the store
 _AHEAD = 64  # batches of one stream under way
+_SIMILAR = 20  # alerts that an explanation names
 _PAGE = 500  # alerts read at a time for a watcher
 
 
@@ -64,6 +65,8 @@ class Servicer:
             "ListAlerts": self._list_alerts,
             "Explain": self._explain,
             "Feedback": self._feedback,
+            "ListSuppressions": self._list_suppressions,
+            "Revoke": self._revoke,
             "DescribeModel": self._describe_model,
         }
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
@@ -186,19 +189,35 @@ class Servicer:
 
     def _explained(self, alert_id: str, checks: bool) -> pb.Explanation:
         alert = self._store.alert(alert_id).alert
+        similar = self._store.similar(alert, limit=_SIMILAR)
         model = self._model if alert.model == self._model.sha256 else self._kept(alert.model)
         explanation = explain(model, alert, checks=checks)
-        return messages.write_explanation(explanation, alert, model.vocabulary)
+        return messages.write_explanation(explanation, alert, model.vocabulary, similar)
 
     def _load(self, sha256: str) -> Model:
         return model_from_files(self._store.model_files(sha256))
 
     async def _feedback(self, request: bytes) -> pb.FeedbackResponse:
         message = messages.parse(pb.FeedbackRequest, request)
-        verdict, comment, by = messages.read_feedback(message)
-        stored = await asyncio.to_thread(self._store.record, message.alert_id, verdict, comment, by)
+        said = messages.read_feedback(message)
+        stored, quiet = await asyncio.to_thread(self._store.record, message.alert_id, *said)
         self.alerts_changed()
-        return pb.FeedbackResponse(alert=messages.write_alert(stored))
+        return pb.FeedbackResponse(
+            alert=messages.write_alert(stored),
+            suppression=None if quiet is None else messages.write_suppression(quiet, time.time()),
+        )
+
+    async def _list_suppressions(self, request: bytes) -> pb.ListSuppressionsResponse:
+        messages.parse(pb.ListSuppressionsRequest, request)
+        found, now = await asyncio.to_thread(self._store.suppressions), time.time()
+        return pb.ListSuppressionsResponse(
+            suppressions=[messages.write_suppression(one, now) for one in found]
+        )
+
+    async def _revoke(self, request: bytes) -> pb.RevokeResponse:
+        message = messages.parse(pb.RevokeRequest, request)
+        ended = await asyncio.to_thread(self._store.revoke, message.suppression_id)
+        return pb.RevokeResponse(suppression=messages.write_suppression(ended, time.time()))
 
     async def _describe_model(self, request: bytes) -> pb.ModelDescription:
         messages.parse(pb.DescribeModelRequest, request)

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from ..model.alert import Alert
 from ..model.errors import NotFoundError
-from . import tables
+from . import suppression, tables
 from .arrays import Saved, load_arrays, save_arrays
-from .database import Database
+from .database import Database, text
 from .retention import Forgotten, forget, last_numbers
+from .suppression import Suppression, Wish, suppression_of
 
 
 @dataclass(frozen=True)
@@ -40,25 +41,26 @@ class StoredAlert:
     revision: int  # grows with every change of any alert
     alert: Alert
     feedback: tuple[Feedback, ...] = ()
+    status: str = "open"  # or normal, anomalous, suppressed
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Which alerts are meant; what is left out lets all pass."""
+    """Which alerts are meant; what is left out lets all pass, but no suppressed ones."""
 
     stream: str | None = None
     detector: str = ""
-    status: str = ""  # open, normal or anomalous
+    status: str = ""  # open, normal, anomalous or suppressed
     since: float = -math.inf  # last seen then or later, unix seconds
 
     def __call__(self, query: sa.Select[Any]) -> sa.Select[Any]:
         column = tables.alerts.c
         if self.stream is not None:
-            query = query.where(column.stream == _text(self.stream))
+            query = query.where(column.stream == text(self.stream))
         if self.detector:
             query = query.where(column.detector == self.detector)
-        if self.status:
-            query = query.where(column.status == self.status)
+        wanted = column.status == self.status if self.status else column.status != "suppressed"
+        query = query.where(wanted)
         if self.since > -math.inf:
             query = query.where(column.last_seen >= self.since)
         return query
@@ -89,23 +91,35 @@ class Store:
         """Store alerts and the state of shards, in one transaction.
 
         An alert of a cause (stream, detector, observed event) that was seen less than
-        `repeat_seconds` ago only makes that alert's count grow. Returns what each alert became.
+        `repeat_seconds` ago only makes that alert's count grow. One whose mechanism is suppressed
+        is stored as such. Returns what each alert became.
         """
         became: list[_Row] = []
+        suppressed: list[str] = []
         now = time.time()
         with self._database.writing() as connection:
             last_row, revision = last_numbers(connection)
             rows: dict[tuple[str, str, str, str], _Row] = {}
             new: dict[int, dict[str, object]] = {}
+            quiet = suppression.active(connection, now) if alerts else []
             for alert in alerts:
                 cause = (alert.model, alert.stream, alert.detector, alert.observed)
                 row = rows.get(cause) or _last_of(connection, alert)
                 if row is None or abs(alert.time - row.last_seen) > self._repeat_seconds:
                     last_row += 1
-                    row = _Row(last_row, alert.id, 0, now, 0, alert.first_seen, alert.last_seen)
+                    row = _Row(
+                        last_row, alert.id, 0, now, 0, alert.first_seen, alert.last_seen, "open"
+                    )
                     new[last_row] = _columns(alert)
                 row.count += alert.count
                 row.last_seen = max(row.last_seen, alert.last_seen)
+                by = next((one.id for one in quiet if one.covers(alert)), None)
+                if by is not None:
+                    suppressed.append(by)
+                if by is not None and row.status != "anomalous":
+                    row.status = "suppressed"
+                elif row.status == "suppressed":
+                    row.status = "open"
                 rows[cause] = row
                 became.append(row)
             changed = {row.row: row for row in became}
@@ -118,6 +132,7 @@ class Store:
                 connection.execute(sa.insert(tables.alerts), added)
             if grown:
                 connection.execute(_GROW, grown)
+            suppression.count(connection, suppressed)
             for shard, saved in states:
                 save_arrays(connection, shard, saved)
         return [row.stored(alert) for row, alert in zip(became, alerts, strict=True)]
@@ -136,7 +151,7 @@ class Store:
 
     def alert(self, id: str) -> StoredAlert:  # noqa: A002 - the field's name everywhere
         """One alert by its id, or by the beginning of one that no other alert has."""
-        begins = tables.alerts.c.id.startswith(_text(id), autoescape=True)
+        begins = tables.alerts.c.id.startswith(text(id), autoescape=True)
         found = self._select(sa.select(tables.alerts).where(begins).limit(2)) if id else []
         if not found:
             raise NotFoundError(
@@ -146,10 +161,42 @@ class Store:
             raise NotFoundError(f"several alerts begin with {id[:64]!r}; give more of the id")
         return found[0]
 
-    def record(self, id: str, verdict: str, comment: str, by: str) -> StoredAlert:  # noqa: A002
-        """Record a verdict, normal or anomalous; returns the alert with all its feedback."""
-        row = self.alert(id).row
-        said = {"verdict": verdict, "comment": _text(comment), "by": _text(by)}
+    def similar(self, alert: Alert, *, limit: int) -> list[StoredAlert]:
+        """Other alerts of the same mechanism, newest first, suppressed ones too."""
+        column = tables.alerts.c
+        query = sa.select(tables.alerts).where(
+            column.observed == text(alert.observed),
+            column.expected == text(alert.expected),
+            column.detector == alert.detector,
+            column.id != alert.id,
+        )
+        return self._select(query.order_by(column.row.desc()).limit(limit))
+
+    def suppressions(self) -> list[Suppression]:
+        """All that are on record, newest first."""
+        with self._database.reading() as connection:
+            return suppression.read(connection)
+
+    def revoke(self, id: str) -> Suppression:  # noqa: A002
+        """End a suppression now, given by its id or the beginning of it."""
+        with self._database.writing() as connection:
+            return suppression.revoke(connection, text(id), time.time())
+
+    def record(
+        self,
+        id: str,  # noqa: A002
+        verdict: str,
+        comment: str,
+        by: str,
+        wish: Wish | None = None,
+    ) -> tuple[StoredAlert, Suppression | None]:
+        """Record a verdict, normal or anomalous; returns the alert with all its feedback.
+
+        With a wish its mechanism is suppressed from now on, and open alerts of it are set so.
+        """
+        found = self.alert(id)
+        row = found.row
+        said = {"verdict": verdict, "comment": text(comment), "by": text(by)}
         now = time.time()
         with self._database.writing() as connection:
             revision = last_numbers(connection)[1] + 1
@@ -160,7 +207,11 @@ class Store:
             )
             if judged.rowcount:  # else it was deleted a moment ago
                 connection.execute(sa.insert(tables.feedback).values(alert=row, time=now, **said))
-        return self.alert(id)
+            quiet = None
+            if wish is not None:
+                quiet = suppression_of(found.alert, wish, now=now, comment=comment, by=by)
+                suppression.add(connection, quiet, revision=revision)
+        return self.alert(found.alert.id), quiet
 
     def forget(self, *, before: float, most: int) -> Forgotten:
         """Delete a batch of alerts that last changed before that unix time or are past `most`."""
@@ -225,6 +276,7 @@ class _Row:
     count: int
     first_seen: float
     last_seen: float
+    status: str
 
     def grown(self) -> dict[str, object]:
         """Parameters of `_GROW`."""
@@ -239,35 +291,35 @@ class _Row:
             first_seen=self.first_seen,
             last_seen=self.last_seen,
         )
-        return StoredAlert(self.row, self.revision, counted)
+        return StoredAlert(self.row, self.revision, counted, status=self.status)
 
 
 def _stored(row: Mapping[Any, Any], feedback: tuple[Feedback, ...]) -> StoredAlert:
     alert = Alert.from_json(json.loads(row["alert"]))
     counted = replace(alert, count=row["count"], last_seen=row["last_seen"])
-    return StoredAlert(row["row"], row["revision"], counted, feedback)
+    return StoredAlert(row["row"], row["revision"], counted, feedback, row["status"])
 
 
 def _last_of(connection: sa.Connection, alert: Alert) -> _Row | None:
     """The newest row of the same cause."""
     cause = {
         "of_model": alert.model,
-        "of_stream": _text(alert.stream),
+        "of_stream": text(alert.stream),
         "of_detector": alert.detector,
-        "of_observed": _text(alert.observed),
+        "of_observed": text(alert.observed),
     }
     row = connection.execute(_LAST, cause).first()
     return None if row is None else _Row(*row)
 
 
 def _columns(alert: Alert) -> dict[str, object]:
-    """What of an alert's row never changes, and its first status."""
+    """What of an alert's row never changes."""
     return {
         "model": alert.model,
-        "stream": _text(alert.stream),
+        "stream": text(alert.stream),
         "detector": alert.detector,
-        "observed": _text(alert.observed),
-        "status": "open",
+        "observed": text(alert.observed),
+        "expected": text(alert.expected),
         "alert": json.dumps(alert.to_json()),
     }
 
@@ -285,14 +337,9 @@ _LAST = (
     .order_by(_ALERTS.row.desc())
     .limit(1)
 )
-_GROWS = ("count", "last_seen", "revision", "changed")
+_GROWS = ("count", "last_seen", "revision", "changed", "status")
 _GROW = (
     sa.update(tables.alerts)
     .where(_ALERTS.row == sa.bindparam("new_row"))
     .values({name: sa.bindparam(f"new_{name}") for name in _GROWS})
 )
-
-
-def _text(value: str) -> str:
-    """PostgreSQL takes no NUL in a text."""
-    return value.replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -15,7 +15,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA = 2  # grows when a table changes
+SCHEMA = 3  # grows when a table changes
 
 metadata = MetaData()
 _row = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in INTEGER columns
@@ -38,13 +38,15 @@ alerts = Table(
     Column("stream", Text, nullable=False),
     Column("detector", String, nullable=False),
     Column("observed", Text, nullable=False),
+    Column("expected", Text, nullable=False),
     Column("first_seen", Float(53), nullable=False),
     Column("last_seen", Float(53), nullable=False),
     Column("count", BigInteger, nullable=False),
-    Column("status", String, nullable=False),  # open, normal, anomalous
+    Column("status", String, nullable=False),  # open, normal, anomalous, suppressed
     Column("alert", Text, nullable=False),  # as JSON, with the scored window, when first raised
 )
 Index("alerts_by_cause", alerts.c.stream, alerts.c.detector, alerts.c.observed, alerts.c.row)
+Index("alerts_by_mechanism", alerts.c.observed, alerts.c.expected, alerts.c.detector, alerts.c.row)
 Index("alerts_by_age", alerts.c.changed, alerts.c.status)
 
 feedback = Table(
@@ -56,6 +58,24 @@ feedback = Table(
     Column("comment", Text, nullable=False),
     Column("by", Text, nullable=False),
     Column("time", Float(53), nullable=False),
+)
+
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("row", _row, primary_key=True, autoincrement=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("alert", String, nullable=False),  # the id of the one that it was made of
+    Column("detector", String, nullable=False),
+    Column("observed", Text, nullable=False),
+    Column("expected", Text, nullable=False),
+    Column("stream", Text),  # null: everywhere
+    Column("comment", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("created", Float(53), nullable=False),
+    Column("until", Float(53), nullable=False),
+    Column("revoked", Float(53)),
+    Column("count", BigInteger, nullable=False),
 )
 
 models = Table(  # their folders' files, so that an old alert is explained by the model it came from

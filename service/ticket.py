@@ -108,7 +108,10 @@ class Ticket:
             for part, outcome in self._outcomes:
                 surprisal[slice(None) if part.index is None else part.index] = outcome.surprisal
         alerts = {
-            stored.alert.id: stored for _, outcome in self._outcomes for stored in outcome.alerts
+            stored.alert.id: stored
+            for _, outcome in self._outcomes
+            for stored in outcome.alerts
+            if stored.status != "suppressed"
         }
         return Outcome(
             events=len(self._rows),

@@ -127,7 +127,9 @@ class Writer:
             begin, end = end, end + len(entry.alerts)
             if entry.done is not None:
                 entry.done(stored[begin:end])
-        if alerts:
+        quiet = sum(alert.status == "suppressed" for alert in stored)
+        self._metrics.alerts_suppressed.inc(quiet)
+        if len(alerts) > quiet:
             self._changed()
         return True
 

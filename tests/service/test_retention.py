@@ -163,7 +163,7 @@ def test_what_is_to_be_kept_is_kept_while_others_write(store: Store) -> None:
     def judge() -> None:
         for n in range(0, 1000, 10):
             with suppress(NotFoundError):
-                confirmed.add(store.record(f"a{n}", "anomalous", "", "").alert.id)
+                confirmed.add(store.record(f"a{n}", "anomalous", "", "")[0].alert.id)
 
     others = [threading.Thread(target=work) for work in (raise_alerts, judge)]
     for thread in others:
@@ -182,9 +182,10 @@ def test_what_is_to_be_kept_is_kept_while_others_write(store: Store) -> None:
 def test_alerts_of_a_store_of_schema_1_count_from_its_upgrade(store: Store, url: str) -> None:
     store.write([ALERT])
     with store._database.writing() as connection:
-        for index in ("alerts_by_age", "ix_alerts_model"):
+        for index in ("alerts_by_age", "alerts_by_mechanism", "ix_alerts_model"):
             connection.exec_driver_sql(f"DROP INDEX {index}")
-        connection.exec_driver_sql("ALTER TABLE alerts DROP COLUMN changed")
+        for column in ("changed", "expected"):
+            connection.exec_driver_sql(f"ALTER TABLE alerts DROP COLUMN {column}")
         connection.exec_driver_sql("UPDATE meta SET value = '1' WHERE key = 'schema'")
     store.close()
     now = time.time()

@@ -120,7 +120,7 @@ def test_every_change_has_a_later_revision(store: Store) -> None:
 def test_feedback_is_kept_in_order_and_the_last_counts(store: Store) -> None:
     store.write([ALERT])
     store.record("a1", "normal", "a release", "ann")
-    stored = store.record("a1", "anomalous", "no, it was not", "bob")
+    stored, _ = store.record("a1", "anomalous", "no, it was not", "bob")
 
     assert [(f.verdict, f.comment, f.by) for f in stored.feedback] == [
         ("normal", "a release", "ann"),
@@ -197,7 +197,7 @@ def test_what_keeps_a_store_from_opening_is_said_in_one_line(tmp_path: Path) -> 
     for name, said in (
         ("text", "not a database"),
         ("missing/alerts.db", "No such file or directory"),
-        ("newer", "has schema 99, this version reads schema 2"),
+        ("newer", "has schema 99, this version reads schema 3"),
     ):
         with pytest.raises(StoreError, match=said) as caught:
             Store(f"sqlite:///{tmp_path}/{name}")

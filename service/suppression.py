@@ -1,0 +1,135 @@
+"""What people said not to alert on again: a mechanism, in one stream or everywhere, for a time."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+import sqlalchemy as sa
+
+from ..model.alert import Alert
+from ..model.errors import NotFoundError
+from . import tables
+from .database import text
+
+_COLUMNS = tables.suppressions.c
+
+
+@dataclass(frozen=True)
+class Suppression:
+    """Alerts of this mechanism are kept, and no one is told; times in unix seconds.
+
+    A mechanism is a detector, the event that came, and the one that was expected instead, by name:
+    it means the same to the next model.
+    """
+
+    id: str
+    alert: str  # the one that it was made of
+    detector: str
+    observed: str
+    expected: str
+    stream: str | None  # None: everywhere
+    comment: str
+    by: str
+    created: float
+    until: float
+    revoked: float = math.nan
+    count: int = 0  # alerts that it kept quiet
+
+    def covers(self, alert: Alert) -> bool:
+        """Whether an alert is of this mechanism, and of the stream if it is about one."""
+        mechanism = (alert.detector, text(alert.observed), text(alert.expected))
+        if mechanism != (self.detector, self.observed, self.expected):
+            return False
+        return self.stream is None or self.stream == text(alert.stream)
+
+    def active(self, now: float) -> bool:
+        return now < self.until and math.isnan(self.revoked)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """To hear no more of an alert's mechanism: in its stream or everywhere, for `seconds`."""
+
+    everywhere: bool
+    seconds: float
+
+
+def suppression_of(alert: Alert, wish: Wish, *, comment: str, by: str, now: float) -> Suppression:
+    """What a wish comes to that was made of an alert."""
+    return Suppression(
+        id=uuid.uuid4().hex,
+        alert=alert.id,
+        detector=alert.detector,
+        observed=text(alert.observed),
+        expected=text(alert.expected),
+        stream=None if wish.everywhere else text(alert.stream),
+        comment=text(comment),
+        by=text(by),
+        created=now,
+        until=now + wish.seconds,
+    )
+
+
+def read(connection: sa.Connection) -> list[Suppression]:
+    """All that are on record, newest first."""
+    rows = connection.execute(sa.select(tables.suppressions).order_by(_COLUMNS.row.desc()))
+    return [_read(row) for row in rows]
+
+
+def active(connection: sa.Connection, now: float) -> list[Suppression]:
+    """Those that hold at this moment."""
+    holds = (_COLUMNS.until > now) & _COLUMNS.revoked.is_(None)
+    return [_read(row) for row in connection.execute(sa.select(tables.suppressions).where(holds))]
+
+
+def add(connection: sa.Connection, suppression: Suppression, *, revision: int) -> None:
+    """Put it on record, and set open alerts that it covers so; they change after `revision`."""
+    values = {**asdict(suppression), "revoked": None}
+    connection.execute(sa.insert(tables.suppressions).values(values))
+    alerts = tables.alerts.c
+    covered = sa.select(alerts.row).where(
+        alerts.observed == suppression.observed,
+        alerts.expected == suppression.expected,
+        alerts.detector == suppression.detector,
+        alerts.status == "open",
+    )
+    if suppression.stream is not None:
+        covered = covered.where(alerts.stream == suppression.stream)
+    rows = connection.scalars(covered.order_by(alerts.row)).all()
+    for at, row in enumerate(rows, start=revision + 1):
+        values = {"status": "suppressed", "revision": at, "changed": suppression.created}
+        connection.execute(sa.update(tables.alerts).where(alerts.row == row).values(values))
+
+
+def revoke(connection: sa.Connection, id_: str, now: float) -> Suppression:
+    """End it now; NotFoundError if there is none whose id begins so, or several."""
+    begins = _COLUMNS.id.startswith(id_, autoescape=True)
+    query = sa.select(tables.suppressions).where(begins).limit(2)
+    found = connection.execute(query).all() if id_ else []
+    if len(found) != 1:
+        raise NotFoundError(
+            f"there is no suppression {id_[:64]!r}; `offscript suppressions` lists them"
+            if not found
+            else f"several suppressions begin with {id_[:64]!r}; give more of the id"
+        )
+    of_row = _COLUMNS.row == found[0].row
+    if found[0].revoked is None:
+        ended = sa.update(tables.suppressions).where(of_row).values(revoked=now)
+        connection.execute(ended)
+    return _read(connection.execute(sa.select(tables.suppressions).where(of_row)).one())
+
+
+def count(connection: sa.Connection, ids: Iterable[str]) -> None:
+    """Count an alert for each id."""
+    for id_ in ids:
+        grown = sa.update(tables.suppressions).where(_COLUMNS.id == id_)
+        connection.execute(grown.values(count=_COLUMNS.count + 1))
+
+
+def _read(row: sa.Row[tuple[object, ...]]) -> Suppression:
+    values = row._asdict()
+    del values["row"]
+    return Suppression(**{**values, "revoked": math.nan if row.revoked is None else row.revoked})

@@ -1,0 +1,141 @@
+"""An alert that was called normal can keep others of its mechanism quiet, for a time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from offscript.model.errors import NotFoundError
+from offscript.service.store import Filter, Store
+from offscript.service.suppression import Wish
+from offscript.tests.service.alerts import ALERT, other
+
+HERE, EVERYWHERE = Wish(everywhere=False, seconds=60.0), Wish(everywhere=True, seconds=60.0)
+
+
+def statuses(store: Store, *numbers: int) -> list[str]:
+    return [store.alert(f"a{number}").status for number in numbers]
+
+
+def test_a_suppressed_mechanism_is_stored_and_not_shown(store: Store) -> None:
+    store.write([other(1), other(2)])
+
+    _, made = store.record("a1", "normal", "a release", "ann", EVERYWHERE)
+    (stored,) = store.write([other(3)])
+
+    assert made is not None
+    assert (made.alert, made.stream, made.comment, made.by) == ("a1", None, "a release", "ann")
+    assert stored.status == "suppressed"
+    assert statuses(store, 1, 2, 3) == ["normal", "suppressed", "suppressed"]
+    assert [s.alert.id for s in store.alerts(Filter(), limit=9)] == ["a1"]
+    quiet = [s.alert.id for s in store.alerts(Filter(status="suppressed"), limit=9)]
+    assert quiet == ["a3", "a2"]
+    assert [one.count for one in store.suppressions()] == [1]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("detector", "end"), ("observed", "z"), ("expected", "z")]
+)
+def test_another_mechanism_is_heard(store: Store, field: str, value: str) -> None:
+    store.write([other(1)])
+    store.record("a1", "normal", "", "", EVERYWHERE)
+
+    (stored,) = store.write([other(2, **{field: value})])
+
+    assert stored.status == "open"
+
+
+def test_one_stream_can_be_kept_quiet_alone(store: Store) -> None:
+    store.write([other(1), other(2)])
+    store.record("a1", "normal", "", "", HERE)
+    later = {"time": 9000.0, "first_seen": 9000.0, "last_seen": 9000.0}
+
+    same, another = store.write([other(3, stream="s1", **later), other(4)])
+
+    assert (same.status, another.status) == ("suppressed", "open")
+    assert statuses(store, 2) == ["open"]
+
+
+def test_a_suppression_ends_by_itself_and_when_it_is_revoked(store: Store) -> None:
+    store.write([other(1)])
+    store.record("a1", "normal", "", "", replace(EVERYWHERE, seconds=0.2))
+    time.sleep(0.3)
+    (after,) = store.write([other(2)])
+    _, made = store.record("a1", "normal", "", "", EVERYWHERE)
+    assert made is not None
+    (during,) = store.write([other(3)])
+
+    ended = store.revoke(made.id[:12])
+    (again,) = store.write([other(3, time=110.0, last_seen=110.0)])
+
+    assert [after.status, during.status, again.status] == ["open", "suppressed", "open"]
+    assert again.alert.count == 2
+    assert not ended.active(time.time())
+    assert store.revoke(made.id) == ended
+    assert len(store.suppressions()) == 2
+
+
+def test_what_was_called_anomalous_is_never_quiet(store: Store) -> None:
+    store.write([other(1), other(2)])
+    store.record("a2", "anomalous", "", "")
+    store.record("a1", "normal", "", "", EVERYWHERE)
+
+    (stored,) = store.write([other(2, time=110.0, last_seen=110.0)])
+
+    assert stored.status == "anomalous"
+
+
+def test_every_alert_that_is_made_quiet_changes_after_those_before(store: Store) -> None:
+    store.write([other(number) for number in range(5)])
+    store.record("a0", "normal", "", "", EVERYWHERE)
+
+    revisions = [store.alert(f"a{number}").revision for number in range(5)]
+
+    assert revisions == sorted(set(revisions))
+    assert store.revision == revisions[-1]
+
+
+def test_names_that_a_database_cannot_hold_are_recognised(store: Store) -> None:
+    store.write([other(1, observed="a\0b", stream="s\0")])
+    store.record("a1", "normal", "\0", "", HERE)
+
+    (stored,) = store.write([replace(ALERT, id="a2", observed="a\0b", stream="s\0", time=9e9)])
+
+    assert stored.status == "suppressed"
+
+
+def test_similar_alerts_come_with_what_was_said_of_them(store: Store) -> None:
+    store.write([other(1), other(2), other(3, expected="other"), other(4)])
+    store.record("a2", "normal", "a release", "ann", EVERYWHERE)
+
+    similar = store.similar(store.alert("a1").alert, limit=9)
+
+    assert [stored.alert.id for stored in similar] == ["a4", "a2"]
+    assert [said.comment for said in similar[1].feedback] == ["a release"]
+    assert len(store.similar(store.alert("a1").alert, limit=1)) == 1
+
+
+def test_a_suppression_that_is_not_there_cannot_be_revoked(store: Store) -> None:
+    store.write([other(1)])
+    for _ in range(2):
+        store.record("a1", "normal", "", "", EVERYWHERE)
+
+    for stranger in ("", "%", "nothing"):
+        with pytest.raises(NotFoundError, match="no suppression"):
+            store.revoke(stranger)
+
+
+def test_a_store_of_schema_2_learns_what_was_expected(store: Store, url: str) -> None:
+    store.write([other(number) for number in range(1500)])
+    with store._database.writing() as connection:
+        connection.exec_driver_sql("DROP INDEX alerts_by_mechanism")
+        connection.exec_driver_sql("ALTER TABLE alerts DROP COLUMN expected")
+        connection.exec_driver_sql("UPDATE meta SET value = '2' WHERE key = 'schema'")
+    store.close()
+
+    second = Store(url)
+
+    assert len(second.similar(second.alert("a1499").alert, limit=2000)) == 1499
+    second.close()
