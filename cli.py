@@ -9,14 +9,11 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 from .model.errors import InputError, OffscriptError
 from .options import parser
-
-if TYPE_CHECKING:
-    from .protos import detector_pb2 as pb
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -183,6 +180,7 @@ def _send(options: argparse.Namespace) -> int:
 
 def _alerts(options: argparse.Namespace) -> int:
     from .service.client import Client
+    from .service.listing import as_json, one_line
 
     with Client(options.to) as client:
         since = _seconds(options.since) if options.since else None
@@ -195,7 +193,7 @@ def _alerts(options: argparse.Namespace) -> int:
             if number == options.most and not options.watch:
                 print(f"… more; see all with --most {10 * options.most}")
                 break
-            print(_as_json(alert) if options.json else _one_line(alert), flush=options.watch)
+            print(as_json(alert) if options.json else one_line(alert), flush=options.watch)
     return 0
 
 
@@ -268,26 +266,6 @@ def _seconds(text: str) -> float:
         raise InputError(
             f"expected a time like 2026-03-01T12:00 for --since, got {text!r}"
         ) from None
-
-
-def _one_line(alert: pb.Alert) -> str:
-    moment = datetime.fromtimestamp(alert.time_micros / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    again = f" ×{alert.count}" if alert.count > 1 else ""
-    verdict = {1: " [normal]", 2: " [anomalous]"}.get(
-        alert.feedback[-1].verdict if alert.feedback else 0, ""
-    )
-    what = alert.text or alert.observed
-    return (
-        f"{alert.id[:12]}  {moment}  {alert.detector:<6} {alert.score / alert.threshold:4.1f}×  "
-        f"{alert.stream}  {what[:100]}{again}{verdict}"
-    )
-
-
-def _as_json(alert: pb.Alert) -> str:
-    from google.protobuf.json_format import MessageToDict
-
-    value = MessageToDict(alert, preserving_proto_field_name=True)
-    return json.dumps(value, ensure_ascii=False)
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
