@@ -10,16 +10,21 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .model.errors import InputError, OffscriptError
 from .options import parser
+
+if TYPE_CHECKING:
+    from .service.credentials import Credentials
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 0 if it went well, 2 with one line on standard error if not."""
     # Matrices here are small: BLAS threads would wait for one another longer than they compute.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # gRPC's own word on every broken handshake: nobody on the network may fill our log.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     options = parser().parse_args(arguments)
     try:
         return COMMANDS[options.command](options)
@@ -137,6 +142,10 @@ def _serve(options: argparse.Namespace) -> int:
             grpc=options.grpc,
             http=options.http,
             store=options.store,
+            tls_cert=options.tls_cert,
+            tls_key=options.tls_key,
+            client_ca=options.client_ca,
+            tokens=options.tokens,
             insecure=options.insecure,
             keep_days=options.keep_days,
             max_alerts=options.max_alerts,
@@ -162,6 +171,7 @@ def _send(options: argparse.Namespace) -> int:
         sent = send(
             options.logs,
             options.to,
+            credentials=_credentials(options),
             follow=options.follow,
             progress=progress,
             say=lambda line: print(f"offscript: {line}", file=sys.stderr),
@@ -182,7 +192,7 @@ def _alerts(options: argparse.Namespace) -> int:
     from .service.client import Client
     from .service.listing import as_json, one_line
 
-    with Client(options.to) as client:
+    with Client(options.to, credentials=_credentials(options)) as client:
         since = _seconds(options.since) if options.since else None
         filters: dict[str, Any] = {"stream": options.stream, "detector": options.detector or ""}
         if options.watch:
@@ -200,7 +210,7 @@ def _alerts(options: argparse.Namespace) -> int:
 def _explain(options: argparse.Namespace) -> int:
     from .service.client import Client
 
-    with Client(options.to) as client:
+    with Client(options.to, credentials=_credentials(options)) as client:
         explanation = client.explain(options.alert, checks=not options.no_checks)
     if options.html:
         from .interpret.alert_page import alert_page
@@ -233,11 +243,24 @@ def _card(options: argparse.Namespace) -> int:
 def _feedback(options: argparse.Namespace) -> int:
     from .service.client import Client
 
-    with Client(options.to) as client:
+    with Client(options.to, credentials=_credentials(options)) as client:
         alert = client.feedback(
             options.alert, options.verdict, comment=options.comment, by=options.by
         )
     print(f"recorded: {alert.id} is {options.verdict}")
+    return 0
+
+
+def _token(options: argparse.Namespace) -> int:
+    from .service.tokens import add_token
+
+    secret = add_token(options.tokens, options.name, options.scopes.split(","))
+    print(
+        f"added {options.name} ({options.scopes}) to {options.tokens}, which a service reads when "
+        "it starts; its secret, shown this once:",
+        file=sys.stderr,
+    )
+    print(secret)
     return 0
 
 
@@ -259,6 +282,13 @@ def _needs_torch() -> None:
         ) from error
 
 
+def _credentials(options: argparse.Namespace) -> Credentials:
+    from .service.credentials import Credentials, read_token
+
+    token = read_token(options.token_file)
+    return Credentials(ca=options.ca, cert=options.cert, key=options.key, token=token)
+
+
 def _seconds(text: str) -> float:
     try:
         return datetime.fromisoformat(text).timestamp()
@@ -277,6 +307,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "alerts": _alerts,
     "explain": _explain,
     "feedback": _feedback,
+    "token": _token,
     "card": _card,
     "demo": _demo,
 }

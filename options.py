@@ -35,6 +35,22 @@ def parser() -> argparse.ArgumentParser:
         added.add_argument(
             "--to", default=ADDRESS, metavar="HOST:PORT", help=f"the service ({ADDRESS})"
         )
+        added.add_argument(
+            "--ca",
+            type=Path,
+            metavar="FILE",
+            help="speak TLS, with a service that an authority of this file vouches for (PEM)",
+        )
+        added.add_argument(
+            "--cert", type=Path, metavar="FILE", help="own certificate, if the service wants one"
+        )
+        added.add_argument("--key", type=Path, metavar="FILE", help="its key")
+        added.add_argument(
+            "--token-file",
+            type=Path,
+            metavar="FILE",
+            help="holds the token that the service wants; else OFFSCRIPT_TOKEN has it",
+        )
 
     def form(added: argparse.ArgumentParser, schema: str) -> None:
         forms = added.add_mutually_exclusive_group()
@@ -210,9 +226,25 @@ def parser() -> argparse.ArgumentParser:
         "--threads", type=int, default=1, metavar="N", help="that score; each has its streams (1)"
     )
     serve.add_argument(
+        "--tls-cert", type=Path, metavar="FILE", help="certificate of both ports (PEM): speak TLS"
+    )
+    serve.add_argument("--tls-key", type=Path, metavar="FILE", help="its key")
+    serve.add_argument(
+        "--client-ca",
+        type=Path,
+        metavar="FILE",
+        help="over gRPC, admit only clients with a certificate that this authority signed",
+    )
+    serve.add_argument(
+        "--tokens",
+        type=Path,
+        metavar="FILE",
+        help="who may call, and for what; offscript token writes it",
+    )
+    serve.add_argument(
         "--insecure",
         action="store_true",
-        help="allow addresses that other machines reach, without encryption",
+        help="allow addresses that other machines reach without TLS or without tokens",
     )
 
     send = command(
@@ -256,6 +288,22 @@ def parser() -> argparse.ArgumentParser:
     to(feedback)
     feedback.add_argument("--comment", default="")
     feedback.add_argument("--by", default=os.environ.get("USER", ""), help="who says so ($USER)")
+
+    token = command(
+        "token",
+        "let someone call a service: add a line to its token file, and print the secret once",
+        "offscript token tokens collector --scopes send",
+    )
+    token.add_argument(
+        "tokens", type=Path, metavar="TOKENS", help="the file of offscript serve --tokens"
+    )
+    token.add_argument("name", metavar="NAME", help="of whoever will use it")
+    token.add_argument(
+        "--scopes",
+        required=True,
+        metavar="SCOPE[,SCOPE]",
+        help="send (events), read (alerts, explanations, metrics), or admin (these and verdicts)",
+    )
 
     card = command(
         "card",

@@ -6,6 +6,8 @@ OffscriptError
 │   └── BudgetError      an alert budget that the data cannot support
 ├── ModelError           a model folder that does not load or does not fit
 ├── NotFoundError        something asked for by name does not exist
+├── TokenError           a call without a token that the service knows
+├── ScopeError           a call that its token does not allow
 ├── OverloadError        no room just now; try again after `retry_seconds`
 └── StoreError           the alert store cannot be read or written
 
@@ -35,6 +37,14 @@ class ModelError(OffscriptError):
 
 class NotFoundError(OffscriptError):
     """Something asked for by name does not exist."""
+
+
+class TokenError(OffscriptError):
+    """A call without a token that the service knows."""
+
+
+class ScopeError(OffscriptError):
+    """A call that its token does not allow."""
 
 
 class OverloadError(OffscriptError):

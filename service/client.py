@@ -11,24 +11,18 @@ from typing import TypeVar
 
 import grpc
 
-from ..model.errors import InputError, NotFoundError, OffscriptError, OverloadError
+from ..model.errors import InputError, OffscriptError
 from ..protos import detector_pb2 as pb
 from ..protos.detector_pb2_grpc import DetectorStub
-from .config import LINE_CHARACTERS, MESSAGE_BYTES, split_address
-from .errors import retry_seconds
+from .config import LINE_CHARACTERS, MESSAGE_BYTES
+from .credentials import Credentials
+from .errors import from_rpc, may_pass, retry_seconds
 from .outbox import Outbox
 
 _WINDOW = 32  # batches under way
 _IDLE_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 5.0
 _CALL_SECONDS = 30.0
-_RETRIED = {
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.CANCELLED,
-    grpc.StatusCode.DEADLINE_EXCEEDED,
-    grpc.StatusCode.ABORTED,
-    grpc.StatusCode.UNKNOWN,
-}
 _VERDICTS = {"normal": pb.VERDICT_NORMAL, "anomalous": pb.VERDICT_ANOMALOUS}
 _STATUSES = {
     "": pb.STATUS_UNSPECIFIED,
@@ -54,14 +48,16 @@ class Client:
         self,
         address: str,
         *,
+        credentials: Credentials = Credentials(),  # noqa: B008 - it never changes
         acknowledged: Callable[[pb.ScoreBatch], None] = lambda _: None,
         waiting: Callable[[str], None] = lambda _: None,
     ) -> None:
-        split_address(address)  # complains; gRPC would in several lines of C++
         self._address = address
+        self._credentials = credentials
+        self._metadata = credentials.metadata
         self._acknowledged = acknowledged
         self._waiting = waiting
-        self._channel = grpc.insecure_channel(
+        self._channel = credentials.channel(
             address,
             options=[
                 ("grpc.max_receive_message_length", -1),
@@ -128,7 +124,9 @@ class Client:
 
     def score_once(self, batch: pb.EventBatch) -> pb.ScoreBatch:
         """Score one batch in a call of its own."""
-        return self._call(lambda: self._stub.ScoreOnce(batch, timeout=_CALL_SECONDS))
+        return self._call(
+            lambda: self._stub.ScoreOnce(batch, timeout=_CALL_SECONDS, metadata=self._metadata)
+        )
 
     def alerts(
         self,
@@ -148,7 +146,11 @@ class Client:
             status=_STATUSES[status],
         )
         while True:
-            page = self._call(lambda: self._stub.ListAlerts(request, timeout=_CALL_SECONDS))
+            page = self._call(
+                lambda: self._stub.ListAlerts(
+                    request, timeout=_CALL_SECONDS, metadata=self._metadata
+                )
+            )
             yield from page.alerts
             request.page_token = page.next_page_token
             if not page.next_page_token:
@@ -172,10 +174,12 @@ class Client:
                 if not (request.after_revision or request.since_micros):
                     # From where the watch begins, so that it goes on from there if it breaks off.
                     newest = pb.ListAlertsRequest(page_size=1)
-                    page = self._stub.ListAlerts(newest, timeout=_CALL_SECONDS)
+                    page = self._stub.ListAlerts(
+                        newest, timeout=_CALL_SECONDS, metadata=self._metadata
+                    )
                     request.after_revision = page.revision
                     request.since_micros = 0 if page.revision else 1
-                for alert in self._stub.WatchAlerts(request):
+                for alert in self._stub.WatchAlerts(request, metadata=self._metadata):
                     failures = 0
                     request.after_revision = alert.revision
                     yield alert
@@ -186,7 +190,9 @@ class Client:
     def explain(self, alert_id: str, *, checks: bool = True) -> pb.Explanation:
         """Why an alert was raised; `checks` also replaces the evidence and scores again."""
         request = pb.ExplainRequest(alert_id=alert_id, checks=checks)
-        return self._call(lambda: self._stub.Explain(request, timeout=4 * _CALL_SECONDS))
+        return self._call(
+            lambda: self._stub.Explain(request, timeout=4 * _CALL_SECONDS, metadata=self._metadata)
+        )
 
     def feedback(self, alert_id: str, verdict: str, *, comment: str = "", by: str = "") -> pb.Alert:
         """Record that an alert was normal or anomalous."""
@@ -195,12 +201,18 @@ class Client:
         request = pb.FeedbackRequest(
             alert_id=alert_id, verdict=_VERDICTS[verdict], comment=comment, by=by
         )
-        return self._call(lambda: self._stub.Feedback(request, timeout=_CALL_SECONDS)).alert
+        return self._call(
+            lambda: self._stub.Feedback(request, timeout=_CALL_SECONDS, metadata=self._metadata)
+        ).alert
 
     def describe(self) -> pb.ModelDescription:
         """The model that is served."""
         request = pb.DescribeModelRequest()
-        return self._call(lambda: self._stub.DescribeModel(request, timeout=_CALL_SECONDS))
+        return self._call(
+            lambda: self._stub.DescribeModel(
+                request, timeout=_CALL_SECONDS, metadata=self._metadata
+            )
+        )
 
     def close(self) -> None:
         """Hang up; what is not acknowledged by now may not have arrived."""
@@ -235,9 +247,9 @@ class Client:
     def _talk(self) -> None:
         failures = 0
         while not self._closing.is_set():
-            connection = self._outbox.connect()
+            batches = self._batches(self._outbox.connect())
             try:
-                for reply in self._stub.Score(self._batches(connection)):
+                for reply in self._stub.Score(batches, metadata=self._metadata):
                     failures = 0
                     if reply.HasField("drain"):
                         self._outbox.connect()  # ends the batches, not the answers
@@ -246,7 +258,7 @@ class Client:
                         self._outbox.acknowledge(reply.seq)
             except grpc.RpcError as error:
                 failures += 1
-                if failures == 1 and not self._closing.is_set():
+                if failures == 1 and may_pass(error) and not self._closing.is_set():
                     self._waiting(str(self._translated(error)))
                 self._wait_to_retry(error, failures)
 
@@ -260,7 +272,7 @@ class Client:
         """Wait as long as the service asks, or ever longer; raises what no retry mends."""
         if self._closing.is_set():
             return
-        if _code(error) not in _RETRIED:
+        if not may_pass(error):
             raise self._translated(error) from error
         asked = retry_seconds(error)
         delay = 0.05 * 2 ** min(failures, 10) if asked is None else asked
@@ -273,23 +285,4 @@ class Client:
             raise self._translated(error) from error
 
     def _translated(self, error: grpc.RpcError) -> OffscriptError:
-        """The error in our own terms."""
-        code = _code(error)
-        said = (error.details() if isinstance(error, grpc.Call) else None) or code.name
-        if code == grpc.StatusCode.INVALID_ARGUMENT:
-            return InputError(said)
-        if code == grpc.StatusCode.NOT_FOUND:
-            return NotFoundError(said)
-        asked = retry_seconds(error)
-        if asked is not None:
-            return OverloadError(said, retry_seconds=asked)
-        if code in _RETRIED:
-            return OverloadError(
-                f"no answer from a service at {self._address}: {said.rsplit(': ', 1)[-1]}",
-                retry_seconds=1.0,
-            )
-        return OffscriptError(f"the service at {self._address} failed: {said} ({code.name})")
-
-
-def _code(error: grpc.RpcError) -> grpc.StatusCode:
-    return error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
+        return from_rpc(error, self._address, self._credentials.trouble)

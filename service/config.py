@@ -21,7 +21,11 @@ class ServiceConfig:
     grpc: str = "127.0.0.1:50051"
     http: str = "127.0.0.1:9464"
     store: str = "sqlite:///offscript.db"
-    insecure: bool = False  # listen outside loopback without TLS
+    tls_cert: Path | None = None  # for both ports; PEM, as the two below
+    tls_key: Path | None = None
+    client_ca: Path | None = None  # gRPC clients must show a certificate that it has signed
+    tokens: Path | None = None  # who may call, and for what; None: everybody, for everything
+    insecure: bool = False  # listen outside loopback without TLS or without tokens
     threads: int = 1  # scorer threads; a stream belongs to one of them
     max_streams: int = 1_000_000  # remembered at a time; past that the longest silent are forgotten
     live_bytes: int = 1 << 30  # for what goes from event to event of the streams active last
@@ -45,12 +49,22 @@ class ServiceConfig:
                 raise InputError(f"{name} is {getattr(self, name)}; it must not be negative")
         if not self.keep_days > 0:
             raise InputError(f"keep_days is {self.keep_days}; it must be more than 0")
+        self._check_security()
+
+    def _check_security(self) -> None:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise InputError("expected --tls-cert and --tls-key together, got one of them")
+        if self.client_ca is not None and self.tls_cert is None:
+            raise InputError("--client-ca needs TLS: expected --tls-cert and --tls-key beside it")
+        missing = [] if self.tls_cert is not None else ["--tls-cert and --tls-key"]
+        missing += [] if self.tokens is not None else ["--tokens"]
         for address in (self.grpc, self.http):
             host, _ = split_address(address)
-            if not self.insecure and not _is_loopback(host):
+            if missing and not self.insecure and not is_loopback(host):
                 raise InputError(
-                    f"{address} can be reached from other machines, and this service does not "
-                    "encrypt: listen on 127.0.0.1, or allow it with --insecure"
+                    f"{address} can be reached from other machines, which needs "
+                    f"{', and '.join(missing)}: give these, listen on 127.0.0.1, or allow it "
+                    "without with --insecure"
                 )
 
 
@@ -62,7 +76,8 @@ def split_address(address: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a host."""
     if host == "localhost":
         return True
     try:

@@ -1,14 +1,15 @@
 """Our errors as gRPC statuses, in this one place.
 
-InputError → INVALID_ARGUMENT with BadRequest; NotFoundError → NOT_FOUND; ModelError →
-FAILED_PRECONDITION; OverloadError and StoreError → UNAVAILABLE with RetryInfo. All carry an
-ErrorInfo. Anything else is a fault of ours: logged whole, INTERNAL, and no detail to the client.
+InputError → INVALID_ARGUMENT with BadRequest; NotFoundError → NOT_FOUND; TokenError →
+UNAUTHENTICATED; ScopeError → PERMISSION_DENIED; ModelError → FAILED_PRECONDITION; OverloadError and
+StoreError → UNAVAILABLE with RetryInfo. All carry an ErrorInfo. Anything else is a fault of ours:
+logged whole, INTERNAL, and no detail to the client.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
@@ -26,7 +27,9 @@ from ..model.errors import (
     NotFoundError,
     OffscriptError,
     OverloadError,
+    ScopeError,
     StoreError,
+    TokenError,
 )
 
 if TYPE_CHECKING:
@@ -39,9 +42,19 @@ logger = logging.getLogger("offscript")
 _CODES: dict[type[OffscriptError], int] = {
     InputError: code_pb2.INVALID_ARGUMENT,
     NotFoundError: code_pb2.NOT_FOUND,
+    TokenError: code_pb2.UNAUTHENTICATED,
+    ScopeError: code_pb2.PERMISSION_DENIED,
     ModelError: code_pb2.FAILED_PRECONDITION,
     OverloadError: code_pb2.UNAVAILABLE,
     StoreError: code_pb2.UNAVAILABLE,
+}
+_KINDS = {code: kind for kind, code in _CODES.items() if code != code_pb2.UNAVAILABLE}
+_PASSING = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.ABORTED,
+    grpc.StatusCode.UNKNOWN,
 }
 _STORE_RETRY_SECONDS = 1.0
 
@@ -87,6 +100,28 @@ def retry_seconds(error: grpc.RpcError) -> float | None:
     return None
 
 
+def may_pass(error: grpc.RpcError) -> bool:
+    """Whether the same call may work a moment later."""
+    return _code(error) in _PASSING
+
+
+def from_rpc(error: grpc.RpcError, address: str, trouble: Callable[[str], str]) -> OffscriptError:
+    """The service's error; where nothing answered, `trouble` turns gRPC's words into ours."""
+    code = _code(error)
+    said = (error.details() if isinstance(error, grpc.Call) else None) or code.name
+    kind = _KINDS.get(code.value[0])
+    if kind is not None:
+        return kind(said)
+    asked = retry_seconds(error)
+    if asked is not None:
+        return OverloadError(said, retry_seconds=asked)
+    if may_pass(error):
+        return OverloadError(
+            f"no answer from a service at {address}: {trouble(said)}", retry_seconds=1.0
+        )
+    return OffscriptError(f"the service at {address} failed: {said} ({code.name})")
+
+
 async def abort(context: Context, error: Exception) -> NoReturn:
     """End the call with the status of `error`."""
     if isinstance(error, OffscriptError):
@@ -97,6 +132,10 @@ async def abort(context: Context, error: Exception) -> NoReturn:
             code=code_pb2.INTERNAL, message="internal error; the service's log has the details"
         )
     await context.abort_with_status(rpc_status.to_status(status))
+
+
+def _code(error: grpc.RpcError) -> grpc.StatusCode:
+    return error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
 
 
 def _reason(error: OffscriptError) -> str:

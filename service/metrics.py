@@ -9,6 +9,7 @@ from ..model.folder import Model
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _EVENTS = (1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536)
+_REFUSALS = ("no_token", "unknown_token", "scope")
 _OUTCOMES = ("scored", "repeated", "unkeyed", "continuation", "broken", "refused")
 
 
@@ -106,6 +107,13 @@ class Metrics:
             buckets=(*_SECONDS, 60.0, 3600.0),
             registry=registry,
         )
+        refused = Counter(
+            "offscript_calls_refused",
+            "Calls refused for want of a token, of a known one, or of its scope.",
+            ["reason"],
+            registry=registry,
+        )
+        self.calls_refused = {reason: refused.labels(reason) for reason in _REFUSALS}
         self.ready = Gauge("offscript_ready", "1 while requests are served.", registry=registry)
         self._model = Gauge(
             "offscript_model_info", "The model that is served.", ["sha256"], registry=registry

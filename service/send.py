@@ -16,6 +16,7 @@ from ..model.logs import STANDARD_INPUT, detect_format, read_lines
 from ..model.templates import Templates
 from ..protos import detector_pb2 as pb
 from .client import Client
+from .credentials import Credentials
 
 _POLL_SECONDS = 0.2
 _BLOCK = 1 << 16
@@ -49,6 +50,7 @@ def send(
     paths: Sequence[Path],
     to: str,
     *,
+    credentials: Credentials = Credentials(),  # noqa: B008 - it never changes
     follow: bool = False,
     progress: Callable[[Sent], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
@@ -78,7 +80,7 @@ def send(
     def waiting(reason: str) -> None:
         say(f"{reason}; waiting for it")
 
-    client = Client(to, acknowledged=acknowledged, waiting=waiting)
+    client = Client(to, credentials=credentials, acknowledged=acknowledged, waiting=waiting)
     try:
         lines = _follow(paths) if follow else read_lines(paths)
         _send_all(client, lines, sent)

@@ -20,13 +20,17 @@ from grpc_reflection.v1alpha import reflection
 
 from ..model.errors import InputError
 from ..model.folder import Model, load_model, model_files
+from .access import Access
 from .config import MESSAGE_BYTES, ServiceConfig, split_address
 from .engine import Engine
+from .gate import Gate
 from .http import HttpServer
 from .metrics import Metrics
 from .servicer import SERVICE, Servicer
 from .store import Store
 from .systemd import notify
+from .tls import http_context, server_credentials
+from .tokens import read_tokens
 
 logger = logging.getLogger("offscript")
 
@@ -84,6 +88,8 @@ class Server:
         model = load_model(config.model)
         self._metrics = Metrics()
         self._metrics.loaded(model)
+        tokens = None if config.tokens is None else read_tokens(config.tokens)
+        self._access = Access(tokens, self._metrics)
         self._store = Store(config.store, repeat_seconds=config.repeat_seconds)
         try:
             self._store.claim()
@@ -106,7 +112,13 @@ class Server:
         )
         self._health = health.aio.HealthServicer()
         await self._say(_NOT_SERVING)
-        self._http = HttpServer(config.http, self._metrics, lambda: self._ready)
+        self._http = HttpServer(
+            config.http,
+            self._metrics,
+            lambda: self._ready,
+            access=self._access,
+            tls=http_context(config),
+        )
         self.http_port = self._http.port
         try:
             self._grpc = await self._listen()
@@ -119,9 +131,10 @@ class Server:
         notify("READY=1")
         host, _ = split_address(config.grpc)
         web, _ = split_address(config.http)
+        scheme = "http" if config.tls_cert is None else "https"
         print(
             f"offscript: serving {config.model} on {host}:{self.grpc_port} (gRPC) and "
-            f"http://{web}:{self.http_port}/metrics",
+            f"{scheme}://{web}:{self.http_port}/metrics",
             file=sys.stderr,
             flush=True,
         )
@@ -139,20 +152,25 @@ class Server:
 
     async def _listen(self) -> grpc.aio.Server:
         server = grpc.aio.server(
+            interceptors=[Gate(self._access)],
             options=[
                 ("grpc.so_reuseport", 0),  # else a second service would quietly share the port
                 ("grpc.max_receive_message_length", MESSAGE_BYTES),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.keepalive_time_ms", 60_000),
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-            ]
+            ],
         )
         server.add_generic_rpc_handlers((self._servicer.handlers(),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         self._check_free()
-        self.grpc_port = server.add_insecure_port(self._config.grpc)
+        credentials = server_credentials(self._config)
+        if credentials is None:
+            self.grpc_port = server.add_insecure_port(self._config.grpc)
+        else:
+            self.grpc_port = server.add_secure_port(self._config.grpc, credentials)
         await server.start()
         return server
 
