@@ -24,6 +24,8 @@ from offscript.service.client import Client
 from offscript.service.config import ServiceConfig
 from offscript.service.server import Server
 from offscript.service.store import Store
+from offscript.service.tokens import Scope, add_token
+from offscript.tests.service.certificates import Authority
 from offscript.tests.service.engines import Service
 
 InProcess = Callable[[ServiceConfig], "Running"]
@@ -173,7 +175,7 @@ def client(running: Running) -> Iterator[Client]:
         yield connected
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def in_process() -> InProcess:
     """Starts services in this process, to be used in a `with`."""
     return Running
@@ -210,6 +212,41 @@ def service(config: ServiceConfig) -> Iterator[Service]:
     started = Service(load_model(config.model), config)
     yield started
     started.stop()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Vouches for the services and for their clients."""
+    return Authority(tmp_path_factory.mktemp("authority"), "authority")
+
+
+@pytest.fixture(scope="session")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[Scope, str]]:
+    """A token file, and the secret of a token with each scope."""
+    path = tmp_path_factory.mktemp("tokens") / "tokens"
+    return path, {scope: add_token(path, f"{scope}er", [scope]) for scope in Scope}
+
+
+@pytest.fixture(scope="session")
+def secured(
+    tiny_model: Path,
+    authority: Authority,
+    tokens: tuple[Path, dict[Scope, str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Running]:
+    """A service with TLS and tokens, for all tests together."""
+    cert, key = authority.issue("secured")
+    config = ServiceConfig(
+        model=tiny_model,
+        grpc="127.0.0.1:0",
+        http="127.0.0.1:0",
+        store=f"sqlite:///{tmp_path_factory.mktemp('secured')}/alerts.db",
+        tls_cert=cert,
+        tls_key=key,
+        tokens=tokens[0],
+    )
+    with Running(config) as service:
+        yield service
 
 
 @pytest.fixture(scope="session")

@@ -84,6 +84,29 @@ def test_outside_loopback_it_refuses_to_start_unless_told(address: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({}, "--tls-cert and --tls-key, and --tokens:"),
+        ({"tokens": Path("t")}, "--tls-cert and --tls-key:"),
+        ({"tls_cert": Path("c"), "tls_key": Path("k")}, "needs --tokens:"),
+    ],
+)
+def test_outside_loopback_it_says_what_is_missing(given: dict[str, Path], missing: str) -> None:
+    for address in ({"grpc": "0.0.0.0:50051"}, {"http": "0.0.0.0:9464"}):
+        with pytest.raises(InputError, match=missing):
+            ServiceConfig(Path("m"), **address, **given)  # type: ignore[arg-type]
+    everything = {"tls_cert": Path("c"), "tls_key": Path("k"), "tokens": Path("t")}
+    assert ServiceConfig(Path("m"), "0.0.0.0:50051", "0.0.0.0:9464", **everything)  # type: ignore[arg-type]
+
+
+def test_half_of_tls_is_refused() -> None:
+    with pytest.raises(InputError, match="--tls-cert and --tls-key together"):
+        ServiceConfig(Path("m"), tls_cert=Path("c"))
+    with pytest.raises(InputError, match="--client-ca needs TLS"):
+        ServiceConfig(Path("m"), client_ca=Path("c"))
+
+
+@pytest.mark.parametrize(
     "address", ["127.0.0.1", ":50051", "localhost:http", "localhost:70000", ""]
 )
 def test_what_is_no_address_is_refused(address: str) -> None:
