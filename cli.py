@@ -16,6 +16,7 @@ from .model.errors import InputError, OffscriptError
 from .options import parser
 
 if TYPE_CHECKING:
+    from .protos import detector_pb2 as pb
     from .service.credentials import Credentials
 
 
@@ -209,6 +210,7 @@ def _alerts(options: argparse.Namespace) -> int:
 
 def _explain(options: argparse.Namespace) -> int:
     from .service.client import Client
+    from .service.listing import similar_lines
 
     with Client(options.to, credentials=_credentials(options)) as client:
         explanation = client.explain(options.alert, checks=not options.no_checks)
@@ -221,6 +223,8 @@ def _explain(options: argparse.Namespace) -> int:
         print(f"page written to {options.html}")
     else:
         print(explanation.json if options.json else explanation.text)
+        if not options.json and explanation.similar:
+            print("\n".join(["", *similar_lines(explanation)]))
     return 0
 
 
@@ -242,12 +246,30 @@ def _card(options: argparse.Namespace) -> int:
 
 def _feedback(options: argparse.Namespace) -> int:
     from .service.client import Client
+    from .service.listing import suppression_line
 
     with Client(options.to, credentials=_credentials(options)) as client:
-        alert = client.feedback(
-            options.alert, options.verdict, comment=options.comment, by=options.by
+        recorded = client.feedback(
+            options.alert,
+            options.verdict,
+            comment=options.comment,
+            by=options.by,
+            suppress=_wish(options),
         )
-    print(f"recorded: {alert.id} is {options.verdict}")
+    print(f"recorded: {recorded.alert.id} is {options.verdict}")
+    if recorded.HasField("suppression"):
+        print(f"suppressed: {suppression_line(recorded.suppression)}")
+    return 0
+
+
+def _suppressions(options: argparse.Namespace) -> int:
+    from .service.client import Client
+    from .service.listing import as_json, suppression_line
+
+    with Client(options.to, credentials=_credentials(options)) as client:
+        found = [client.revoke(options.revoke)] if options.revoke else client.suppressions()
+    for suppression in found:
+        print(as_json(suppression) if options.json else suppression_line(suppression))
     return 0
 
 
@@ -289,6 +311,17 @@ def _credentials(options: argparse.Namespace) -> Credentials:
     return Credentials(ca=options.ca, cert=options.cert, key=options.key, token=token)
 
 
+def _wish(options: argparse.Namespace) -> pb.Wish | None:
+    from .protos import detector_pb2 as pb
+
+    if options.suppress is None:
+        return None
+    if not 0.0 < options.days <= 3660.0:
+        raise InputError(f"expected --days above 0 and at most 3660, got {options.days:g}")
+    seconds = max(1, round(options.days * 86_400))
+    return pb.Wish(everywhere=options.suppress == "everywhere", seconds=seconds)
+
+
 def _seconds(text: str) -> float:
     try:
         return datetime.fromisoformat(text).timestamp()
@@ -307,6 +340,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "alerts": _alerts,
     "explain": _explain,
     "feedback": _feedback,
+    "suppressions": _suppressions,
     "token": _token,
     "card": _card,
     "demo": _demo,

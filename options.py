@@ -266,7 +266,11 @@ def parser() -> argparse.ArgumentParser:
     alerts.add_argument("--stream", metavar="KEY", help="of one stream")
     alerts.add_argument("--detector", choices=DETECTORS)
     alerts.add_argument("--since", metavar="TIME", help="seen since, as in 2026-03-01T12:00")
-    alerts.add_argument("--status", choices=("open", "normal", "anomalous"), help="by last verdict")
+    alerts.add_argument(
+        "--status",
+        choices=("open", "normal", "anomalous", "suppressed"),
+        help="by last verdict; else all but the suppressed ones",
+    )
     alerts.add_argument("--most", type=int, default=50, metavar="N", help="how many (50)")
     alerts.add_argument("--json", action="store_true", help="a JSON object a line")
 
@@ -288,6 +292,24 @@ def parser() -> argparse.ArgumentParser:
     to(feedback)
     feedback.add_argument("--comment", default="")
     feedback.add_argument("--by", default=os.environ.get("USER", ""), help="who says so ($USER)")
+    feedback.add_argument(
+        "--suppress",
+        choices=("stream", "everywhere"),
+        help="of a normal one: keep alerts of the same kind (detector, event, and event expected "
+        "instead) quiet from now on, in its stream or everywhere",
+    )
+    feedback.add_argument(
+        "--days", type=float, default=30.0, help="for how long (30); see offscript suppressions"
+    )
+
+    suppressions = command(
+        "suppressions",
+        "list what is kept quiet, or end it",
+        "offscript suppressions --revoke 9c41d02e",
+    )
+    to(suppressions)
+    suppressions.add_argument("--revoke", metavar="ID", help="end this one now")
+    suppressions.add_argument("--json", action="store_true", help="one JSON object a line")
 
     token = command(
         "token",

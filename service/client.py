@@ -29,6 +29,7 @@ _STATUSES = {
     "open": pb.STATUS_OPEN,
     "normal": pb.STATUS_NORMAL,
     "anomalous": pb.STATUS_ANOMALOUS,
+    "suppressed": pb.STATUS_SUPPRESSED,
 }
 
 
@@ -136,9 +137,14 @@ class Client:
         since: float | None = None,
         status: str = "",
     ) -> Iterator[pb.Alert]:
-        """Alerts, newest first; `status` is open, normal or anomalous, `since` in unix seconds."""
+        """Alerts, newest first; `since` in unix seconds.
+
+        `status` is open, normal, anomalous or suppressed; without one all but suppressed ones come.
+        """
         if status not in _STATUSES:
-            raise InputError(f"expected the status open, normal or anomalous, got {status!r}")
+            raise InputError(
+                f"expected the status open, normal, anomalous or suppressed, got {status!r}"
+            )
         request = pb.ListAlertsRequest(
             stream=stream,
             detector=detector,
@@ -194,16 +200,45 @@ class Client:
             lambda: self._stub.Explain(request, timeout=4 * _CALL_SECONDS, metadata=self._metadata)
         )
 
-    def feedback(self, alert_id: str, verdict: str, *, comment: str = "", by: str = "") -> pb.Alert:
-        """Record that an alert was normal or anomalous."""
+    def feedback(
+        self,
+        alert_id: str,
+        verdict: str,
+        *,
+        comment: str = "",
+        by: str = "",
+        suppress: pb.Wish | None = None,
+    ) -> pb.FeedbackResponse:
+        """Record that an alert was normal or anomalous, and suppress a normal one's mechanism."""
         if verdict not in _VERDICTS:
             raise InputError(f"expected the verdict normal or anomalous, got {verdict!r}")
         request = pb.FeedbackRequest(
-            alert_id=alert_id, verdict=_VERDICTS[verdict], comment=comment, by=by
+            alert_id=alert_id,
+            verdict=_VERDICTS[verdict],
+            comment=comment,
+            by=by,
+            suppress=suppress,
         )
         return self._call(
             lambda: self._stub.Feedback(request, timeout=_CALL_SECONDS, metadata=self._metadata)
-        ).alert
+        )
+
+    def suppressions(self) -> list[pb.Suppression]:
+        """All suppressions, those over too, newest first."""
+        request = pb.ListSuppressionsRequest()
+        found = self._call(
+            lambda: self._stub.ListSuppressions(
+                request, timeout=_CALL_SECONDS, metadata=self._metadata
+            )
+        )
+        return list(found.suppressions)
+
+    def revoke(self, suppression_id: str) -> pb.Suppression:
+        """End a suppression before its time."""
+        request = pb.RevokeRequest(suppression_id=suppression_id)
+        return self._call(
+            lambda: self._stub.Revoke(request, timeout=_CALL_SECONDS, metadata=self._metadata)
+        ).suppression
 
     def describe(self) -> pb.ModelDescription:
         """The model that is served."""

@@ -1,4 +1,4 @@
-"""Alerts in a terminal: a line each, for people or as JSON."""
+"""Alerts and suppressions in a terminal: a line each, for people or as JSON."""
 
 from __future__ import annotations
 
@@ -6,17 +6,25 @@ import json
 from datetime import UTC, datetime
 
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 
 from ..protos import detector_pb2 as pb
 
+_SIMILAR = 5  # alerts that are shown
+
+
+_STATUSES = {
+    pb.STATUS_NORMAL: " [normal]",
+    pb.STATUS_ANOMALOUS: " [anomalous]",
+    pb.STATUS_SUPPRESSED: " [suppressed]",
+}
+
 
 def one_line(alert: pb.Alert) -> str:
-    """When, what, how far above the threshold, and what was said of it."""
-    moment = datetime.fromtimestamp(alert.time_micros / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    """When, what, how far above the threshold, and how it stands."""
+    moment = _moment(alert.time_micros)
     again = f" ×{alert.count}" if alert.count > 1 else ""
-    verdict = {1: " [normal]", 2: " [anomalous]"}.get(
-        alert.feedback[-1].verdict if alert.feedback else 0, ""
-    )
+    verdict = _STATUSES.get(alert.status, "")
     what = alert.text or alert.observed
     return (
         f"{alert.id[:12]}  {moment}  {alert.detector:<6} {alert.score / alert.threshold:4.1f}×  "
@@ -24,7 +32,42 @@ def one_line(alert: pb.Alert) -> str:
     )
 
 
-def as_json(alert: pb.Alert) -> str:
+def similar_lines(explanation: pb.Explanation) -> list[str]:
+    """Other alerts of the same kind, and what was said of them; nothing if there are none."""
+    if not explanation.similar:
+        return []
+    lines = [f"The same kind of alert before or since ({len(explanation.similar)})"]
+    for alert in explanation.similar[:_SIMILAR]:
+        said = alert.feedback[-1] if alert.feedback else None
+        comment = f"  {said.by}: {said.comment}".rstrip(": ") if said else ""
+        status = _STATUSES.get(alert.status, "")
+        moment, again = _moment(alert.time_micros), f" ×{alert.count}" if alert.count > 1 else ""
+        lines.append(f"  {alert.id[:12]}  {moment}  {alert.stream}{again}{status}{comment}")
+    if len(explanation.similar) > _SIMILAR:
+        lines.append(f"  … and {len(explanation.similar) - _SIMILAR} more")
+    return lines
+
+
+def suppression_line(suppression: pb.Suppression) -> str:
+    """What is kept quiet, where, how long, and who said so."""
+    where = f"in {suppression.stream}" if suppression.HasField("stream") else "everywhere"
+    state = f"until {_moment(suppression.until_micros)}"
+    if not suppression.active:
+        ended = suppression.revoked_micros or suppression.until_micros
+        state = f"ended {_moment(ended)}"
+    why = "  ".join(filter(None, (suppression.by, suppression.comment)))
+    what = f"{suppression.observed[:60]} instead of {suppression.expected[:60]}, {where}"
+    return (
+        f"{suppression.id[:12]}  {state}  {suppression.detector}: {what}; kept "
+        f"{suppression.count} quiet  {why}"
+    ).rstrip()
+
+
+def _moment(micros: int) -> str:
+    return datetime.fromtimestamp(micros / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def as_json(message: Message) -> str:
     """The message as it is in protos/detector.proto."""
-    value = MessageToDict(alert, preserving_proto_field_name=True)
+    value = MessageToDict(message, preserving_proto_field_name=True)
     return json.dumps(value, ensure_ascii=False)

@@ -125,6 +125,38 @@ def test_lines_sent_to_a_service_raise_alerts_that_are_explained(
     assert alert["id"][:12] in normal.stdout
 
 
+def test_a_kind_of_alert_is_kept_quiet_and_heard_again(service: str, planted_log: Path) -> None:
+    lines = [line for line in planted_log.read_text().splitlines() if "bad004" in line]
+
+    def raised(stream: str) -> str:
+        text = "".join(f"{line}\n" for line in lines).replace("bad004", stream)
+        offscript("send", "-", "--to", service, text=text)
+        return offscript("alerts", "--to", service, "--stream", stream).stdout
+
+    def quieted(alert: str) -> str:
+        asked = ("--suppress", "everywhere", "--days", "2", "--by", "ann", "--comment", "drill")
+        return offscript("feedback", alert, "normal", "--to", service, *asked).stdout
+
+    first = raised("kind01")
+    said = [quieted(line.split()[0]) for line in first.splitlines()]
+    quiet = raised("kind02")
+    stored = offscript("alerts", "--to", service, "--stream", "kind02", "--status", "suppressed")
+    explained = offscript("explain", stored.stdout.split()[0], "--to", service)
+    listed = offscript("suppressions", "--to", service)
+    for line in listed.stdout.splitlines():
+        offscript("suppressions", "--to", service, "--revoke", line.split()[0])
+
+    assert first
+    assert all("everywhere; kept 0 quiet  ann  drill" in one for one in said)
+    assert not quiet
+    assert "[suppressed]" in stored.stdout
+    assert "The same kind of alert before or since" in explained.stdout
+    assert "ann: drill" in explained.stdout
+    assert len(listed.stdout.splitlines()) == len(said)
+    assert "kept 1 quiet" in listed.stdout
+    assert raised("kind03")
+
+
 def test_a_model_is_read_as_text_json_and_page(tiny_model: Path, tmp_path: Path) -> None:
     text = offscript("card", tiny_model)
     as_json = offscript("card", tiny_model, "--json")
@@ -197,6 +229,8 @@ def test_bad_input_is_answered_with_one_line_that_says_what_to_do(
         ("serve", tiny_model, *store, "--grpc", service): "choose another address",
         ("serve", tiny_model, "--grpc", "0.0.0.0:0"): "--insecure",
         ("explain", "nothing", "--to", service): "nothing",
+        ("suppressions", "--revoke", "nothing", "--to", service): "no suppression 'nothing'",
+        ("feedback", "x", "normal", "--suppress", "stream", "--days", "0"): "expected --days",
         ("alerts", "--to", "nowhere"): "expected an address like",
         ("alerts", "--since", "lately", "--to", service): "2026-03-01T12:00",
         ("send", tmp_path / "other.log", "--to", service): "1 without its stream key",

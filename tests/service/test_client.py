@@ -31,7 +31,7 @@ def test_a_client_sends_asks_and_judges(client: Client, session: Lines) -> None:
 
     listed = list(client.alerts(stream="0b"))
     explanation = client.explain(listed[0].id, checks=False)
-    judged = client.feedback(listed[0].id, "normal", comment="planned", by="ann")
+    judged = client.feedback(listed[0].id, "normal", comment="planned", by="ann").alert
 
     assert {alert.stream for alert in client.alerts()} == {"0b", "0c"}
     assert explanation.alert_id == judged.id == listed[0].id
@@ -99,7 +99,9 @@ def test_mistakes_are_told_in_our_own_errors(client: Client) -> None:
         client.explain("nothing")
     with pytest.raises(InputError, match="normal or anomalous"):
         client.feedback("nothing", "maybe")
-    with pytest.raises(InputError, match="status open, normal or anomalous"):
+    with pytest.raises(
+        InputError, match="expected the status open, normal, anomalous or suppressed"
+    ):
         list(client.alerts(status="other"))
     with pytest.raises(InputError, match="expected one of event"):
         list(client.alerts(detector="other"))

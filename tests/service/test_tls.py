@@ -80,7 +80,7 @@ def test_a_client_with_a_token_does_everything_over_tls(
         alert = next(client.alerts(stream="0b"))
         assert next(client.watch(since=1.0)).id
         assert client.explain(alert.id, checks=False).alert_id == alert.id
-        assert client.feedback(alert.id, "normal").id == alert.id
+        assert client.feedback(alert.id, "normal").alert.id == alert.id
 
 
 @pytest.mark.parametrize(
