@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from numpy.typing import NDArray
 
 from ..model.calibration import conformal_threshold
@@ -37,7 +37,8 @@ class Outcome:
 
     `events` are scores of the test streams' events, `places` where in each an alert is raised, the
     end being one event more; both where the method has them. `rule` is the threshold that it comes
-    with, `beside` what else was measured on the way.
+    with, `kept` which of the set's calibrating streams did calibrate (None: all), `beside` what
+    else was measured on the way.
     """
 
     method: str
@@ -47,6 +48,7 @@ class Outcome:
     events: list[NDArray[np.float64]] | None = None
     places: list[NDArray[np.int64]] | None = None
     rule: float | None = None
+    kept: Bool[np.ndarray, " calibrating"] | None = None
     beside: dict[str, float] = field(default_factory=dict)
 
 
@@ -135,6 +137,7 @@ def of_offscript(
     model = train_model(replace(dataset.config, out=out, seed=seed, device=device), report)
     seconds = time.perf_counter() - began
     held, test = calibrating_scores(model), stream_scores(model, dataset.test)
+    kept = model.held["apart"] == 0
     normals = [s for s, bad in zip(dataset.test, dataset.anomalous, strict=True) if not bad]
     joined = stream_scores(model, cropped(normals, np.random.default_rng(seed)))
     whole = Outcome(
@@ -144,6 +147,7 @@ def of_offscript(
         test.by_method["offscript"],
         events=event_scores(model, dataset.test) if dataset.event_labels else None,
         places=alert_places(model, dataset.test) if dataset.first_wrong is not None else None,
+        kept=kept,
         beside={
             "false_alert_ratio_joined": float(joined.alerts().mean() / model.calibration.rate),
             "train_seconds": seconds,
@@ -153,5 +157,8 @@ def of_offscript(
     parts = [method for method in held if method != whole.method]
     return [
         whole,
-        *(Outcome(method, whole.setting, held[method], test.by_method[method]) for method in parts),
+        *(
+            Outcome(method, whole.setting, held[method], test.by_method[method], kept=kept)
+            for method in parts
+        ),
     ]

@@ -57,7 +57,7 @@ def measured(dataset: Dataset, outcome: Outcome, *, seed: int) -> dict[str, floa
     found |= budgets_kept(
         outcome.calibration,
         outcome.test[~anomalous],
-        moments=_moments_of_normals(dataset),
+        moments=_moments_of_normals(dataset, outcome),
         seed=seed,
     )
     if outcome.events is not None and dataset.event_labels is not None:
@@ -95,10 +95,12 @@ def parts_of(dataset: Dataset) -> dict[str, tuple[Bool[np.ndarray, " test"], flo
     return {"unseen": (dataset.unseen, 1.0), "closed": (dataset.closed, dataset.weight)}
 
 
-def _moments_of_normals(dataset: Dataset) -> NDArray[np.float64] | None:
-    """When the calibration streams and then the normal test streams ended."""
+def _moments_of_normals(dataset: Dataset, outcome: Outcome) -> NDArray[np.float64] | None:
+    """When the streams that calibrated and then the normal test streams ended."""
     moments = dataset.moments()
     if moments is None:
         return None
     calibration, test = np.split(moments, [len(dataset.calibrating)])
+    if outcome.kept is not None:
+        calibration = calibration[outcome.kept]
     return np.concatenate([calibration, test[~dataset.anomalous]])

@@ -54,7 +54,9 @@ class Model:
     templates: Templates
     calibration: Calibration
     count_vectors: Float32[np.ndarray, "vectors d_vocab"]  # event counts of normal streams
-    held: Mapping[str, NDArray[np.generic]]  # statistics that calibrated: whole, joined streams
+    held: Mapping[
+        str, NDArray[np.generic]
+    ]  # statistics that calibrated: whole, joined; and who is not
     reference: Mapping[str, NDArray[np.generic]]
     baseline: Mapping[str, NDArray[np.generic]]
     summary: Mapping[str, Any]  # of the training: data, sizes, losses, versions

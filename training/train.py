@@ -80,6 +80,7 @@ def _trained(config: TrainConfig, report: Callable[[str], None]) -> tuple[Model,
         report(_what_was_set_apart(apart, unit))
     learned = replace(learned, held=held)
     model = _calibrated(config, model, data, learned, parser.templates, wish, rate)
+    model = replace(model, held={**model.held, "apart": apart.astype(np.uint8)})
     summary = _summary(config, corpus, data, learned, began)
     keys = [] if data.streams.endless else [stream.key for stream in data.calibrating]
     return replace(model, summary=summary), [keys[row] for row in np.flatnonzero(apart) if keys]

@@ -129,6 +129,25 @@ def test_a_method_that_sees_the_missing_end_catches_the_streams_cut_short(
     assert "delay_events_p50" not in measured(dataset, mean, seed=0)
 
 
+def test_streams_that_a_method_set_apart_are_missed_by_no_measure(dataset: Dataset) -> None:
+    timed = replace(
+        dataset,
+        rounds=[
+            ([], [replace(s, times=np.full(len(s.names), float(at))) for at, s in enumerate(held)])
+            for _, held in dataset.rounds
+        ],
+        test=[replace(s, times=np.full(len(s.names), 1e6)) for s in dataset.test],
+    )
+    kept = np.arange(len(dataset.calibrating)) >= 5
+    whole = outcome(dataset, [0.0] * (NORMAL + ANOMALOUS))
+    apart = replace(whole, calibration=whole.calibration[kept], kept=kept)
+
+    values = measured(timed, apart, seed=0)
+
+    assert values["budget"] == pytest.approx(1 / (len(dataset.calibrating) - 4), abs=1e-5)
+    assert any(name.endswith("_chronological") for name in values)
+
+
 def test_a_row_says_what_it_was_measured_on(dataset: Dataset) -> None:
     assert size_of(dataset, "auroc") == NORMAL + ANOMALOUS
     assert size_of(dataset, "caught") == ANOMALOUS
