@@ -242,6 +242,17 @@ def parser() -> argparse.ArgumentParser:
         help="who may call, and for what; offscript token writes it",
     )
     serve.add_argument(
+        "--alertmanager",
+        metavar="URL",
+        help="tell this Alertmanager what fires, by kind of alert: http://127.0.0.1:9093",
+    )
+    serve.add_argument(
+        "--webhook", metavar="URL", help="post every kind of alert that comes or goes on, as JSON"
+    )
+    serve.add_argument(
+        "--webhook-secret", type=Path, metavar="FILE", help="sign it with the secret in this file"
+    )
+    serve.add_argument(
         "--insecure",
         action="store_true",
         help="allow addresses that other machines reach without TLS or without tokens",

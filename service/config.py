@@ -25,6 +25,9 @@ class ServiceConfig:
     tls_key: Path | None = None
     client_ca: Path | None = None  # gRPC clients must show a certificate that it has signed
     tokens: Path | None = None  # who may call, and for what; None: everybody, for everything
+    alertmanager: str | None = None  # URL of one that is told of incidents
+    webhook: str | None = None  # URL that incidents are posted to
+    webhook_secret: Path | None = None  # what they are signed with
     insecure: bool = False  # listen outside loopback without TLS or without tokens
     threads: int = 1  # scorer threads; a stream belongs to one of them
     max_streams: int = 1_000_000  # remembered at a time; past that the longest silent are forgotten
@@ -49,6 +52,8 @@ class ServiceConfig:
                 raise InputError(f"{name} is {getattr(self, name)}; it must not be negative")
         if not self.keep_days > 0:
             raise InputError(f"keep_days is {self.keep_days}; it must be more than 0")
+        if self.webhook_secret is not None and self.webhook is None:
+            raise InputError("--webhook-secret signs what --webhook sends: give that too")
         self._check_security()
 
     def _check_security(self) -> None:

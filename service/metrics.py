@@ -67,6 +67,15 @@ class Metrics:
             "Alerts kept quiet, as people said.",
             registry=registry,
         )
+        self.sink_incidents = Counter(
+            "offscript_sink_incidents",
+            "Incidents told to a receiver, or refused by it.",
+            ["sink", "outcome"],
+            registry=registry,
+        )
+        self.sink_up = Gauge(
+            "offscript_sink_up", "1 if the last message was taken.", ["sink"], registry=registry
+        )
         self.alerts_stored = Gauge(
             "offscript_alerts_stored", "Alerts in the store.", registry=registry
         )

@@ -21,16 +21,19 @@ from grpc_reflection.v1alpha import reflection
 from ..model.errors import InputError
 from ..model.folder import Model, load_model, model_files
 from .access import Access
+from .alertmanager import Alertmanager
 from .config import MESSAGE_BYTES, ServiceConfig, split_address
 from .engine import Engine
 from .gate import Gate
 from .http import HttpServer
 from .metrics import Metrics
 from .servicer import SERVICE, Servicer
+from .sink import Sink, Teller
 from .store import Store
 from .systemd import notify
 from .tls import http_context, server_credentials
 from .tokens import read_tokens
+from .webhook import Webhook, read_secret
 
 logger = logging.getLogger("offscript")
 
@@ -110,6 +113,7 @@ class Server:
             version=_version(),
             grace_seconds=config.grace_seconds,
         )
+        self._tellers = [Teller(sink, self._metrics) for sink in self._sinks()]
         self._health = health.aio.HealthServicer()
         await self._say(_NOT_SERVING)
         self._http = HttpServer(
@@ -123,6 +127,8 @@ class Server:
         try:
             self._grpc = await self._listen()
             await asyncio.to_thread(self._engine.start)
+            for teller in self._tellers:
+                teller.start()
         except BaseException:
             self._http.stop()
             raise
@@ -147,8 +153,20 @@ class Server:
         self._servicer.drain()
         await self._grpc.stop(self._config.grace_seconds)
         await asyncio.to_thread(self._engine.stop)
+        for teller in self._tellers:
+            await asyncio.to_thread(teller.stop)
         self._http.stop()
         self._store.close()
+
+    def _sinks(self) -> list[Sink]:
+        config = self._config
+        sinks: list[Sink] = []
+        if config.alertmanager is not None:
+            sinks.append(Alertmanager(config.alertmanager, self._store))
+        if config.webhook is not None:
+            secret = None if config.webhook_secret is None else read_secret(config.webhook_secret)
+            sinks.append(Webhook(config.webhook, self._store, secret=secret))
+        return sinks
 
     async def _listen(self) -> grpc.aio.Server:
         server = grpc.aio.server(

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from ..model.alert import Alert
 from ..model.errors import NotFoundError
-from . import suppression, tables
+from . import incident, suppression, tables
 from .arrays import Saved, load_arrays, save_arrays
 from .database import Database, text
+from .incident import Incident
 from .retention import Forgotten, forget, last_numbers
 from .suppression import Suppression, Wish, suppression_of
 
@@ -171,6 +172,31 @@ class Store:
             column.id != alert.id,
         )
         return self._select(query.order_by(column.row.desc()).limit(limit))
+
+    def incidents(
+        self, *, changed_after: float | None = None, revisions: tuple[int, int] | None = None
+    ) -> list[Incident]:
+        """Open alerts by mechanism: those that changed after a unix time, or in these revisions."""
+        column = tables.alerts.c
+        which: sa.ColumnElement[bool] = sa.true()
+        if changed_after is not None:
+            which &= column.changed > changed_after
+        if revisions is not None:
+            which &= (column.revision > revisions[0]) & (column.revision <= revisions[1])
+        with self._database.reading() as connection:
+            return incident.read(connection, which)
+
+    def cursor(self, sink: str) -> int | None:
+        """The revision up to which a sink has told of alerts; None before the first time."""
+        query = sa.select(tables.cursors.c.revision).where(tables.cursors.c.sink == sink)
+        with self._database.reading() as connection:
+            return connection.scalar(query)
+
+    def move_cursor(self, sink: str, revision: int) -> None:
+        table = tables.cursors
+        with self._database.writing() as connection:
+            connection.execute(sa.delete(table).where(table.c.sink == sink))
+            connection.execute(sa.insert(table).values(sink=sink, revision=revision))
 
     def suppressions(self) -> list[Suppression]:
         """All that are on record, newest first."""

@@ -78,6 +78,13 @@ suppressions = Table(
     Column("count", BigInteger, nullable=False),
 )
 
+cursors = Table(  # up to which revision a sink has told of alerts
+    "cursors",
+    metadata,
+    Column("sink", String, primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+)
+
 models = Table(  # their folders' files, so that an old alert is explained by the model it came from
     "models",
     metadata,

@@ -1,0 +1,84 @@
+"""Incidents to Prometheus's Alertmanager, which groups, silences and routes them (its API v2)."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+from .delivery import Receiver
+from .incident import Incident
+from .sink import Sent, Sink
+from .store import Store
+
+_FIRING_SECONDS = 900.0  # an incident is over when nothing of it has changed for so long
+_LABEL = 256  # characters
+
+
+class Alertmanager(Sink):
+    """Says every `seconds` what fires, and once what no longer does.
+
+    A message holds until the fourth after it is due: were we gone, all would be resolved by then.
+    """
+
+    name = "alertmanager"
+    seconds = 15.0
+
+    def __init__(self, url: str, store: Store) -> None:
+        self._receiver = Receiver(url.rstrip("/") + "/api/v2/alerts")
+        self._store = store
+        self._firing: dict[tuple[str, str, str], dict[str, Any]] = {}
+
+    def send(self, now: float) -> Sent:
+        """Say what fires at unix time `now`, and what has ceased to."""
+        incidents = self._store.incidents(changed_after=now - _FIRING_SECONDS)
+        ends = now + 4.0 * self.seconds
+        firing = {
+            (one.detector, one.observed, one.expected): _alert(one, now, ends) for one in incidents
+        }
+        over = [
+            {**alert, "endsAt": _time(now)}
+            for mechanism, alert in self._firing.items()
+            if mechanism not in firing
+        ]
+        if firing or over:
+            body = json.dumps([*firing.values(), *over]).encode()
+            self._receiver.post(body, {"Content-Type": "application/json"})
+        self._firing = firing
+        return Sent(len(firing) + len(over))
+
+    def close(self) -> None:
+        self._receiver.close()
+
+
+def _alert(incident: Incident, now: float, ends: float) -> dict[str, Any]:
+    """The incident in Alertmanager's form. Labels make its identity; what changes is annotation."""
+    newest = incident.newest
+    began = incident.first_seen
+    if math.isnan(began) or began > now:
+        began = now
+    streams = f"{incident.alerts} stream{'s' if incident.alerts > 1 else ''}"
+    return {
+        "labels": {
+            "alertname": "OffscriptAnomaly",
+            "severity": "page",
+            "detector": incident.detector,
+            "observed": incident.observed[:_LABEL],
+            "expected": incident.expected[:_LABEL],
+        },
+        "annotations": {
+            "summary": f"saw {incident.observed[:_LABEL]}, expected {incident.expected[:_LABEL]}",
+            "description": f"{streams}, raised {incident.count} times; newest: {newest.text or ''}",
+            "streams": ", ".join(incident.streams),
+            "explain": f"offscript explain {newest.id}",
+            "score": f"{newest.score:.2f}",
+            "threshold": f"{newest.threshold:.2f}",
+        },
+        "startsAt": _time(began),
+        "endsAt": _time(ends),
+    }
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

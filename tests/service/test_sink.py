@@ -1,0 +1,179 @@
+"""A service tells others of incidents: a webhook and a real Alertmanager."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from offscript.model.errors import InputError
+from offscript.protos import detector_pb2 as pb
+from offscript.service.alertmanager import Alertmanager
+from offscript.service.client import Client
+from offscript.service.config import ServiceConfig
+from offscript.service.store import Store
+from offscript.service.suppression import Wish
+from offscript.service.webhook import Webhook
+from offscript.tests.service.alerts import other
+from offscript.tests.service.receivers import Receiver
+
+if TYPE_CHECKING:
+    from offscript.tests.service.conftest import InProcess
+
+Lines = Callable[..., list[str]]
+
+
+def until(true: Callable[[], object], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    for sink in (Alertmanager, Webhook):
+        monkeypatch.setattr(sink, "seconds", 0.2)
+
+
+@pytest.fixture(scope="module")
+def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real Alertmanager."""
+    names = ("prometheus-alertmanager", "alertmanager")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        text = "no Alertmanager is here; scripts/servers says how to get it"
+        if os.environ.get("CI") == "true":
+            pytest.fail(text)
+        pytest.skip(text)
+    folder = tmp_path_factory.mktemp("alertmanager")
+    (folder / "config.yml").write_text("route: {receiver: none}\nreceivers: [{name: none}]\n")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    process = subprocess.Popen(
+        [
+            program,
+            f"--config.file={folder}/config.yml",
+            f"--storage.path={folder}/data",
+            f"--web.listen-address={address}",
+            "--cluster.listen-address=",
+        ],
+        stderr=subprocess.DEVNULL,
+    )
+
+    def ready() -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{address}/-/ready", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    until(ready)
+    yield f"http://{address}"
+    process.terminate()
+    process.wait(60)
+
+
+def firing(alertmanager: str) -> list[dict[str, Any]]:
+    """What Alertmanager would tell people of."""
+    url = f"{alertmanager}/api/v2/alerts?active=true"
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        found: list[dict[str, Any]] = json.load(answer)
+    return found
+
+
+@pytest.mark.usefixtures("often")
+def test_alertmanager_hears_what_fires_and_what_was_called_normal(
+    config: ServiceConfig, in_process: InProcess, alertmanager: str, session: Lines
+) -> None:
+    with (
+        in_process(replace(config, alertmanager=alertmanager)) as service,
+        Client(service.address) as client,
+    ):
+        for key in ("0a", "0b"):
+            client.score_once(pb.EventBatch(lines=session(key, odd=True)))
+        until(
+            lambda: any(
+                "2 streams" in f["annotations"]["description"] for f in firing(alertmanager)
+            )
+        )
+        (told,) = [f for f in firing(alertmanager) if f["labels"]["observed"] == "<new>"]
+        for alert in client.alerts():
+            client.feedback(alert.id, "normal")
+        until(lambda: not firing(alertmanager))
+
+    assert told["labels"]["alertname"] == "OffscriptAnomaly"
+    assert told["annotations"]["streams"] in ("0a, 0b", "0b, 0a")
+    assert "<redacted>" in told["annotations"]["description"]
+    assert told["annotations"]["explain"].startswith("offscript explain ")
+
+
+def test_an_incident_ends_when_nothing_of_it_has_changed_for_long(
+    store: Store, alertmanager: str
+) -> None:
+    sink = Alertmanager(alertmanager, store)
+    store.write([other(1, observed="left alone")])
+    now = time.time()
+
+    def heard() -> list[dict[str, Any]]:
+        return [f for f in firing(alertmanager) if f["labels"]["observed"] == "left alone"]
+
+    sink.send(now)
+    until(heard)
+    sink.send(now + 1000.0)
+
+    assert sink.send(now + 1000.0).taken == 0
+    sink.close()
+
+
+@pytest.mark.usefixtures("often")
+def test_a_webhook_that_fails_holds_nothing_up_and_gets_all_in_the_end(
+    config: ServiceConfig, in_process: InProcess, session: Lines
+) -> None:
+    receiver = Receiver(answers=[(500, {"Retry-After": "0.1"})] * 3 + [(204, {})])
+
+    def metric(name: str) -> float:
+        with urllib.request.urlopen(f"{service.web}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        return float(next(line.split()[-1] for line in lines if line.startswith(name)))
+
+    with (
+        in_process(replace(config, webhook=receiver.url)) as service,
+        Client(service.address) as client,
+    ):
+        time.sleep(0.5)  # for its first look, from which on it tells
+        reply = client.score_once(pb.EventBatch(lines=session("0a", odd=True)))
+        until(lambda: metric('offscript_sink_up{sink="webhook"}') == 0.0)
+        until(lambda: metric('offscript_sink_incidents_total{outcome="taken",sink="webhook"}'))
+    receiver.stop()
+
+    taken = {json.loads(body)["id"] for body in receiver.bodies[3:]}
+    assert reply.alerts
+    assert json.loads(receiver.bodies[0])["id"] in taken
+    data = json.loads(receiver.bodies[3])["data"]
+    assert data["newest"]["id"] in {alert.id for alert in reply.alerts}
+
+
+def test_what_is_suppressed_does_not_fire(store: Store, alertmanager: str) -> None:
+    sink = Alertmanager(alertmanager, store)
+    store.write([other(1, observed="quiet")])
+    store.record("a1", "normal", "", "", Wish(everywhere=True, seconds=60.0))
+    store.write([other(2, observed="quiet")])
+
+    assert sink.send(time.time()).taken == 0
+    sink.close()
+
+
+def test_a_secret_without_a_webhook_is_refused(config: ServiceConfig, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="give that too"):
+        replace(config, webhook_secret=tmp_path / "secret")
