@@ -228,6 +228,9 @@ def test_bad_input_is_answered_with_one_line_that_says_what_to_do(
         ("card", tmp_path / "nowhere"): "no model folder",
         ("serve", tiny_model, *store, "--grpc", service): "choose another address",
         ("serve", tiny_model, "--grpc", "0.0.0.0:0"): "--insecure",
+        ("serve", tiny_model, *store, "--tokens", tmp_path / "empty.log"): "is open to others",
+        ("token", tmp_path / "tokens", "ann", "--scopes", "root"): "of send, read, admin",
+        ("alerts", "--to", service, "--cert", "own.pem"): "--cert and --key together",
         ("explain", "nothing", "--to", service): "nothing",
         ("suppressions", "--revoke", "nothing", "--to", service): "no suppression 'nothing'",
         ("feedback", "x", "normal", "--suppress", "stream", "--days", "0"): "expected --days",
@@ -245,6 +248,17 @@ def test_bad_input_is_answered_with_one_line_that_says_what_to_do(
         assert status == 2, arguments
         assert line.startswith("offscript: "), arguments
         assert complaint in line, (arguments, line)
+
+
+def test_a_new_token_is_printed_once_alone(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+
+    made = offscript("token", file, "collector", "--scopes", "send,read")
+
+    assert made.returncode == 0, made.stderr
+    assert re.fullmatch(r"[\w-]{43}\n", made.stdout)
+    assert "added collector (send,read)" in made.stderr
+    assert made.stdout.strip() not in made.stderr + file.read_text()
 
 
 def test_a_reader_that_closes_early_is_no_error(tiny_model: Path, planted_log: Path) -> None:
