@@ -44,10 +44,18 @@ _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 def serve(config: ServiceConfig) -> int:
     """Serve until SIGTERM or SIGINT, then end in good order; returns the exit status."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_says_no_header)
     # A thread that comes back from a kernel waits so long for one that runs Python, at the most.
     sys.setswitchinterval(0.001)
     asyncio.run(_serve_until_signal(config))
     return 0
+
+
+def _says_no_header(record: logging.LogRecord) -> bool:
+    """Whether a line of gRPC's may stand in our log: headers that are no text it repeats whole, and
+    anybody may send those, with a secret in them or a thousand a second.
+    """
+    return not str(record.msg).startswith("Invalid encoding")
 
 
 def _end_with(failure: threading.ExceptHookArgs) -> None:
@@ -176,6 +184,7 @@ class Server:
                 ("grpc.max_receive_message_length", MESSAGE_BYTES),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.keepalive_time_ms", 60_000),
+                ("grpc.server_handshake_timeout_ms", 10_000),  # for one that says nothing
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
             ],
         )

@@ -196,6 +196,38 @@ def test_a_client_goes_on_across_a_restart(
     assert "no answer from a service" in said[0]
 
 
+def test_headers_that_are_no_text_stay_out_of_the_log(
+    config: ServiceConfig, own_process: OwnProcess
+) -> None:
+    headers = {
+        b":method": b"POST",
+        b":scheme": b"http",
+        b":path": b"/no/method",
+        b":authority": b"x",
+        b"content-type": b"application/grpc",
+        b"te": b"trailers",
+        b"authorization": b"Bearer \xff hunter2",
+    }
+    # HTTP/2 by hand, as clients of gRPC refuse to send such a header: literals of HPACK.
+    block = b"".join(
+        bytes([0, len(name)]) + name + bytes([len(value)]) + value
+        for name, value in headers.items()
+    )
+    settings, call = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]), bytes([0, 0, len(block), 1, 5, 0, 0, 0, 1])
+    service = own_process(config)
+    host, port = split_address(service.address)
+
+    with socket.create_connection((host, port), timeout=20) as connection:
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings + call + block)
+        answers = connection.makefile("rb")
+        while (frame := answers.read(9))[3] != 1:  # until the headers of the answer
+            answers.read(int.from_bytes(frame[:3], "big"))
+        answers.close()
+    service.terminate()
+
+    assert "hunter2" not in "".join(service.said)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_killed_service_loses_no_acknowledged_alert(
     config: ServiceConfig, own_process: OwnProcess, session: Lines, threads: int
