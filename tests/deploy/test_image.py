@@ -22,6 +22,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from offscript.options import parser
+from offscript.service.config import ServiceConfig
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 UID = 10001
 IMAGE_PATH = re.compile(r"(?<![\w.])/(?=(opt|var|src|model)\b)")
@@ -194,6 +197,30 @@ def test_compose_gives_the_service_one_folder_to_write_to_and_no_privilege() -> 
     assert [f"state:{volume}" for volume in volumes] == services["offscript"]["volumes"][1:]
     for service in services.values():
         assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+
+
+class Overriding(yaml.SafeLoader):
+    """Knows the tag of Compose that replaces a list instead of adding to it."""
+
+
+Overriding.add_constructor("!override", lambda loader, node: loader.construct_sequence(node))
+
+
+def test_compose_serves_other_machines_with_tls_and_tokens_only() -> None:
+    text = (ROOT / "deploy" / "compose.secured.yaml").read_text(encoding="utf-8")
+    compose = yaml.load(text, Overriding)
+    service = compose["services"]["offscript"]
+    options = parser().parse_args(shlex.split(service["command"]))
+    files = [options.tls_cert, options.tls_key, options.tokens]
+
+    assert ServiceConfig(
+        Path("m"), options.grpc, options.http, tls_cert=files[0], tls_key=files[1], tokens=files[2]
+    )
+    assert not options.insecure
+    assert [f"/run/secrets/{name}" for name in service["secrets"]] == list(map(str, files))
+    assert set(service["secrets"]) == set(compose["secrets"])
+    assert "https://" in service["healthcheck"]["test"][-1]
+    compile(service["healthcheck"]["test"][-1], "healthcheck", "exec")
 
 
 @pytest.mark.slow

@@ -20,6 +20,8 @@ import pytest
 import yaml
 
 from offscript.service.metrics import Metrics
+from offscript.service.tokens import add_token
+from offscript.tests.service.certificates import Authority
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "deploy" / "prometheus"
 RULES = FOLDER / "offscript.rules.yml"
@@ -44,7 +46,11 @@ def rules() -> list[dict[str, Any]]:
 def test_prometheus_finds_no_fault_with_rules_and_configuration() -> None:
     promtool = program("promtool")
 
-    for words in (("check", "rules", str(RULES)), ("check", "config", f"{FOLDER}/prometheus.yml")):
+    for words in (
+        ("check", "rules", str(RULES)),
+        ("check", "config", f"{FOLDER}/prometheus.yml"),
+        ("check", "config", "--syntax-only", f"{FOLDER}/prometheus.secured.yml"),
+    ):
         run = subprocess.run([promtool, *words], capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stdout + run.stderr
 
@@ -81,10 +87,25 @@ def test_every_metric_that_a_rule_reads_is_one_that_the_service_has() -> None:
         assert used <= names, rule["expr"]
 
 
+@pytest.fixture(
+    params=["prometheus.yml", pytest.param("prometheus.secured.yml", marks=pytest.mark.slow)]
+)
+def configuration(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def service(tiny_model: Path, tmp_path: Path) -> Iterator[str]:
-    """HOST:PORT of a live service's /metrics."""
+def service(configuration: str, tiny_model: Path, tmp_path: Path) -> Iterator[str]:
+    """HOST:PORT of the /metrics of a live service that fits the configuration."""
     words = ["serve", str(tiny_model), "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+    if "secured" in configuration:
+        authority = Authority(tmp_path, "ca")
+        cert, key = authority.issue("offscript")
+        shutil.copy(authority.cert, tmp_path / "ca.pem")
+        secret = add_token(tmp_path / "tokens", "prometheus", ["read"])
+        (tmp_path / "prometheus.token").write_text(f"{secret}\n", encoding="utf-8")
+        files = {"--tls-cert": cert, "--tls-key": key, "--tokens": tmp_path / "tokens"}
+        words += [str(word) for pair in files.items() for word in pair]
     store = f"sqlite:///{tmp_path}/alerts.db"
     process = subprocess.Popen(
         [sys.executable, "-m", "offscript.cli", *words, "--store", store],
@@ -93,7 +114,7 @@ def service(tiny_model: Path, tmp_path: Path) -> Iterator[str]:
     )
     assert process.stderr is not None
     said = next((line for line in process.stderr if "offscript: serving" in line), "")
-    found = re.search(r"http://(\S+)/metrics", said)
+    found = re.search(r"https?://(\S+)/metrics", said)
     assert found, f"it said {said!r}"
     yield found[1]
     process.terminate()
@@ -101,9 +122,9 @@ def service(tiny_model: Path, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def prometheus(service: str, tmp_path: Path) -> Iterator[str]:
+def prometheus(configuration: str, service: str, tmp_path: Path) -> Iterator[str]:
     """The address of a Prometheus that runs the configuration of deploy/ on the live service."""
-    config = yaml.safe_load((FOLDER / "prometheus.yml").read_text(encoding="utf-8"))
+    config = yaml.safe_load((FOLDER / configuration).read_text(encoding="utf-8"))
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config["scrape_configs"][0]["static_configs"][0]["targets"] = [service]
     (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
