@@ -199,16 +199,9 @@ def test_compose_gives_the_service_one_folder_to_write_to_and_no_privilege() -> 
         assert all(port.startswith("127.0.0.1:") for port in service["ports"])
 
 
-class Overriding(yaml.SafeLoader):
-    """Knows the tag of Compose that replaces a list instead of adding to it."""
-
-
-Overriding.add_constructor("!override", lambda loader, node: loader.construct_sequence(node))
-
-
 def test_compose_serves_other_machines_with_tls_and_tokens_only() -> None:
     text = (ROOT / "deploy" / "compose.secured.yaml").read_text(encoding="utf-8")
-    compose = yaml.load(text, Overriding)
+    compose = yaml.safe_load(text.replace(" !override", ""))  # a tag of Compose's own
     service = compose["services"]["offscript"]
     options = parser().parse_args(shlex.split(service["command"]))
     files = [options.tls_cert, options.tls_key, options.tokens]
