@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
+from ..interpret.words import clean
 from ..protos import detector_pb2 as pb
 
 _SIMILAR = 5  # alerts that are shown
@@ -21,14 +22,14 @@ _STATUSES = {
 
 
 def one_line(alert: pb.Alert) -> str:
-    """When, what, how far above the threshold, and how it stands."""
+    """When, what, how far above the threshold, and how it stands; no terminal obeys it."""
     moment = _moment(alert.time_micros)
     again = f" ×{alert.count}" if alert.count > 1 else ""
     verdict = _STATUSES.get(alert.status, "")
-    what = alert.text or alert.observed
+    what = clean(alert.text or alert.observed)
     return (
         f"{alert.id[:12]}  {moment}  {alert.detector:<6} {alert.score / alert.threshold:4.1f}×  "
-        f"{alert.stream}  {what[:100]}{again}{verdict}"
+        f"{clean(alert.stream)}  {what[:100]}{again}{verdict}"
     )
 
 
@@ -39,10 +40,11 @@ def similar_lines(explanation: pb.Explanation) -> list[str]:
     lines = [f"The same kind of alert before or since ({len(explanation.similar)})"]
     for alert in explanation.similar[:_SIMILAR]:
         said = alert.feedback[-1] if alert.feedback else None
-        comment = f"  {said.by}: {said.comment}".rstrip(": ") if said else ""
+        comment = clean(f"  {said.by}: {said.comment}".rstrip(": ")) if said else ""
         status = _STATUSES.get(alert.status, "")
         moment, again = _moment(alert.time_micros), f" ×{alert.count}" if alert.count > 1 else ""
-        lines.append(f"  {alert.id[:12]}  {moment}  {alert.stream}{again}{status}{comment}")
+        stream = clean(alert.stream)
+        lines.append(f"  {alert.id[:12]}  {moment}  {stream}{again}{status}{comment}")
     if len(explanation.similar) > _SIMILAR:
         lines.append(f"  … and {len(explanation.similar) - _SIMILAR} more")
     return lines
@@ -50,13 +52,14 @@ def similar_lines(explanation: pb.Explanation) -> list[str]:
 
 def suppression_line(suppression: pb.Suppression) -> str:
     """What is kept quiet, where, how long, and who said so."""
-    where = f"in {suppression.stream}" if suppression.HasField("stream") else "everywhere"
+    where = f"in {clean(suppression.stream)}" if suppression.HasField("stream") else "everywhere"
     state = f"until {_moment(suppression.until_micros)}"
     if not suppression.active:
         ended = suppression.revoked_micros or suppression.until_micros
         state = f"ended {_moment(ended)}"
-    why = "  ".join(filter(None, (suppression.by, suppression.comment)))
-    what = f"{suppression.observed[:60]} instead of {suppression.expected[:60]}, {where}"
+    why = "  ".join(filter(None, map(clean, (suppression.by, suppression.comment))))
+    observed, expected = clean(suppression.observed), clean(suppression.expected)
+    what = f"{observed[:60]} instead of {expected[:60]}, {where}"
     return (
         f"{suppression.id[:12]}  {state}  {suppression.detector}: {what}; kept "
         f"{suppression.count} quiet  {why}"
