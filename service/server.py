@@ -193,13 +193,22 @@ class Server:
         names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         self._check_free()
-        credentials = server_credentials(self._config)
-        if credentials is None:
-            self.grpc_port = server.add_insecure_port(self._config.grpc)
-        else:
-            self.grpc_port = server.add_secure_port(self._config.grpc, credentials)
+        self.grpc_port = self._open(server)
         await server.start()
         return server
+
+    def _open(self, server: grpc.aio.Server) -> int:
+        config = self._config
+        credentials = server_credentials(config)
+        if credentials is None:
+            return server.add_insecure_port(config.grpc)
+        try:
+            return server.add_secure_port(config.grpc, credentials)
+        except RuntimeError as error:  # the address is free, and the key fits its certificate
+            raise InputError(
+                f"gRPC does not know the kind of key in {config.tls_key}: expected RSA, P-256, "
+                "P-384 or Ed25519; make a certificate with such a key"
+            ) from error
 
     def _check_free(self) -> None:
         """gRPC's own complaint about an address in use is several lines of C++."""

@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+_CURVE = ec.SECP256R1()
+
 
 class Authority:
     """Signs certificates for 127.0.0.1; `cert` is its own."""
@@ -20,15 +22,17 @@ class Authority:
         self._folder = folder / name
         self._folder.mkdir()
         self._subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._key = ec.generate_private_key(_CURVE)
         builder = self._builder(self._subject, self._key, days=1).add_extension(
             x509.BasicConstraints(ca=True, path_length=None), critical=True
         )
         self.cert = self._write(f"{name}.pem", self._sign(builder))
 
-    def issue(self, name: str, *, days: int = 1) -> tuple[Path, Path]:
+    def issue(
+        self, name: str, *, days: int = 1, curve: ec.EllipticCurve = _CURVE
+    ) -> tuple[Path, Path]:
         """Files of a certificate and its key; with negative days one that is over."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = ec.generate_private_key(curve)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
         builder = self._builder(subject, key, days).add_extension(names, critical=False)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256K1
 
 from offscript.model.errors import InputError, OverloadError, ScopeError, TokenError
 from offscript.service.client import Client
@@ -228,6 +229,7 @@ def test_files_that_do_not_fit_are_one_clear_line_before_anything_listens(
 ) -> None:
     cert, key = authority.issue("fits")
     _, other = authority.issue("other")
+    odd_cert, odd_key = authority.issue("odd", curve=SECP256K1())
     open_key, locked, cut = tmp_path / "open.key", tmp_path / "locked.key", tmp_path / "cut.pem"
     open_key.write_bytes(key.read_bytes())
     open_key.chmod(0o644)
@@ -239,6 +241,7 @@ def test_files_that_do_not_fit_are_one_clear_line_before_anything_listens(
     both: dict[str, Any] = {"tls_cert": cert, "tls_key": key}
     cases: list[tuple[dict[str, Any], str]] = [
         ({"tls_cert": cert, "tls_key": other}, "and its key.*: key values mismatch"),
+        ({"tls_cert": odd_cert, "tls_key": odd_key}, "gRPC does not know the kind of key in"),
         ({"tls_cert": cert, "tls_key": locked}, "its key, without a passphrase"),
         ({"tls_cert": cert, "tls_key": open_key}, f"the key {open_key} is open to others"),
         ({"tls_cert": cert, "tls_key": tmp_path / "none"}, "cannot read the key .*No such file"),
