@@ -24,8 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 0 if it went well, 2 with one line on standard error if not."""
     # Matrices here are small: BLAS threads would wait for one another longer than they compute.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # gRPC's own word on every broken handshake: nobody on the network may fill our log.
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    # gRPC's own lines on every broken handshake: nobody on the network may fill our log.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     options = parser().parse_args(arguments)
     try:
         return COMMANDS[options.command](options)

@@ -60,6 +60,10 @@ class Credentials:
         if "CERTIFICATE_VERIFY_FAILED" in said:
             why = said.partition("CERTIFICATE_VERIFY_FAILED: ")[2].partition(":")[0]
             return f"TLS handshake failed, {why}; check the service's certificate and --ca"
+        if "Hostname Verification" in said:
+            return (
+                "TLS handshake failed, its certificate is for other names; call it by one of them"
+            )
         if "WRONG_VERSION_NUMBER" in said:
             return "TLS handshake failed, it speaks no TLS; leave out --ca"
         if "handshake failed" in said:

@@ -131,6 +131,10 @@ def test_a_client_that_does_not_believe_the_service_says_so(
     assert complaint(secured.address, Credentials()) == (
         "Socket closed; if it speaks TLS, give its authority with --ca"
     )
+    other_name = f"localhost:{secured.server.grpc_port}"
+    assert complaint(other_name, Credentials(ca=authority.cert)) == (
+        "TLS handshake failed, its certificate is for other names; call it by one of them"
+    )
     assert complaint(running.address, Credentials(ca=authority.cert)) == (
         "TLS handshake failed, it speaks no TLS; leave out --ca"
     )
