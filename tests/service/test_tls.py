@@ -84,6 +84,21 @@ def test_a_client_with_a_token_does_everything_over_tls(
         assert client.feedback(alert.id, "normal").alert.id == alert.id
 
 
+def test_on_loopback_tokens_work_without_tls(
+    config: ServiceConfig, tokens: Tokens, in_process: InProcess
+) -> None:
+    path, secrets = tokens
+    with in_process(replace(config, tokens=path)) as service:
+        credentials = Credentials(token=secrets[Scope.READ])
+        with Client(service.address, credentials=credentials) as client:
+            assert client.describe().format == "text"
+        with Client(service.address) as stranger, pytest.raises(TokenError, match="none came"):
+            stranger.describe()
+        with pytest.raises(urllib.error.HTTPError, match="401") as caught:
+            urllib.request.urlopen(f"{service.web}/metrics")
+        caught.value.close()
+
+
 @pytest.mark.parametrize(
     ("given", "kind", "said"),
     [
