@@ -29,7 +29,9 @@ class DetectorStub:
     """Scores event streams against one model, keeps the alerts that they raise, and explains them.
 
     Errors carry a google.rpc.Status: INVALID_ARGUMENT with BadRequest for what can never work,
-    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert.
+    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert. A service may
+    want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
+    with PERMISSION_DENIED where the token lacks the scope (send, read or admin).
     """
 
     def __init__(self, channel):
@@ -89,7 +91,9 @@ class DetectorServicer:
     """Scores event streams against one model, keeps the alerts that they raise, and explains them.
 
     Errors carry a google.rpc.Status: INVALID_ARGUMENT with BadRequest for what can never work,
-    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert.
+    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert. A service may
+    want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
+    with PERMISSION_DENIED where the token lacks the scope (send, read or admin).
     """
 
     def Score(self, request_iterator, context):
@@ -220,7 +224,9 @@ class Detector:
     """Scores event streams against one model, keeps the alerts that they raise, and explains them.
 
     Errors carry a google.rpc.Status: INVALID_ARGUMENT with BadRequest for what can never work,
-    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert.
+    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert. A service may
+    want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
+    with PERMISSION_DENIED where the token lacks the scope (send, read or admin).
     """
 
     @staticmethod

@@ -34,7 +34,9 @@ class DetectorStub:
     """Scores event streams against one model, keeps the alerts that they raise, and explains them.
 
     Errors carry a google.rpc.Status: INVALID_ARGUMENT with BadRequest for what can never work,
-    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert.
+    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert. A service may
+    want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
+    with PERMISSION_DENIED where the token lacks the scope (send, read or admin).
     """
 
     @_typing.overload
@@ -72,7 +74,9 @@ class DetectorAsyncStub(DetectorStub):
     """Scores event streams against one model, keeps the alerts that they raise, and explains them.
 
     Errors carry a google.rpc.Status: INVALID_ARGUMENT with BadRequest for what can never work,
-    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert.
+    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert. A service may
+    want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
+    with PERMISSION_DENIED where the token lacks the scope (send, read or admin).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -106,7 +110,9 @@ class DetectorServicer(metaclass=_abc_1.ABCMeta):
     """Scores event streams against one model, keeps the alerts that they raise, and explains them.
 
     Errors carry a google.rpc.Status: INVALID_ARGUMENT with BadRequest for what can never work,
-    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert.
+    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert. A service may
+    want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
+    with PERMISSION_DENIED where the token lacks the scope (send, read or admin).
     """
 
     @_abc_1.abstractmethod
