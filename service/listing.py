@@ -12,8 +12,6 @@ from ..interpret.words import clean
 from ..protos import detector_pb2 as pb
 
 _SIMILAR = 5  # alerts that are shown
-
-
 _STATUSES = {
     pb.STATUS_NORMAL: " [normal]",
     pb.STATUS_ANOMALOUS: " [anomalous]",
@@ -40,7 +38,7 @@ def similar_lines(explanation: pb.Explanation) -> list[str]:
     lines = [f"The same kind of alert before or since ({len(explanation.similar)})"]
     for alert in explanation.similar[:_SIMILAR]:
         said = alert.feedback[-1] if alert.feedback else None
-        comment = clean(f"  {said.by}: {said.comment}".rstrip(": ")) if said else ""
+        comment = "  " + clean(f"{said.by}: {said.comment}".strip(": ")) if said else ""
         status = _STATUSES.get(alert.status, "")
         moment, again = _moment(alert.time_micros), f" ×{alert.count}" if alert.count > 1 else ""
         stream = clean(alert.stream)

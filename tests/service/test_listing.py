@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from offscript.protos import detector_pb2 as pb
-from offscript.service.listing import as_json, one_line
+from offscript.service.listing import as_json, one_line, similar_lines, suppression_line
 
 ALERT = pb.Alert(
     id="0123456789abcdef",
@@ -30,3 +30,43 @@ def test_nothing_in_a_line_is_obeyed_by_a_terminal() -> None:
     assert one_line(ALERT).isprintable()
     assert json.loads(as_json(ALERT))["stream"] == ALERT.stream
     assert as_json(ALERT).isprintable()
+
+
+def test_similar_alerts_are_counted_and_the_newest_shown_with_what_was_said() -> None:
+    said = pb.FeedbackEntry(verdict=pb.VERDICT_NORMAL, by="ann", comment="a \x1b[1mdrill")
+    judged = pb.Alert(id="a" * 32, stream="s\x07", status=pb.STATUS_NORMAL, feedback=[said])
+    similar = [judged, *(pb.Alert(id=f"{n}" * 32, stream="t", count=2) for n in range(6))]
+
+    lines = similar_lines(pb.Explanation(similar=similar))
+
+    assert lines[0].endswith("(7)")
+    assert lines[1].endswith("s· [normal]  ann: a ·[1mdrill")
+    assert lines[2].endswith("t ×2")
+    assert lines[-1] == "  … and 2 more"
+    assert all(line.isprintable() for line in lines)
+    assert similar_lines(pb.Explanation()) == []
+
+
+def test_a_suppression_says_what_is_quiet_where_until_when_and_by_whom() -> None:
+    suppression = pb.Suppression(
+        id="b" * 32,
+        detector="event",
+        observed="x\x1b",
+        expected="y",
+        stream="",
+        by="ann",
+        comment="drill",
+        until_micros=1772452800_000_000,
+        count=3,
+        active=True,
+    )
+    everywhere = pb.Suppression(id="c" * 32, until_micros=1772452800_000_000)
+
+    line, over = suppression_line(suppression), suppression_line(everywhere)
+
+    assert line == (
+        "bbbbbbbbbbbb  until 2026-03-02 12:00:00  event: x· instead of y, in ; kept 3 quiet  "
+        "ann  drill"
+    )
+    assert "ended 2026-03-02 12:00:00" in over
+    assert "everywhere" in over
