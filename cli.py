@@ -150,6 +150,7 @@ def _serve(options: argparse.Namespace) -> int:
             alertmanager=options.alertmanager,
             webhook=options.webhook,
             webhook_secret=options.webhook_secret,
+            otlp_stream=options.otlp_stream,
             insecure=options.insecure,
             keep_days=options.keep_days,
             max_alerts=options.max_alerts,

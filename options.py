@@ -184,7 +184,15 @@ def parser() -> argparse.ArgumentParser:
         "--http",
         default="127.0.0.1:9464",
         metavar="HOST:PORT",
-        help="/metrics, /healthz, /readyz (127.0.0.1:9464)",
+        help="/metrics, /healthz, /readyz, OTLP's /v1/logs (127.0.0.1:9464)",
+    )
+    serve.add_argument(
+        "--otlp-stream",
+        type=lambda text: tuple(text.split(",")),
+        default=(),
+        metavar="ATTR[,ATTR…]",
+        help="attributes of a log record, its scope or its resource that make its stream, for "
+        "OTLP; by default as docs/otlp.md says",
     )
     serve.add_argument(
         "--store",

@@ -14,6 +14,9 @@ from .store import StoredAlert
 class Batch:
     """Events as columns, a row an event or a raw line: either `names` or `lines` is given.
 
+    Both: a row is a log record, `lines` its body, and its name goes before what that says, if it is
+    not empty. A time that is nan is left to the body, too.
+
     `streams` None: raw lines carry their keys themselves, named events are of the stream "".
     `times` None: raw lines carry them, named events happen at `received`. All in unix seconds.
     """

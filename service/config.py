@@ -11,6 +11,7 @@ from ..model.errors import InputError
 BATCH_EVENTS = 65_536  # rows of one batch
 LINE_CHARACTERS = 65_536  # of a raw line
 MESSAGE_BYTES = 4 << 20  # of one message, decompressed
+LOGS_BYTES = 20 << 20  # of one OTLP request, decompressed
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class ServiceConfig:
     alertmanager: str | None = None  # URL of one that is told of incidents
     webhook: str | None = None  # URL that incidents are posted to
     webhook_secret: Path | None = None  # what they are signed with
+    otlp_stream: tuple[str, ...] = ()  # attributes that make a log record's stream; docs/otlp.md
     insecure: bool = False  # listen outside loopback without TLS or without tokens
     threads: int = 1  # scorer threads; a stream belongs to one of them
     max_streams: int = 1_000_000  # remembered at a time; past that the longest silent are forgotten
@@ -54,6 +56,11 @@ class ServiceConfig:
             raise InputError(f"keep_days is {self.keep_days}; it must be more than 0")
         if self.webhook_secret is not None and self.webhook is None:
             raise InputError("--webhook-secret signs what --webhook sends: give that too")
+        if not all(self.otlp_stream):
+            raise InputError(
+                "expected attribute names with commas between them for --otlp-stream, got "
+                f"{','.join(self.otlp_stream)!r}"
+            )
         self._check_security()
 
     def _check_security(self) -> None:

@@ -1,14 +1,16 @@
-"""Our errors as gRPC statuses, in this one place.
+"""Our errors as statuses of gRPC and of HTTP, in this one place.
 
-InputError → INVALID_ARGUMENT with BadRequest; NotFoundError → NOT_FOUND; TokenError →
-UNAUTHENTICATED; ScopeError → PERMISSION_DENIED; ModelError → FAILED_PRECONDITION; OverloadError and
-StoreError → UNAVAILABLE with RetryInfo. All carry an ErrorInfo. Anything else is a fault of ours:
-logged whole, INTERNAL, and no detail to the client.
+InputError → INVALID_ARGUMENT with BadRequest, 400; TooLargeError → RESOURCE_EXHAUSTED, 413;
+MediaError is of HTTP alone, 415; NotFoundError → NOT_FOUND; TokenError → UNAUTHENTICATED, 401;
+ScopeError → PERMISSION_DENIED, 403; ModelError → FAILED_PRECONDITION; OverloadError and StoreError
+→ UNAVAILABLE with RetryInfo, 503 with Retry-After. All carry an ErrorInfo. Anything else is a fault
+of ours: logged whole, INTERNAL or 500, and no detail to the client.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -39,16 +41,6 @@ else:
 
 logger = logging.getLogger("offscript")
 
-_CODES: dict[type[OffscriptError], int] = {
-    InputError: code_pb2.INVALID_ARGUMENT,
-    NotFoundError: code_pb2.NOT_FOUND,
-    TokenError: code_pb2.UNAUTHENTICATED,
-    ScopeError: code_pb2.PERMISSION_DENIED,
-    ModelError: code_pb2.FAILED_PRECONDITION,
-    OverloadError: code_pb2.UNAVAILABLE,
-    StoreError: code_pb2.UNAVAILABLE,
-}
-_KINDS = {code: kind for kind, code in _CODES.items() if code != code_pb2.UNAVAILABLE}
 _PASSING = {
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.CANCELLED,
@@ -67,8 +59,44 @@ class FieldError(InputError):
         self.field = field
 
 
-def to_status(error: OffscriptError) -> status_pb2.Status:
+class TooLargeError(InputError):
+    """A message has more bytes than may be sent at a time."""
+
+
+class MediaError(InputError):
+    """A body comes in a form that is not read here."""
+
+
+# What is special stands before what it is a kind of.
+_CODES: dict[type[OffscriptError], int] = {
+    TooLargeError: code_pb2.RESOURCE_EXHAUSTED,
+    InputError: code_pb2.INVALID_ARGUMENT,
+    NotFoundError: code_pb2.NOT_FOUND,
+    TokenError: code_pb2.UNAUTHENTICATED,
+    ScopeError: code_pb2.PERMISSION_DENIED,
+    ModelError: code_pb2.FAILED_PRECONDITION,
+    OverloadError: code_pb2.UNAVAILABLE,
+    StoreError: code_pb2.UNAVAILABLE,
+}
+_HTTP: dict[type[OffscriptError], int] = {
+    TooLargeError: 413,
+    MediaError: 415,
+    InputError: 400,
+    TokenError: 401,
+    ScopeError: 403,
+    OverloadError: 503,
+    StoreError: 503,
+}
+_KINDS = {code: kind for kind, code in _CODES.items() if code != code_pb2.UNAVAILABLE}
+
+
+def to_status(error: Exception) -> status_pb2.Status:
     """The google.rpc.Status that says the same."""
+    if not isinstance(error, OffscriptError):
+        logger.error("a request failed for a reason of our own", exc_info=error)
+        return status_pb2.Status(
+            code=code_pb2.INTERNAL, message="internal error; the service's log has the details"
+        )
     code = next(code for kind, code in _CODES.items() if isinstance(error, kind))
     details: list[message.Message] = [
         error_details_pb2.ErrorInfo(reason=_reason(error), domain="offscript")
@@ -79,14 +107,21 @@ def to_status(error: OffscriptError) -> status_pb2.Status:
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
     if isinstance(error, OverloadError | StoreError):
         retry = error_details_pb2.RetryInfo()
-        seconds = getattr(error, "retry_seconds", _STORE_RETRY_SECONDS)
-        retry.retry_delay.FromMilliseconds(round(1000 * seconds))
+        retry.retry_delay.FromMilliseconds(round(1000 * _delay(error)))
         details.append(retry)
     packed = []
     for detail in details:
         packed.append(any_pb2.Any())
         packed[-1].Pack(detail)
     return status_pb2.Status(code=code, message=str(error), details=packed)
+
+
+def to_http(error: Exception) -> tuple[int, dict[str, str]]:
+    """The status of HTTP that says the same, and the headers that go with it."""
+    status = next((status for kind, status in _HTTP.items() if isinstance(error, kind)), 500)
+    if status == 401:
+        return status, {"WWW-Authenticate": "Bearer"}
+    return status, {"Retry-After": str(math.ceil(_delay(error)))} if status == 503 else {}
 
 
 def retry_seconds(error: grpc.RpcError) -> float | None:
@@ -124,14 +159,11 @@ def from_rpc(error: grpc.RpcError, address: str, trouble: Callable[[str], str]) 
 
 async def abort(context: Context, error: Exception) -> NoReturn:
     """End the call with the status of `error`."""
-    if isinstance(error, OffscriptError):
-        status = to_status(error)
-    else:
-        logger.error("a request failed for a reason of our own", exc_info=error)
-        status = status_pb2.Status(
-            code=code_pb2.INTERNAL, message="internal error; the service's log has the details"
-        )
-    await context.abort_with_status(rpc_status.to_status(status))
+    await context.abort_with_status(rpc_status.to_status(to_status(error)))
+
+
+def _delay(error: Exception) -> float:
+    return float(getattr(error, "retry_seconds", _STORE_RETRY_SECONDS))
 
 
 def _code(error: grpc.RpcError) -> grpc.StatusCode:

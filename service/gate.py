@@ -11,6 +11,7 @@ from grpc_reflection.v1alpha import reflection
 
 from .access import Access
 from .errors import Context, abort
+from .intake import LOGS_SERVICE
 from .servicer import SERVICE
 from .tokens import Scope
 
@@ -18,6 +19,7 @@ from .tokens import Scope
 NEEDED: dict[str, Scope | None] = {
     f"/{SERVICE}/Score": Scope.SEND,
     f"/{SERVICE}/ScoreOnce": Scope.SEND,
+    f"/{LOGS_SERVICE}/Export": Scope.SEND,
     f"/{SERVICE}/ListAlerts": Scope.READ,
     f"/{SERVICE}/WatchAlerts": Scope.READ,
     f"/{SERVICE}/Explain": Scope.READ,

@@ -19,8 +19,8 @@ from ..model.folder import Model
 from ..model.vocabulary import Vocabulary
 from ..protos import detector_pb2 as pb
 from .batch import Batch, Outcome
-from .config import BATCH_EVENTS, LINE_CHARACTERS
-from .errors import FieldError
+from .config import BATCH_EVENTS, LINE_CHARACTERS, MESSAGE_BYTES
+from .errors import FieldError, TooLargeError
 from .store import Filter, StoredAlert
 from .suppression import Suppression, Wish
 
@@ -41,8 +41,12 @@ _VERDICT_OF = {name: verdict for verdict, name in VERDICTS.items()}
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 
-def parse(kind: type[AnyMessage], data: bytes) -> AnyMessage:
+def parse(kind: type[AnyMessage], data: bytes, *, most: int = MESSAGE_BYTES) -> AnyMessage:
     """The message in `data`; InputError if there is none."""
+    if len(data) > most:
+        raise TooLargeError(
+            f"expected at most {most:,} bytes in a message, got {len(data):,}; send fewer at a time"
+        )
     try:
         return kind.FromString(data)
     except DecodeError as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from operator import itemgetter
 
 import numpy as np
 from jaxtyping import Float64
@@ -19,9 +21,13 @@ class Reader:
         events = model.config.events
         self._parser = EventParser(events, model.templates)
         self._keyless = EventParser(replace(events, stream_key=None), model.templates)
+        self._timeless = EventParser(replace(events, time=None), model.templates)
+        self._bare = EventParser(replace(events, stream_key=None, time=None), model.templates)
 
     def read(self, batch: Batch) -> Rows:
         """The events of a batch, in order."""
+        if batch.names is not None and batch.lines is not None:
+            return self._records(batch, batch.names, batch.lines)
         if batch.names is not None:
             times = batch.times
             if times is None:
@@ -37,6 +43,44 @@ class Reader:
             name=parsed.name,
             time=_times(batch, parsed),
             row=parsed.line,
+            unkeyed=parsed.unkeyed,
+            continuations=parsed.continuations,
+            broken=parsed.broken,
+        )
+
+    def _records(self, batch: Batch, names: list[str], lines: list[str]) -> Rows:
+        """Rows of log records. What comes as one record goes on with none before: a body without
+        the time stamp that the model's lines have is read without it, and, where the stream is
+        known, without the key.
+        """
+        streams = batch.streams
+        parsers = [self._parser, self._timeless]
+        left = list(range(len(lines)))
+        if streams is not None:
+            parsers += [self._keyless, self._bare]
+            left = [row for row in left if not names[row]]
+        events: list[tuple[int, str, str | None, float]] = []
+        for parser in parsers:
+            parsed = parser.parse([lines[row] for row in left])
+            row = [left[at] for at in parsed.line.tolist()]
+            events += zip(row, parsed.stream, parsed.name, parsed.time.tolist(), strict=True)
+            found = set(row)
+            left = [row for row in left if row not in found]
+        if streams is not None:
+            events = list({event[0]: event for event in reversed(events)}.values())  # one each
+            events += [(row, "", name, math.nan) for row, name in enumerate(names) if name]
+        events.sort(key=itemgetter(0))
+        whole = Parsed(
+            line=np.array([row for row, *_ in events], dtype=np.int32),
+            stream=[key if streams is None else streams[row] for row, key, *_ in events],
+            name=[names[row] or name for row, _, name, _ in events],
+            time=np.array([time for *_, time in events], dtype=np.float64),
+        )
+        return Rows(
+            stream=whole.stream,
+            name=whole.name,
+            time=_times(batch, whole),
+            row=whole.line,
             unkeyed=parsed.unkeyed,
             continuations=parsed.continuations,
             broken=parsed.broken,
@@ -73,6 +117,8 @@ class Reader:
 
 def _times(batch: Batch, parsed: Parsed) -> Float64[np.ndarray, " events"]:
     """The client's times where it gave them, else the lines' own, else when they came in."""
+    times = parsed.time
     if batch.times is not None:
-        return np.asarray(batch.times[parsed.line])
-    return np.where(np.isnan(parsed.time), batch.received, parsed.time)
+        given = batch.times[parsed.line]
+        times = np.where(np.isnan(given), times, given)
+    return np.where(np.isnan(times), batch.received, times)

@@ -22,11 +22,13 @@ from ..model.errors import InputError
 from ..model.folder import Model, load_model, model_files
 from .access import Access
 from .alertmanager import Alertmanager
-from .config import MESSAGE_BYTES, ServiceConfig, split_address
+from .config import LOGS_BYTES, ServiceConfig, split_address
 from .engine import Engine
 from .gate import Gate
 from .http import HttpServer
+from .intake import LOGS_SERVICE, LogIntake
 from .metrics import Metrics
+from .otlp_http import LOGS_PATH, LogsOverHttp
 from .servicer import SERVICE, Servicer
 from .sink import Sink, Teller
 from .store import Store
@@ -113,21 +115,25 @@ class Server:
         config = self._config
         self._store.keep_model(model.sha256, model_files(config.model))
         self._engine = Engine(model, self._store, config, self._metrics, self._alerts_changed(loop))
+        intake = LogIntake(model, self._engine, self._metrics, config.otlp_stream)
         self._servicer = Servicer(
             model,
             self._engine,
             self._store,
             self._metrics,
+            intake,
             version=_version(),
             grace_seconds=config.grace_seconds,
         )
         self._tellers = [Teller(sink, self._metrics) for sink in self._sinks()]
         self._health = health.aio.HealthServicer()
         await self._say(_NOT_SERVING)
+        posts = {LOGS_PATH: LogsOverHttp(intake, self._metrics).answer}
         self._http = HttpServer(
             config.http,
             self._metrics,
             lambda: self._ready,
+            posts,
             access=self._access,
             tls=http_context(config),
         )
@@ -181,16 +187,16 @@ class Server:
             interceptors=[Gate(self._access)],
             options=[
                 ("grpc.so_reuseport", 0),  # else a second service would quietly share the port
-                ("grpc.max_receive_message_length", MESSAGE_BYTES),
+                ("grpc.max_receive_message_length", LOGS_BYTES),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.keepalive_time_ms", 60_000),
                 ("grpc.server_handshake_timeout_ms", 10_000),  # for one that says nothing
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
             ],
         )
-        server.add_generic_rpc_handlers((self._servicer.handlers(),))
+        server.add_generic_rpc_handlers(self._servicer.handlers())
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        names = (SERVICE, LOGS_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         self._check_free()
         self.grpc_port = self._open(server)
@@ -223,7 +229,7 @@ class Server:
             ) from error
 
     async def _say(self, status: Any) -> None:  # the stubs name no type for it
-        for name in ("", SERVICE):
+        for name in ("", SERVICE, LOGS_SERVICE):
             await self._health.set(name, status)
 
     def _show_ready(self, ready: bool) -> None:

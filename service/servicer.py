@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
 from ..interpret.explain import explain
 from ..model.errors import OverloadError, StoreError
@@ -21,6 +22,7 @@ from . import messages
 from .batch import Batch, Outcome
 from .engine import Engine
 from .errors import Context, abort
+from .intake import LOGS_SERVICE, LogIntake
 from .metrics import Metrics
 from .store import Store
 
@@ -30,6 +32,8 @@ _PATIENCE_SECONDS = 5.0  # that a stream waits for room, or an answer for the st
 _AHEAD = 64  # batches of one stream under way
 _SIMILAR = 20  # alerts that an explanation names
 _PAGE = 500  # alerts read at a time for a watcher
+
+Answer = TypeVar("Answer")
 
 
 class Servicer:
@@ -43,6 +47,7 @@ class Servicer:
         engine: Engine,
         store: Store,
         metrics: Metrics,
+        intake: LogIntake,
         *,
         version: str,
         grace_seconds: float,
@@ -51,6 +56,7 @@ class Servicer:
         self._engine = engine
         self._store = store
         self._metrics = metrics
+        self._intake = intake
         self._version = version
         self._grace_seconds = grace_seconds
         self._kept = lru_cache(maxsize=4)(self._load)
@@ -58,8 +64,8 @@ class Servicer:
         self._draining = False
         self._streams: set[_Answers] = set()
 
-    def handlers(self) -> grpc.GenericRpcHandler:
-        """All methods, for a server."""
+    def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
+        """All methods of our service and of OTLP's, for a server."""
         unary = {
             "ScoreOnce": self._score_once,
             "ListAlerts": self._list_alerts,
@@ -82,7 +88,15 @@ class Servicer:
             partial(self._answer_stream, "WatchAlerts", self._watch_alerts),
             response_serializer=_serialize,
         )
-        return grpc.method_handlers_generic_handler(SERVICE, handlers)
+        logs: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            "Export": grpc.unary_unary_rpc_method_handler(
+                partial(self._answer, "Export", self._export), response_serializer=_serialize
+            )
+        }
+        return (
+            grpc.method_handlers_generic_handler(SERVICE, handlers),
+            grpc.method_handlers_generic_handler(LOGS_SERVICE, logs),
+        )
 
     def alerts_changed(self) -> None:
         """Wake the watchers; on the event loop's thread."""
@@ -100,6 +114,9 @@ class Servicer:
         batch = self._batch(request)
         outcome = await self._stored(self._engine.submit(batch))
         return messages.write_outcome(batch.seq, outcome)
+
+    async def _export(self, request: bytes) -> ExportLogsServiceResponse:
+        return await self._stored(await asyncio.to_thread(self._intake.take, request))
 
     async def _score(self, requests: AsyncIterator[bytes]) -> AsyncIterator[pb.ScoreBatch]:
         """Answers in the order of the requests, while later ones are being read and scored."""
@@ -143,8 +160,8 @@ class Servicer:
                     raise
                 await asyncio.sleep(min(0.05, error.retry_seconds))
 
-    async def _stored(self, future: Future[Outcome]) -> Outcome:
-        """The outcome; StoreError if that waits for a store that fails."""
+    async def _stored(self, future: Future[Answer]) -> Answer:
+        """What comes of it; StoreError if that waits for a store that fails."""
         wrapped = asyncio.wrap_future(future)
         while True:
             done, _ = await asyncio.wait({wrapped}, timeout=_PATIENCE_SECONDS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ import pytest
 
 from offscript.service.config import ServiceConfig
 from offscript.service.server import Server
+from offscript.tests.npm import install
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 EXAMPLE = ROOT / "examples/node"
@@ -24,20 +24,9 @@ EXAMPLE = ROOT / "examples/node"
 @pytest.fixture(scope="session")
 def installed(pytestconfig: pytest.Config) -> Path:
     """A copy of the example with its packages, installed once for a lock file."""
-    if shutil.which("npm") is None and os.environ.get("CI") != "true":
-        pytest.skip("npm is not here")
     assert pytestconfig.cache is not None
     copy = pytestconfig.cache.mkdir("node-example") / "examples/node"
-    lock = (EXAMPLE / "package-lock.json").read_text()
-    done = copy / "installed"
-    if not done.exists() or done.read_text() != lock:
-        shutil.rmtree(copy, ignore_errors=True)
-        copy.mkdir(parents=True)
-        for name in ("package.json", "package-lock.json", ".npmrc"):
-            shutil.copy(EXAMPLE / name, copy)
-        command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-        subprocess.run(command, cwd=copy, check=True, capture_output=True, timeout=300)
-        done.write_text(lock)
+    install(EXAMPLE, copy)
     shutil.copy(EXAMPLE / "client.js", copy)
     protos = copy.parent.parent / "protos"
     protos.mkdir(exist_ok=True)

@@ -56,9 +56,19 @@ def complaint(address: str, credentials: Credentials) -> str:
     return line.removeprefix(f"no answer from a service at {address}: ")
 
 
-def get(running: Running, path: str, authority: Authority, token: str = "") -> tuple[int, str]:
-    """Status and body of a page over HTTPS."""
-    request = urllib.request.Request(f"https://127.0.0.1:{running.server.http_port}{path}")
+def get(
+    running: Running,
+    path: str,
+    authority: Authority,
+    token: str = "",
+    posted: bytes | None = None,
+) -> tuple[int, str]:
+    """Status and body of a page over HTTPS, or of what is answered to a JSON body."""
+    request = urllib.request.Request(
+        f"https://127.0.0.1:{running.server.http_port}{path}",
+        posted,
+        {} if posted is None else {"Content-Type": "application/json"},
+    )
     if token:
         request.add_header("Authorization", f"Bearer {token}")
     context = ssl.create_default_context(cafile=authority.cert)
@@ -205,6 +215,21 @@ def test_metrics_want_a_token_that_reads_and_health_wants_none(
             assert status == 200
             assert "offscript_calls_refused_total" in page
             assert not any(secret in page for secret in secrets.values())
+
+
+def test_log_records_want_a_token_that_sends(
+    secured: Running, authority: Authority, tokens: Tokens
+) -> None:
+    def post(scope: Scope | None, body: bytes = b"{}") -> tuple[int, str]:
+        token = "" if scope is None else tokens[1][scope]
+        return get(secured, "/v1/logs", authority, token, body)
+
+    assert post(None)[0] == post(None, b"x" * 1_000_000)[0] == 401
+    status, said = post(Scope.READ)
+    assert status == 403
+    assert "needs a token with the scope send" in said
+    assert post(Scope.SEND) == post(Scope.ADMIN) == (200, "{}")
+    assert get(secured, "/v1/logs", authority)[0] == 401
 
 
 def test_a_scrape_succeeds_while_many_connections_say_nothing(

@@ -1,0 +1,134 @@
+"""Requests with log records in, answers out; what is sent again is answered again, scored once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, OrderedDict
+from concurrent.futures import Future
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
+
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+
+from ..model.errors import StoreError
+from ..model.folder import Model
+from .batch import Outcome
+from .config import MESSAGE_BYTES
+from .engine import Engine
+from .metrics import Metrics
+from .otlp import LogReader, Logs, Reason
+
+LOGS_SERVICE = logs_service_pb2.DESCRIPTOR.services_by_name["LogsService"].full_name
+
+_REMEMBERED = 4096  # requests
+_REMEMBERED_SECONDS = 600.0  # senders give up before
+_PATIENCE_SECONDS = 5.0  # that an answer waits for the store before it asks how that is
+
+_UNKEYED = Reason(
+    "unkeyed", "with no stream key in the body (--otlp-stream makes one of attributes)"
+)
+_BROKEN = Reason("broken", "with a body that is not the JSON object which this model reads")
+_BLANK = Reason("continuation", "with a blank body")
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """A request of late, and what it is answered."""
+
+    time: float
+    answer: Future[ExportLogsServiceResponse]
+
+
+class LogIntake:
+    """Takes requests for one engine; any thread may call `take`.
+
+    A sender that saw no answer sends the whole request again, byte for byte, so requests are known
+    by a digest. One without any time is never taken for another: a program may say the same twice.
+    """
+
+    def __init__(
+        self, model: Model, engine: Engine, metrics: Metrics, stream: tuple[str, ...]
+    ) -> None:
+        self._reader = LogReader(model.config.events, stream)
+        self._engine = engine
+        self._metrics = metrics
+        self._taken: OrderedDict[bytes, _Taken] = OrderedDict()
+        self._lock = threading.Lock()
+        # Many empty messages in one swell to 70 times their bytes (measured), so large requests are
+        # read one at a time.
+        self._large = threading.Lock()
+
+    def take(self, data: bytes, *, as_json: bool = False) -> Future[ExportLogsServiceResponse]:
+        """The answer to come; OverloadError, and nothing happens, if there is no room."""
+        now = time.time()
+        with self._large if len(data) > MESSAGE_BYTES else nullcontext():
+            logs = self._reader.read(data, as_json=as_json, received=now)
+        digest = blake2b(data, digest_size=16).digest()
+        with self._lock:
+            taken = self._taken.get(digest) if logs.timed else None
+            if taken is not None and now - taken.time < _REMEMBERED_SECONDS and not _failed(taken):
+                self._metrics.events["repeated"].inc(len(logs.batch))
+                return taken.answer
+            answer = self._submit(logs)
+            if logs.timed:
+                self._taken[digest] = _Taken(now, answer)
+                self._taken.move_to_end(digest)
+                if len(self._taken) > _REMEMBERED:
+                    self._taken.popitem(last=False)
+        for reason, count in logs.rejected.items():
+            self._metrics.events[reason.outcome].inc(count)
+        return answer
+
+    def wait(self, answer: Future[ExportLogsServiceResponse]) -> ExportLogsServiceResponse:
+        """The answer, once it is there; StoreError if that waits for a store that fails."""
+        while True:
+            try:
+                return answer.result(_PATIENCE_SECONDS)
+            except TimeoutError:
+                if self._engine.store_error is not None:
+                    raise StoreError(str(self._engine.store_error)) from None
+
+    def _submit(self, logs: Logs) -> Future[ExportLogsServiceResponse]:
+        answer: Future[ExportLogsServiceResponse] = Future()
+        answer.set_running_or_notify_cancel()  # one who stops waiting must not end it for others
+        if len(logs.batch):
+            scored = self._engine.submit(logs.batch)
+            scored.add_done_callback(partial(_settle, answer, logs.rejected))
+        else:
+            answer.set_result(_response(logs.rejected))
+        return answer
+
+
+def _failed(taken: _Taken) -> bool:
+    return taken.answer.done() and taken.answer.exception() is not None
+
+
+def _settle(
+    answer: Future[ExportLogsServiceResponse], rejected: Counter[Reason], scored: Future[Outcome]
+) -> None:
+    error = scored.exception()
+    if error is not None:
+        answer.set_exception(error)
+        return
+    outcome = scored.result()
+    passed_over = {
+        _UNKEYED: outcome.unkeyed,
+        _BROKEN: outcome.broken,
+        _BLANK: outcome.continuations,
+    }
+    answer.set_result(_response(rejected + Counter(passed_over)))
+
+
+def _response(rejected: Counter[Reason]) -> ExportLogsServiceResponse:
+    """All was well, or how many records were not scored and why."""
+    response = ExportLogsServiceResponse()
+    if rejected:
+        response.partial_success.rejected_log_records = rejected.total()
+        response.partial_success.error_message = "log records not scored: " + "; ".join(
+            f"{count:,} {reason.text}" for reason, count in rejected.items()
+        )
+    return response
