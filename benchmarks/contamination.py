@@ -55,6 +55,7 @@ def entries_of(
             found = of_baseline(dataset, BASELINES[family], seed=seed, device=device)
         named = scratch / "model.outliers"
         apart = read_ids(read_lines([named])) if named.exists() else frozenset()
+        apart -= dataset.config.exclude  # named again, as they are to stay out
     bad = labelled.anomalous.intersection(mixed.train)
     entries = []
     for outcome in found:
