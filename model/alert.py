@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from typing import Any
+
+from .skeleton import digit_free
 
 DETECTORS = ("event", "drift", "end", "new", "counts", "level", "stream")
 AT_END = ("end", "counts", "level")  # those that judge a stream that has ended
+OVERALL = ("drift", "counts", "level", "stream")  # those that many events make fire, not one
 
 
 @dataclass(frozen=True)
@@ -45,12 +51,28 @@ class Alert:
     span: int = 1  # drift: events, counted back from the observed one, that the sum runs over
     counts: dict[int, int] = field(default_factory=dict)  # counts: token → number in the stream
     scores: dict[str, float] = field(default_factory=dict)  # stream: of each detector, nats
+    kinds: tuple[str, ...] = ()  # of an overall detector: names of all events of the window, sorted
 
     def __post_init__(self) -> None:
         if self.detector not in DETECTORS:
             raise ValueError(f"unknown detector {self.detector!r}, expected one of {DETECTORS}")
         if not len(self.tokens) == len(self.times) == len(self.lines):
             raise ValueError("an alert's tokens, times and lines have different lengths")
+
+    @property
+    def mechanism(self) -> str:
+        """The same for alerts that mean the same, whichever their stream; 16 hexadecimal digits.
+
+        A detector, the event that came, and the one that was expected; of an unseen event also its
+        line without digits and stream, and of a detector that many events make fire all kinds of
+        events that it saw: that a stream as a whole is odd says nothing about another.
+        """
+        line = ""
+        if self.observed == "<new>" and self.text is not None:
+            stream = rf"(?<!\w){re.escape(self.stream)}(?!\w)"
+            line = digit_free(re.sub(stream, "", self.text)).decode(errors="replace")
+        parts = [self.detector, self.observed, self.expected, line, *self.kinds]
+        return sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value; unknown times become null."""
@@ -60,6 +82,7 @@ class Alert:
         value["tokens"] = list(self.tokens)
         value["times"] = [_number(time) for time in self.times]
         value["lines"] = list(self.lines)
+        value["kinds"] = list(self.kinds)
         value["counts"] = {str(token): count for token, count in self.counts.items()}
         return value
 
@@ -73,6 +96,7 @@ class Alert:
                 "tokens": tuple(value["tokens"]),
                 "times": tuple(_time(time) for time in value["times"]),
                 "lines": tuple(value["lines"]),
+                "kinds": tuple(value.get("kinds", ())),  # alerts of earlier versions have none
                 "counts": {int(token): count for token, count in value["counts"].items()},
             }
         )

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 from numpy.typing import NDArray
 
-from .alert import DETECTORS, Alert
+from .alert import DETECTORS, OVERALL, Alert
 from .errors import InputError
 from .finding import Finding, Observed
 from .folder import Model
@@ -200,6 +200,9 @@ class Detector:
             span=finding.span,
             counts=finding.counts,
             scores=finding.scores,
+            kinds=tuple(sorted({names[token] for token in finding.tokens}))
+            if finding.detector in OVERALL
+            else (),
         )
 
     def snapshot(self) -> dict[str, NDArray[np.generic]]:

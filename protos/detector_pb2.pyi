@@ -575,9 +575,7 @@ class Explanation(_message.Message):
 
     @_builtins.property
     def similar(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alert]:
-        """Other alerts of the same mechanism (detector, observed and expected event), newest first, with
-        what was said of them. At most 20.
-        """
+        """Other alerts of the same mechanism, newest first, with what was said of them. At most 20."""
 
     def __init__(
         self,
@@ -733,7 +731,10 @@ Global___Wish: _TypeAlias = Wish  # noqa: Y015
 
 @_typing.final
 class Suppression(_message.Message):
-    """Alerts of one mechanism are kept, and no one is told."""
+    """Alerts of one mechanism are kept, and no one is told. The same are: the detector, the event that
+    came and the one that was expected; of an unseen event also its line, digits and stream apart; and
+    of drift, counts, level and stream all kinds of events in the window.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from ..model.alert import Alert
 from ..model.errors import InputError, StoreError
 from . import tables
 
@@ -161,17 +162,24 @@ def _parse(url: str) -> sa.URL:
 
 def _upgrade(connection: sa.Connection, schema: str) -> None:
     """Schema 1 did not know when an alert changed: those it holds count from now. Schema 2 had what
-    was expected in the alert's JSON alone.
+    was expected in the alert's JSON alone, and knew no mechanism.
     """
     add = "ALTER TABLE alerts ADD COLUMN"
     if schema == "1":
         connection.execute(sa.text(f"{add} changed FLOAT NOT NULL DEFAULT {time.time()}"))
-    connection.execute(sa.text(f"{add} expected TEXT NOT NULL DEFAULT ''"))
+    for column in ("expected", "mechanism"):
+        connection.execute(sa.text(f"{add} {column} TEXT NOT NULL DEFAULT ''"))
     alerts = tables.alerts.c
     last = 0
     while rows := connection.execute(_SOME.where(alerts.row > last)).all():
-        expected = [{"at": row.row, "name": json.loads(row.alert)["expected"]} for row in rows]
-        connection.execute(_EXPECTED, expected)
+        found = [(row.row, Alert.from_json(json.loads(row.alert))) for row in rows]
+        connection.execute(
+            _MECHANISM,
+            [
+                {"at": at, "name": text(alert.expected), "digits": alert.mechanism}
+                for at, alert in found
+            ],
+        )
         last = rows[-1].row
     for index in tables.alerts.indexes:
         index.create(connection, checkfirst=True)
@@ -182,10 +190,10 @@ def _upgrade(connection: sa.Connection, schema: str) -> None:
 
 _SOME = sa.select(tables.alerts.c.row, tables.alerts.c.alert).order_by(tables.alerts.c.row)
 _SOME = _SOME.limit(1000)
-_EXPECTED = (
+_MECHANISM = (
     sa.update(tables.alerts)
     .where(tables.alerts.c.row == sa.bindparam("at"))
-    .values(expected=sa.bindparam("name"))
+    .values(expected=sa.bindparam("name"), mechanism=sa.bindparam("digits"))
 )
 
 

@@ -165,12 +165,8 @@ class Store:
     def similar(self, alert: Alert, *, limit: int) -> list[StoredAlert]:
         """Other alerts of the same mechanism, newest first, suppressed ones too."""
         column = tables.alerts.c
-        query = sa.select(tables.alerts).where(
-            column.observed == text(alert.observed),
-            column.expected == text(alert.expected),
-            column.detector == alert.detector,
-            column.id != alert.id,
-        )
+        same = (column.mechanism == alert.mechanism) & (column.id != alert.id)
+        query = sa.select(tables.alerts).where(same)
         return self._select(query.order_by(column.row.desc()).limit(limit))
 
     def incidents(
@@ -346,6 +342,7 @@ def _columns(alert: Alert) -> dict[str, object]:
         "detector": alert.detector,
         "observed": text(alert.observed),
         "expected": text(alert.expected),
+        "mechanism": alert.mechanism,
         "alert": json.dumps(alert.to_json()),
     }
 

@@ -21,12 +21,12 @@ _COLUMNS = tables.suppressions.c
 class Suppression:
     """Alerts of this mechanism are kept, and no one is told; times in unix seconds.
 
-    A mechanism is a detector, the event that came, and the one that was expected instead, by name:
-    it means the same to the next model.
+    A mechanism (`Alert.mechanism`) is made of names, so it means the same to the next model.
     """
 
     id: str
     alert: str  # the one that it was made of
+    mechanism: str
     detector: str
     observed: str
     expected: str
@@ -40,10 +40,8 @@ class Suppression:
 
     def covers(self, alert: Alert) -> bool:
         """Whether an alert is of this mechanism, and of the stream if it is about one."""
-        mechanism = (alert.detector, text(alert.observed), text(alert.expected))
-        if mechanism != (self.detector, self.observed, self.expected):
-            return False
-        return self.stream is None or self.stream == text(alert.stream)
+        here = self.stream is None or self.stream == text(alert.stream)
+        return here and self.mechanism == alert.mechanism
 
     def active(self, now: float) -> bool:
         return now < self.until and math.isnan(self.revoked)
@@ -62,6 +60,7 @@ def suppression_of(alert: Alert, wish: Wish, *, comment: str, by: str, now: floa
     return Suppression(
         id=uuid.uuid4().hex,
         alert=alert.id,
+        mechanism=alert.mechanism,
         detector=alert.detector,
         observed=text(alert.observed),
         expected=text(alert.expected),
@@ -91,10 +90,7 @@ def add(connection: sa.Connection, suppression: Suppression, *, revision: int) -
     connection.execute(sa.insert(tables.suppressions).values(values))
     alerts = tables.alerts.c
     covered = sa.select(alerts.row).where(
-        alerts.observed == suppression.observed,
-        alerts.expected == suppression.expected,
-        alerts.detector == suppression.detector,
-        alerts.status == "open",
+        alerts.mechanism == suppression.mechanism, alerts.status == "open"
     )
     if suppression.stream is not None:
         covered = covered.where(alerts.stream == suppression.stream)

@@ -39,6 +39,7 @@ alerts = Table(
     Column("detector", String, nullable=False),
     Column("observed", Text, nullable=False),
     Column("expected", Text, nullable=False),
+    Column("mechanism", String, nullable=False),
     Column("first_seen", Float(53), nullable=False),
     Column("last_seen", Float(53), nullable=False),
     Column("count", BigInteger, nullable=False),
@@ -46,7 +47,7 @@ alerts = Table(
     Column("alert", Text, nullable=False),  # as JSON, with the scored window, when first raised
 )
 Index("alerts_by_cause", alerts.c.stream, alerts.c.detector, alerts.c.observed, alerts.c.row)
-Index("alerts_by_mechanism", alerts.c.observed, alerts.c.expected, alerts.c.detector, alerts.c.row)
+Index("alerts_by_mechanism", alerts.c.mechanism, alerts.c.row)
 Index("alerts_by_age", alerts.c.changed, alerts.c.status)
 
 feedback = Table(
@@ -66,6 +67,7 @@ suppressions = Table(
     Column("row", _row, primary_key=True, autoincrement=True),
     Column("id", String, nullable=False, unique=True),
     Column("alert", String, nullable=False),  # the id of the one that it was made of
+    Column("mechanism", String, nullable=False),
     Column("detector", String, nullable=False),
     Column("observed", Text, nullable=False),
     Column("expected", Text, nullable=False),

@@ -184,7 +184,7 @@ def test_alerts_of_a_store_of_schema_1_count_from_its_upgrade(store: Store, url:
     with store._database.writing() as connection:
         for index in ("alerts_by_age", "alerts_by_mechanism", "ix_alerts_model"):
             connection.exec_driver_sql(f"DROP INDEX {index}")
-        for column in ("changed", "expected"):
+        for column in ("changed", "expected", "mechanism"):
             connection.exec_driver_sql(f"ALTER TABLE alerts DROP COLUMN {column}")
         connection.exec_driver_sql("UPDATE meta SET value = '1' WHERE key = 'schema'")
     store.close()

@@ -107,7 +107,7 @@ def test_names_that_a_database_cannot_hold_are_recognised(store: Store) -> None:
 
 
 def test_similar_alerts_come_with_what_was_said_of_them(store: Store) -> None:
-    store.write([other(1), other(2), other(3, expected="other"), other(4)])
+    store.write([other(1), other(2), other(3, expected="z"), other(4)])
     store.record("a2", "normal", "a release", "ann", EVERYWHERE)
 
     similar = store.similar(store.alert("a1").alert, limit=9)
@@ -127,11 +127,12 @@ def test_a_suppression_that_is_not_there_cannot_be_revoked(store: Store) -> None
             store.revoke(stranger)
 
 
-def test_a_store_of_schema_2_learns_what_was_expected(store: Store, url: str) -> None:
+def test_a_store_of_schema_2_learns_of_mechanisms(store: Store, url: str) -> None:
     store.write([other(number) for number in range(1500)])
     with store._database.writing() as connection:
         connection.exec_driver_sql("DROP INDEX alerts_by_mechanism")
-        connection.exec_driver_sql("ALTER TABLE alerts DROP COLUMN expected")
+        for column in ("expected", "mechanism"):
+            connection.exec_driver_sql(f"ALTER TABLE alerts DROP COLUMN {column}")
         connection.exec_driver_sql("UPDATE meta SET value = '2' WHERE key = 'schema'")
     store.close()
 

@@ -1,0 +1,52 @@
+"""What makes two alerts mean the same, and that an alert survives as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from offscript.model.alert import Alert
+from offscript.tests.service.alerts import ALERT
+
+NEW = replace(ALERT, detector="new", observed="<new>", text="12:01 [s] disk 7 failed")
+WHOLE = replace(ALERT, detector="stream", observed="<end>", kinds=("open", "shut"))
+
+
+@pytest.mark.parametrize(
+    ("alert", "changes"),
+    [
+        (ALERT, {"stream": "t", "time": 5.0, "score": 1.0, "text": "another line"}),
+        (NEW, {"stream": "tt", "text": "13:44 [tt] disk 12 failed"}),
+        (WHOLE, {"stream": "t", "text": "another line", "tokens": (4, 5, 0)}),
+    ],
+)
+def test_alerts_of_other_streams_can_mean_the_same(
+    alert: Alert, changes: dict[str, object]
+) -> None:
+    assert replace(alert, **changes).mechanism == alert.mechanism  # type: ignore[arg-type] # fields of it
+
+
+@pytest.mark.parametrize(
+    ("alert", "changes"),
+    [
+        (ALERT, {"detector": "end"}),
+        (ALERT, {"observed": "z"}),
+        (ALERT, {"expected": "z"}),
+        (NEW, {"text": "12:01 [s] disk 7 stolen"}),
+        (WHOLE, {"kinds": ("open", "read", "shut")}),
+    ],
+)
+def test_what_happened_otherwise_means_something_else(
+    alert: Alert, changes: dict[str, object]
+) -> None:
+    assert replace(alert, **changes).mechanism != alert.mechanism  # type: ignore[arg-type] # fields of it
+
+
+@pytest.mark.parametrize("alert", [ALERT, NEW, WHOLE])
+def test_an_alert_survives_as_json(alert: Alert) -> None:
+    again = Alert.from_json(json.loads(json.dumps(alert.to_json())))
+
+    assert repr(again) == repr(alert)  # nan is not equal to itself
+    assert again.mechanism == alert.mechanism
