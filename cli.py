@@ -9,7 +9,6 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from .model.errors import InputError, OffscriptError
@@ -17,7 +16,6 @@ from .options import parser
 
 if TYPE_CHECKING:
     from .protos import detector_pb2 as pb
-    from .service.credentials import Credentials
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -134,34 +132,14 @@ def _score(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from .service.config import ServiceConfig
+    from .service.options import config_of
     from .service.server import serve
 
-    return serve(
-        ServiceConfig(
-            model=options.model,
-            grpc=options.grpc,
-            http=options.http,
-            store=options.store,
-            tls_cert=options.tls_cert,
-            tls_key=options.tls_key,
-            client_ca=options.client_ca,
-            tokens=options.tokens,
-            alertmanager=options.alertmanager,
-            webhook=options.webhook,
-            webhook_secret=options.webhook_secret,
-            otlp_stream=options.otlp_stream,
-            insecure=options.insecure,
-            keep_days=options.keep_days,
-            max_alerts=options.max_alerts,
-            max_streams=options.max_streams,
-            live_bytes=options.live_megabytes << 20,
-            threads=options.threads,
-        )
-    )
+    return serve(config_of(options))
 
 
 def _send(options: argparse.Namespace) -> int:
+    from .service.credentials import credentials_of
     from .service.send import Sent, send
 
     def end(*_: object) -> None:
@@ -176,7 +154,7 @@ def _send(options: argparse.Namespace) -> int:
         sent = send(
             options.logs,
             options.to,
-            credentials=_credentials(options),
+            credentials=credentials_of(options),
             follow=options.follow,
             progress=progress,
             say=lambda line: print(f"offscript: {line}", file=sys.stderr),
@@ -195,10 +173,11 @@ def _send(options: argparse.Namespace) -> int:
 
 def _alerts(options: argparse.Namespace) -> int:
     from .service.client import Client
-    from .service.listing import as_json, one_line
+    from .service.credentials import credentials_of
+    from .service.listing import as_json, one_line, seconds
 
-    with Client(options.to, credentials=_credentials(options)) as client:
-        since = _seconds(options.since) if options.since else None
+    with Client(options.to, credentials=credentials_of(options)) as client:
+        since = seconds(options.since) if options.since else None
         filters: dict[str, Any] = {"stream": options.stream, "detector": options.detector or ""}
         if options.watch:
             found = client.watch(since=since, **filters)
@@ -214,9 +193,10 @@ def _alerts(options: argparse.Namespace) -> int:
 
 def _explain(options: argparse.Namespace) -> int:
     from .service.client import Client
+    from .service.credentials import credentials_of
     from .service.listing import similar_lines
 
-    with Client(options.to, credentials=_credentials(options)) as client:
+    with Client(options.to, credentials=credentials_of(options)) as client:
         explanation = client.explain(options.alert, checks=not options.no_checks)
     if options.html:
         from .interpret.alert_page import alert_page
@@ -250,9 +230,10 @@ def _card(options: argparse.Namespace) -> int:
 
 def _feedback(options: argparse.Namespace) -> int:
     from .service.client import Client
+    from .service.credentials import credentials_of
     from .service.listing import suppression_line
 
-    with Client(options.to, credentials=_credentials(options)) as client:
+    with Client(options.to, credentials=credentials_of(options)) as client:
         recorded = client.feedback(
             options.alert,
             options.verdict,
@@ -268,9 +249,10 @@ def _feedback(options: argparse.Namespace) -> int:
 
 def _suppressions(options: argparse.Namespace) -> int:
     from .service.client import Client
+    from .service.credentials import credentials_of
     from .service.listing import as_json, suppression_line
 
-    with Client(options.to, credentials=_credentials(options)) as client:
+    with Client(options.to, credentials=credentials_of(options)) as client:
         found = [client.revoke(options.revoke)] if options.revoke else client.suppressions()
     for suppression in found:
         print(as_json(suppression) if options.json else suppression_line(suppression))
@@ -308,13 +290,6 @@ def _needs_torch() -> None:
         ) from error
 
 
-def _credentials(options: argparse.Namespace) -> Credentials:
-    from .service.credentials import Credentials, read_token
-
-    token = read_token(options.token_file)
-    return Credentials(ca=options.ca, cert=options.cert, key=options.key, token=token)
-
-
 def _wish(options: argparse.Namespace) -> pb.Wish | None:
     from .protos import detector_pb2 as pb
 
@@ -324,15 +299,6 @@ def _wish(options: argparse.Namespace) -> pb.Wish | None:
         raise InputError(f"expected --days above 0 and at most 3660, got {options.days:g}")
     seconds = max(1, round(options.days * 86_400))
     return pb.Wish(everywhere=options.suppress == "everywhere", seconds=seconds)
-
-
-def _seconds(text: str) -> float:
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError):
-        raise InputError(
-            f"expected a time like 2026-03-01T12:00 for --since, got {text!r}"
-        ) from None
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

@@ -69,6 +69,7 @@ def _parquet(path: Path) -> Iterator[Write]:
         "span": pa.int64(),
         "counts": pa.map_(pa.int32(), pa.int64()),
         "scores": pa.map_(pa.string(), pa.float64()),
+        "kinds": pa.list_(pa.string()),
     }
     schema = pa.schema(columns)
     waiting: list[dict[str, Any]] = []
@@ -102,4 +103,5 @@ def _row(alert: Alert) -> dict[str, Any]:
     row["times"] = [micros(time) for time in row["times"]]
     row["counts"] = list(alert.counts.items())
     row["scores"] = list(alert.scores.items())
+    row["kinds"] = list(alert.kinds)
     return row

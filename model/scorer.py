@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int, Int64, Shaped, UInt16
+from jaxtyping import Float32, Int, Int64, Shaped, UInt16
 
 from .forward_kernels import BLOCK, STEPS, forward
-from .kernels import RING, surprisal_and_entropy
-from .streams import STATE
+from .kernels import RING
 from .tables import tables
 from .weights import Weights
 
@@ -109,30 +108,3 @@ class Scorer:
             self.logits,
         )
         return self.logits
-
-
-def score_sequence(
-    weights: Weights, tokens: Int[np.ndarray, " tokens"]
-) -> tuple[Float64[np.ndarray, " events"], Float64[np.ndarray, " events"]]:
-    """Surprisal and entropy in nats of tokens[1:], each given all before it in its window.
-
-    tokens[0] is `<start>` or `<past>`; a last `<end>` is scored like an event.
-    """
-    scorer = Scorer(weights, rows=1)
-    scorer.follow(1)
-    width = scorer.tables.width
-    ring = np.zeros((1, RING), np.uint16)
-    ring[0, 0] = tokens[0]
-    state = np.zeros(1, STATE)
-    state["length"] = 1
-    observed = np.asarray(tokens[1:], dtype=np.int32)
-    surprisal, entropy = np.empty(len(observed)), np.empty(len(observed))
-    for begin in range(0, len(observed), BLOCK):
-        block = observed[begin : begin + BLOCK]
-        logits = scorer.predict(np.zeros(len(block), np.int64), block, state, ring)
-        for i, token in enumerate(block.tolist()):
-            found = surprisal_and_entropy(logits, i * width, width, token)
-            surprisal[begin + i], entropy[begin + i] = found
-            ring[0, state["length"] % RING] = token
-            state["length"] += 1
-    return surprisal, entropy

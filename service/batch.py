@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float32, Float64, Int32
 
-from .store import StoredAlert
+from .stored import StoredAlert
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 from collections.abc import Sequence
@@ -86,3 +87,9 @@ def read_token(file: Path | None) -> str:
     if not token:
         raise InputError(f"expected a token in {file}, got an empty file")
     return token
+
+
+def credentials_of(options: argparse.Namespace) -> Credentials:
+    """What the options of a command say."""
+    token = read_token(options.token_file)
+    return Credentials(ca=options.ca, cert=options.cert, key=options.key, token=token)

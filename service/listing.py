@@ -9,6 +9,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from ..interpret.words import clean
+from ..model.errors import InputError
 from ..protos import detector_pb2 as pb
 
 _SIMILAR = 5  # alerts that are shown
@@ -72,3 +73,13 @@ def as_json(message: Message) -> str:
     """The message as it is in protos/detector.proto."""
     value = MessageToDict(message, preserving_proto_field_name=True)
     return json.dumps(value, ensure_ascii=False)
+
+
+def seconds(text: str) -> float:
+    """Unix time of a moment that a person wrote."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        raise InputError(
+            f"expected a time like 2026-03-01T12:00 for --since, got {text!r}"
+        ) from None

@@ -21,11 +21,9 @@ from ..protos import detector_pb2 as pb
 from .batch import Batch, Outcome
 from .config import BATCH_EVENTS, LINE_CHARACTERS, MESSAGE_BYTES
 from .errors import FieldError, TooLargeError
-from .store import Filter, StoredAlert
-from .suppression import Suppression, Wish
+from .stored import Filter, StoredAlert
 
 _LONGEST = {"client": 128, "streams": 1024, "names": 65_536, "lines": LINE_CHARACTERS}
-_LONGEST_SECONDS = 10 * 366 * 86_400  # of a suppression
 _LATEST_MICROS = 253_402_300_800 * 10**6  # the year 10000
 _STATUS = {
     pb.STATUS_UNSPECIFIED: "",
@@ -211,48 +209,6 @@ def read_page(request: pb.ListAlertsRequest) -> tuple[int, int | None]:
     if token and not (token.isascii() and token.isdigit() and len(token) < 19):
         raise FieldError("page_token", f"expected the token of a page before, got {token[:64]!r}")
     return request.page_size or 100, int(token) if token else None
-
-
-def read_feedback(request: pb.FeedbackRequest) -> tuple[str, str, str, Wish | None]:
-    """Verdict, comment, who says so, and what is to be suppressed."""
-    if request.verdict not in VERDICTS:
-        raise FieldError(
-            "verdict", "expected VERDICT_NORMAL or VERDICT_ANOMALOUS; say which of the two it is"
-        )
-    for field, most in (("comment", 4096), ("by", 256)):
-        length = len(getattr(request, field))
-        if length > most:
-            raise FieldError(field, f"expected at most {most} characters, got {length}")
-    verdict, wish = VERDICTS[request.verdict], None
-    if request.HasField("suppress"):
-        wish = Wish(request.suppress.everywhere, float(request.suppress.seconds))
-        if verdict != "normal":
-            raise FieldError("suppress", "expected the verdict normal with it, got anomalous")
-        if not 0 < wish.seconds <= _LONGEST_SECONDS:
-            raise FieldError(
-                "suppress.seconds",
-                f"expected 1 to {_LONGEST_SECONDS}, ten years, got {request.suppress.seconds}",
-            )
-    return verdict, request.comment, request.by, wish
-
-
-def write_suppression(suppression: Suppression, now: float) -> pb.Suppression:
-    """A suppression as it stands at unix time `now`."""
-    return pb.Suppression(
-        id=suppression.id,
-        alert_id=suppression.alert,
-        detector=suppression.detector,
-        observed=suppression.observed,
-        expected=suppression.expected,
-        stream=suppression.stream,
-        comment=suppression.comment,
-        by=suppression.by,
-        created_micros=micros(suppression.created),
-        until_micros=micros(suppression.until),
-        revoked_micros=micros(suppression.revoked),
-        count=suppression.count,
-        active=suppression.active(now),
-    )
 
 
 def write_explanation(

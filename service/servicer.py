@@ -18,7 +18,7 @@ from ..interpret.explain import explain
 from ..model.errors import OverloadError, StoreError
 from ..model.folder import Model, model_from_files
 from ..protos import detector_pb2 as pb
-from . import messages
+from . import messages, verdicts
 from .batch import Batch, Outcome
 from .engine import Engine
 from .errors import Context, abort
@@ -216,25 +216,25 @@ class Servicer:
 
     async def _feedback(self, request: bytes) -> pb.FeedbackResponse:
         message = messages.parse(pb.FeedbackRequest, request)
-        said = messages.read_feedback(message)
+        said = verdicts.read_feedback(message)
         stored, quiet = await asyncio.to_thread(self._store.record, message.alert_id, *said)
         self.alerts_changed()
         return pb.FeedbackResponse(
             alert=messages.write_alert(stored),
-            suppression=None if quiet is None else messages.write_suppression(quiet, time.time()),
+            suppression=None if quiet is None else verdicts.write_suppression(quiet, time.time()),
         )
 
     async def _list_suppressions(self, request: bytes) -> pb.ListSuppressionsResponse:
         messages.parse(pb.ListSuppressionsRequest, request)
         found, now = await asyncio.to_thread(self._store.suppressions), time.time()
         return pb.ListSuppressionsResponse(
-            suppressions=[messages.write_suppression(one, now) for one in found]
+            suppressions=[verdicts.write_suppression(one, now) for one in found]
         )
 
     async def _revoke(self, request: bytes) -> pb.RevokeResponse:
         message = messages.parse(pb.RevokeRequest, request)
         ended = await asyncio.to_thread(self._store.revoke, message.suppression_id)
-        return pb.RevokeResponse(suppression=messages.write_suppression(ended, time.time()))
+        return pb.RevokeResponse(suppression=verdicts.write_suppression(ended, time.time()))
 
     async def _describe_model(self, request: bytes) -> pb.ModelDescription:
         messages.parse(pb.DescribeModelRequest, request)

@@ -28,7 +28,7 @@ from .feeding import feed, joined, strongest
 from .metrics import Metrics
 from .redaction import redact
 from .spool import Spool
-from .store import StoredAlert
+from .stored import StoredAlert
 from .ticket import Part, PartOutcome
 from .writer import Entry, Writer
 

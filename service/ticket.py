@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from .batch import Batch, Outcome, Rows
-from .store import StoredAlert
+from .stored import StoredAlert
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from ..model.errors import StoreError
 from .arrays import Saved
 from .config import ServiceConfig
 from .metrics import Metrics
-from .store import Store, StoredAlert
+from .store import Store
+from .stored import StoredAlert
 
 logger = logging.getLogger("offscript")
 

@@ -10,11 +10,19 @@ import importlib.util
 import os
 import random
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from jaxtyping import install_import_hook
+
+if TYPE_CHECKING:
+    from offscript.model.weights import Weights
+
+ScoreSequence = Callable[["Weights", np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 HERE = Path(__file__).resolve().parent
 SOURCES = ("model", "training", "interpret")  # what a trained model depends on
@@ -194,3 +202,33 @@ def tiny_endless_model(tiny_endless_log: Path, pytestconfig: pytest.Config) -> P
     """The folder of a model trained on `tiny_endless_log`. Not to be written to."""
     assert pytestconfig.cache is not None
     return trained(tiny_endless_log, pytestconfig.cache, stream_key=None)
+
+
+@pytest.fixture(scope="session")
+def score_sequence() -> ScoreSequence:
+    """Scores one whole sequence by the served scorer, with nothing around it."""
+    from offscript.model.forward_kernels import BLOCK
+    from offscript.model.kernels import RING, surprisal_and_entropy
+    from offscript.model.scorer import Scorer
+    from offscript.model.streams import STATE
+
+    def score(weights: Weights, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Surprisal and entropy in nats of tokens[1:]; the first is `<start>` or `<past>`."""
+        scorer = Scorer(weights, rows=1)
+        scorer.follow(1)
+        width = scorer.tables.width
+        ring, state = np.zeros((1, RING), np.uint16), np.zeros(1, STATE)
+        ring[0, 0], state["length"] = tokens[0], 1
+        observed = np.asarray(tokens[1:], dtype=np.int32)
+        found = []
+        for begin in range(0, len(observed), BLOCK):
+            block = observed[begin : begin + BLOCK]
+            logits = scorer.predict(np.zeros(len(block), np.int64), block, state, ring)
+            for i, token in enumerate(block.tolist()):
+                found.append(surprisal_and_entropy(logits, i * width, width, token))
+                ring[0, state["length"] % RING] = token
+                state["length"] += 1
+        surprisal, entropy = np.array(found).T
+        return surprisal, entropy
+
+    return score

@@ -34,7 +34,6 @@ from ..model.errors import BudgetError
 from ..model.folder import Model
 from ..model.vocabulary import END, PAST, START, Vocabulary
 from .budget import Budget, Size
-from .outliers import outliers
 
 DEFAULT = Budget(1, 1000, "stream")
 _AT_ONCE = 4096  # streams in a detector at a time
@@ -295,31 +294,6 @@ def all_of(parts: Sequence[HeldOut]) -> HeldOut:
         together([part.whole for part in parts]),
         together([part.joined for part in parts]),
     )
-
-
-def set_apart(held: HeldOut, *, count_scale: float) -> tuple[HeldOut, Bool[np.ndarray, " streams"]]:
-    """What is held out without outliers, and which of its rows are some.
-
-    They are looked for again without those that were found, as their tails may hide others.
-    """
-
-    def normal(values: Float64[np.ndarray, "streams detectors"]) -> NDArray[np.int64]:
-        rows = np.arange(len(values))
-        while len(rows):
-            apart = outliers(together(*held_out_scores(values[rows], count_scale=count_scale)))
-            if not apart.any():
-                break
-            rows = rows[~apart]
-        return rows
-
-    def only(statistics: Statistics, rows: NDArray[np.int64]) -> Statistics:
-        return Statistics(statistics.values[rows], statistics.joined[rows])
-
-    rows = normal(held.whole.values)
-    joined = rows[normal(held.joined.values[rows])]
-    apart = np.ones(len(held.whole.values), np.bool_)
-    apart[rows] = False
-    return replace(held, whole=only(held.whole, rows), joined=only(held.joined, joined)), apart
 
 
 def calibrate(model: Model, held: HeldOut, *, budget: Budget, rate: float) -> Calibration:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool, Float64
+from numpy.typing import NDArray
+
+from ..model.calibration import together
+from .calibrate import HeldOut, Statistics, held_out_scores
 
 _MOST = 0.05  # of the streams
 _WIDER = 2.0  # than σ the tail may be; that its far end is twice as wide is nothing to wonder at
@@ -34,3 +39,28 @@ def outliers(scores: Float64[np.ndarray, " streams"]) -> Bool[np.ndarray, " stre
     if not evidence.size or evidence.max() < _SURE:
         return none
     return np.asarray(scores >= s[evidence.argmax()])
+
+
+def set_apart(held: HeldOut, *, count_scale: float) -> tuple[HeldOut, Bool[np.ndarray, " streams"]]:
+    """What is held out without outliers, and which of its rows are some.
+
+    They are looked for again without those that were found, as their tails may hide others.
+    """
+
+    def normal(values: Float64[np.ndarray, "streams detectors"]) -> NDArray[np.int64]:
+        rows = np.arange(len(values))
+        while len(rows):
+            apart = outliers(together(*held_out_scores(values[rows], count_scale=count_scale)))
+            if not apart.any():
+                break
+            rows = rows[~apart]
+        return rows
+
+    def only(statistics: Statistics, rows: NDArray[np.int64]) -> Statistics:
+        return Statistics(statistics.values[rows], statistics.joined[rows])
+
+    rows = normal(held.whole.values)
+    joined = rows[normal(held.joined.values[rows])]
+    apart = np.ones(len(held.whole.values), np.bool_)
+    apart[rows] = False
+    return replace(held, whole=only(held.whole, rows), joined=only(held.joined, joined)), apart

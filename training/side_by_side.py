@@ -10,11 +10,13 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from loky import ProcessPoolExecutor
+from loky import get_reusable_executor
 from tqdm import tqdm
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+_IDLE_SECONDS = 20  # that they wait for another training of this process, as imports take seconds
 
 
 def side_by_side(
@@ -26,6 +28,6 @@ def side_by_side(
         return [work(job) for job in jobs]
     # Started afresh: in a forked process a lock that a thread of this one holds just now would stay
     # locked for ever. Unlike those of the standard library they do not run the user's script again.
-    with ProcessPoolExecutor(workers) as pool:
-        results = pool.map(work, jobs)
-        return list(tqdm(results, total=len(jobs), desc=title, unit="fit", disable=quiet))
+    pool = get_reusable_executor(workers, timeout=_IDLE_SECONDS)
+    results = pool.map(work, jobs)
+    return list(tqdm(results, total=len(jobs), desc=title, unit="fit", disable=quiet))

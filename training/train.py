@@ -25,11 +25,12 @@ from ..model.event import EventConfig
 from ..model.folder import Model, save_model
 from ..model.templates import Templates
 from .budget import Budget, Size, parse_budget
-from .calibrate import Stream, calibrate, least_count_scale, set_apart, supported, tokens_of
+from .calibrate import Stream, calibrate, least_count_scale, supported, tokens_of
 from .config import TrainConfig
 from .corpus import Corpus
 from .fit import bare_model
 from .folds import Data, Fits, Learned, learn, numbered
+from .outliers import set_apart
 from .partition import block_seconds, days_of, endless_parts, judged, partition, stream_config
 from .source import Source, check, event_config, read
 from .team import leads, team

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from offscript.benchmarks.serving_peers import incremental, windowed
 from offscript.benchmarks.serving_scorer import floor_seconds, rest_megabytes
 from offscript.benchmarks.serving_traffic import Recorded, recorded, traffic
 from offscript.model.folder import Model, load_model
-from offscript.model.scorer import score_sequence
 from offscript.training.config import TrainConfig
+
+ScoreSequence = Callable[..., tuple[np.ndarray, np.ndarray]]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,10 @@ def test_streams_take_turns_and_play_what_was_recorded(source: Recorded) -> None
 
 @pytest.mark.parametrize("peer", [windowed, incremental])
 def test_a_peer_computes_what_the_scorer_computes(
-    peer: object, model: Model, monkeypatch: pytest.MonkeyPatch
+    peer: object,
+    model: Model,
+    monkeypatch: pytest.MonkeyPatch,
+    score_sequence: ScoreSequence,
 ) -> None:
     monkeypatch.setattr(serving_peers, "STREAMS", 3)
     window = model.config.decoder.window

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from offscript.model.detector import Detector
 from offscript.model.errors import InputError, ModelError
 from offscript.model.event import EventParser
 from offscript.model.folder import Model, load_model
-from offscript.model.scorer import score_sequence
 from offscript.model.vocabulary import END, NEW, PAST, START
+
+ScoreSequence = Callable[..., tuple[np.ndarray, np.ndarray]]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,9 @@ def observe_in_pieces(
 
 
 def test_interleaved_streams_score_as_each_one_alone(
-    model: Model, events: tuple[list[str], list[str | None], np.ndarray]
+    model: Model,
+    events: tuple[list[str], list[str | None], np.ndarray],
+    score_sequence: ScoreSequence,
 ) -> None:
     stream, name, _ = events
     detector = Detector(model)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -10,10 +12,12 @@ from offscript.model.config import DecoderConfig
 from offscript.model.decoder import decoder_from
 from offscript.model.forward_kernels import BLOCK
 from offscript.model.kernels import RING
-from offscript.model.scorer import Scorer, score_sequence
+from offscript.model.scorer import Scorer
 from offscript.model.streams import STATE
 from offscript.model.vocabulary import END, PAST, START
 from offscript.model.weights import random_weights
+
+ScoreSequence = Callable[..., tuple[np.ndarray, np.ndarray]]
 
 
 @pytest.mark.parametrize("n_layers", [0, 1, 2])
@@ -21,7 +25,7 @@ from offscript.model.weights import random_weights
     ("d_vocab", "window", "length"), [(30, 64, 400), (5, 8, 100), (300, 32, 90)]
 )
 def test_the_scorer_equals_the_decoder_at_every_position(
-    n_layers: int, d_vocab: int, window: int, length: int
+    score_sequence: ScoreSequence, n_layers: int, d_vocab: int, window: int, length: int
 ) -> None:
     config = DecoderConfig(d_vocab=d_vocab, n_layers=n_layers, window=window)
     weights = random_weights(config, seed=n_layers, scale=0.2)
@@ -38,7 +42,7 @@ def test_the_scorer_equals_the_decoder_at_every_position(
     np.testing.assert_allclose(entropy, -(np.exp(log_p) * log_p).sum(1)[:-1], atol=near)
 
 
-def test_a_window_too_wide_for_the_ring_is_refused() -> None:
+def test_a_window_too_wide_for_the_ring_is_refused(score_sequence: ScoreSequence) -> None:
     weights = random_weights(DecoderConfig(d_vocab=6, window=100), seed=0)
 
     with pytest.raises(ValueError, match="see further back"):

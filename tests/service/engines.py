@@ -11,7 +11,8 @@ from offscript.service.batch import Batch
 from offscript.service.config import ServiceConfig
 from offscript.service.engine import Engine
 from offscript.service.metrics import Metrics
-from offscript.service.store import Filter, Store
+from offscript.service.store import Store
+from offscript.service.stored import Filter
 
 Lines = Callable[..., list[str]]
 

@@ -13,7 +13,8 @@ from offscript.model.errors import InputError
 from offscript.protos import detector_pb2 as pb
 from offscript.service.batch import Batch
 from offscript.service.errors import FieldError
-from offscript.service.messages import parse, read_batch, read_feedback, read_filter, read_page
+from offscript.service.messages import parse, read_batch, read_filter, read_page
+from offscript.service.verdicts import read_feedback
 
 
 def read(message: pb.EventBatch) -> Batch:

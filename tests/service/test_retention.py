@@ -22,7 +22,8 @@ from offscript.protos.detector_pb2_grpc import DetectorStub
 from offscript.service import tables
 from offscript.service.config import ServiceConfig
 from offscript.service.retention import Forgotten
-from offscript.service.store import Filter, Store
+from offscript.service.store import Store
+from offscript.service.stored import Filter
 from offscript.tests.service.alerts import ALERT, other
 
 if TYPE_CHECKING:

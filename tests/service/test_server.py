@@ -20,7 +20,8 @@ from offscript.protos import detector_pb2 as pb
 from offscript.protos.detector_pb2_grpc import DetectorStub
 from offscript.service.client import Client
 from offscript.service.config import ServiceConfig, split_address
-from offscript.service.store import Filter, Store
+from offscript.service.store import Store
+from offscript.service.stored import Filter
 
 if TYPE_CHECKING:
     from offscript.tests.service.conftest import InProcess, OwnProcess

@@ -99,63 +99,6 @@ def test_an_alert_is_listed_explained_and_judged(stub: DetectorStub, alert: pb.A
     assert alert.id not in {one.id for one in open_ones}
 
 
-def test_a_mechanism_is_suppressed_listed_and_heard_again(
-    stub: DetectorStub, alert: pb.Alert, session: Lines
-) -> None:
-    judged = stub.Feedback(
-        pb.FeedbackRequest(
-            alert_id=alert.id,
-            verdict=pb.VERDICT_NORMAL,
-            comment="new firmware",
-            by="ann",
-            suppress=pb.Wish(everywhere=True, seconds=3600),
-        )
-    )
-
-    def raised(key: str) -> set[str]:
-        found = stub.ScoreOnce(pb.EventBatch(lines=session(key, odd=True))).alerts
-        return {one.observed for one in found if one.detector == alert.detector}
-
-    assert judged.alert.status == pb.STATUS_NORMAL
-    assert judged.suppression.active
-    assert not judged.suppression.HasField("stream")
-    assert alert.observed not in raised("0c")
-    quiet = stub.ListAlerts(pb.ListAlertsRequest(status=pb.STATUS_SUPPRESSED)).alerts
-    assert [one.stream for one in quiet if one.observed == alert.observed] == ["0c"]
-    similar = stub.Explain(pb.ExplainRequest(alert_id=quiet[0].id)).similar
-    assert [entry.comment for entry in similar[0].feedback] == ["new firmware"]
-    (listed,) = stub.ListSuppressions(pb.ListSuppressionsRequest()).suppressions
-    assert (listed.id, listed.count) == (judged.suppression.id, 1)
-
-    ended = stub.Revoke(pb.RevokeRequest(suppression_id=listed.id[:10])).suppression
-
-    assert not ended.active
-    assert ended.revoked_micros
-    assert alert.observed in raised("0d")
-
-
-@pytest.mark.parametrize(
-    ("verdict", "seconds", "complaint"),
-    [
-        (pb.VERDICT_ANOMALOUS, 60, "expected the verdict normal"),
-        (pb.VERDICT_NORMAL, 0, "expected 1 to "),
-        (pb.VERDICT_NORMAL, 1 << 60, "ten years"),
-    ],
-)
-def test_a_suppression_that_makes_no_sense_is_refused(
-    stub: DetectorStub, alert: pb.Alert, verdict: pb.Verdict.ValueType, seconds: int, complaint: str
-) -> None:
-    request = pb.FeedbackRequest(
-        alert_id=alert.id, verdict=verdict, suppress=pb.Wish(seconds=seconds)
-    )
-
-    with pytest.raises(grpc.RpcError, match=complaint) as caught:
-        stub.Feedback(request)
-
-    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert not stub.ListAlerts(pb.ListAlertsRequest(status=pb.STATUS_NORMAL)).alerts
-
-
 def test_alerts_come_in_pages(stub: DetectorStub, session: Lines) -> None:
     lines = [line for n in range(7) for line in session(f"{n}", odd=True)]
     stub.ScoreOnce(pb.EventBatch(lines=lines))

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from offscript.model.errors import InputError, NotFoundError, StoreError
 from offscript.service.arrays import Saved
-from offscript.service.store import Filter, Store
+from offscript.service.store import Store
+from offscript.service.stored import Filter
 from offscript.tests.service.alerts import ALERT, other
 
 on_sqlite = pytest.mark.parametrize("url", ["sqlite"], indirect=True)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
+import grpc
 import pytest
 
 from offscript.model.errors import NotFoundError
-from offscript.service.store import Filter, Store
+from offscript.protos import detector_pb2 as pb
+from offscript.protos.detector_pb2_grpc import DetectorStub
+from offscript.service.store import Store
+from offscript.service.stored import Filter
 from offscript.service.suppression import Wish
 from offscript.tests.service.alerts import ALERT, other
 
+Lines = Callable[..., list[str]]
 HERE, EVERYWHERE = Wish(everywhere=False, seconds=60.0), Wish(everywhere=True, seconds=60.0)
 
 
@@ -140,3 +146,66 @@ def test_a_store_of_schema_2_learns_of_mechanisms(store: Store, url: str) -> Non
 
     assert len(second.similar(second.alert("a1499").alert, limit=2000)) == 1499
     second.close()
+
+
+@pytest.fixture
+def alert(stub: DetectorStub, session: Lines) -> pb.Alert:
+    """One alert that was raised by an odd session."""
+    return stub.ScoreOnce(pb.EventBatch(lines=session("0b", odd=True))).alerts[0]
+
+
+def test_a_mechanism_is_suppressed_listed_and_heard_again(
+    stub: DetectorStub, alert: pb.Alert, session: Lines
+) -> None:
+    judged = stub.Feedback(
+        pb.FeedbackRequest(
+            alert_id=alert.id,
+            verdict=pb.VERDICT_NORMAL,
+            comment="new firmware",
+            by="ann",
+            suppress=pb.Wish(everywhere=True, seconds=3600),
+        )
+    )
+
+    def raised(key: str) -> set[str]:
+        found = stub.ScoreOnce(pb.EventBatch(lines=session(key, odd=True))).alerts
+        return {one.observed for one in found if one.detector == alert.detector}
+
+    assert judged.alert.status == pb.STATUS_NORMAL
+    assert judged.suppression.active
+    assert not judged.suppression.HasField("stream")
+    assert alert.observed not in raised("0c")
+    quiet = stub.ListAlerts(pb.ListAlertsRequest(status=pb.STATUS_SUPPRESSED)).alerts
+    assert [one.stream for one in quiet if one.observed == alert.observed] == ["0c"]
+    similar = stub.Explain(pb.ExplainRequest(alert_id=quiet[0].id)).similar
+    assert [entry.comment for entry in similar[0].feedback] == ["new firmware"]
+    (listed,) = stub.ListSuppressions(pb.ListSuppressionsRequest()).suppressions
+    assert (listed.id, listed.count) == (judged.suppression.id, 1)
+
+    ended = stub.Revoke(pb.RevokeRequest(suppression_id=listed.id[:10])).suppression
+
+    assert not ended.active
+    assert ended.revoked_micros
+    assert alert.observed in raised("0d")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "seconds", "complaint"),
+    [
+        (pb.VERDICT_ANOMALOUS, 60, "expected the verdict normal"),
+        (pb.VERDICT_NORMAL, 0, "expected 1 to "),
+        (pb.VERDICT_NORMAL, 1 << 60, "ten years"),
+    ],
+)
+def test_a_suppression_that_makes_no_sense_is_refused(
+    stub: DetectorStub, alert: pb.Alert, verdict: pb.Verdict.ValueType, seconds: int, complaint: str
+) -> None:
+    request = pb.FeedbackRequest(
+        alert_id=alert.id, verdict=verdict, suppress=pb.Wish(seconds=seconds)
+    )
+
+    with pytest.raises(grpc.RpcError, match=complaint) as caught:
+        stub.Feedback(request)
+
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert not stub.ListAlerts(pb.ListAlertsRequest(status=pb.STATUS_NORMAL)).alerts

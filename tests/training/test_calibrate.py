@@ -12,7 +12,6 @@ from offscript.model.alert import AT_END, DETECTORS
 from offscript.model.detector import Detector
 from offscript.model.folder import Model, load_model
 from offscript.training.calibrate import (
-    HeldOut,
     Statistics,
     Stream,
     combined,
@@ -20,7 +19,6 @@ from offscript.training.calibrate import (
     fit_tails,
     fit_threshold,
     fit_weights,
-    set_apart,
     statistics_of,
 )
 
@@ -117,18 +115,3 @@ def test_detectors_that_say_the_same_share_one_weight_and_one_alone_has_all_of_i
     assert weights["counts"] == pytest.approx(1.0, abs=0.1)
     assert weights["end"] == weights["event"]
     assert weights["new"] == 1.0
-
-
-def test_outliers_among_held_out_streams_set_neither_tails_nor_threshold() -> None:
-    rng = np.random.default_rng(5)
-    values = rng.exponential(size=(2000, len(DETECTORS)))
-    values[50:100, :4] += 30.0
-    nobody = np.zeros(2000, np.bool_)
-    held = HeldOut(0.0, 0.0, Statistics(values, nobody), Statistics(values[:, ::-1], nobody))
-
-    normal, apart = set_apart(held, count_scale=0.1)
-
-    assert np.flatnonzero(apart).tolist() == list(range(50, 100))
-    np.testing.assert_array_equal(normal.whole.values, values[~apart])
-    # A stream that is no normal as a whole does not say what one is that is joined in the middle.
-    assert len(normal.joined.values) == 1950

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,6 @@ import pytest
 
 from offscript.model.folder import Model, load_model
 from offscript.model.logs import read_lines
-from offscript.model.scorer import score_sequence
 from offscript.training.calibrate import Stream, tokens_of
 from offscript.training.corpus import read_labelled
 from offscript.training.evaluate import (
@@ -21,6 +21,8 @@ from offscript.training.evaluate import (
     table,
 )
 from offscript.training.partition import judged
+
+ScoreSequence = Callable[..., tuple[np.ndarray, np.ndarray]]
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +78,7 @@ def test_alerts_have_places_in_the_streams_that_raise_them(
 
 
 def test_an_event_has_its_surprisal_and_that_of_what_came_next(
-    model: Model, streams: list[Stream]
+    model: Model, streams: list[Stream], score_sequence: ScoreSequence
 ) -> None:
     ended, still_open = streams[0], replace(streams[1], ended=False)
 

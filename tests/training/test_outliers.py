@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from offscript.training.outliers import outliers
+from offscript.model.alert import DETECTORS
+from offscript.training.calibrate import HeldOut, Statistics
+from offscript.training.outliers import outliers, set_apart
 
 
 def test_those_far_outside_are_found_and_no_others() -> None:
@@ -47,3 +49,18 @@ def test_streams_that_are_alike_are_one_piece_of_evidence() -> None:
 @pytest.mark.parametrize("scores", [np.zeros(500), np.arange(50.0), np.full(500, -np.inf)])
 def test_scores_without_a_tail_have_no_outliers(scores: np.ndarray) -> None:
     assert not outliers(scores).any()
+
+
+def test_outliers_among_held_out_streams_set_neither_tails_nor_threshold() -> None:
+    rng = np.random.default_rng(5)
+    values = rng.exponential(size=(2000, len(DETECTORS)))
+    values[50:100, :4] += 30.0
+    nobody = np.zeros(2000, np.bool_)
+    held = HeldOut(0.0, 0.0, Statistics(values, nobody), Statistics(values[:, ::-1], nobody))
+
+    normal, apart = set_apart(held, count_scale=0.1)
+
+    assert np.flatnonzero(apart).tolist() == list(range(50, 100))
+    np.testing.assert_array_equal(normal.whole.values, values[~apart])
+    # A stream that is no normal as a whole does not say what one is that is joined in the middle.
+    assert len(normal.joined.values) == 1950

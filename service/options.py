@@ -1,0 +1,125 @@
+"""The options of `offscript serve`, and the configuration that they come to."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .config import ServiceConfig
+
+ADDRESS = "127.0.0.1:50051"
+
+
+def add_serving(serve: argparse.ArgumentParser) -> None:
+    """Give a command the options of a service."""
+    serve.add_argument("model", type=Path, metavar="MODEL")
+    serve.add_argument("--grpc", default=ADDRESS, metavar="HOST:PORT", help=f"events ({ADDRESS})")
+    serve.add_argument(
+        "--http",
+        default="127.0.0.1:9464",
+        metavar="HOST:PORT",
+        help="/metrics, /healthz, /readyz, OTLP's /v1/logs (127.0.0.1:9464)",
+    )
+    serve.add_argument(
+        "--otlp-stream",
+        type=lambda text: tuple(text.split(",")),
+        default=(),
+        metavar="ATTR[,ATTR…]",
+        help="attributes of a log record, its scope or its resource that make its stream, for "
+        "OTLP; by default as docs/otlp.md says",
+    )
+    serve.add_argument(
+        "--store",
+        default="sqlite:///offscript.db",
+        metavar="URL",
+        help="where alerts and stream state are kept (sqlite:///offscript.db)",
+    )
+    serve.add_argument(
+        "--keep-days",
+        type=float,
+        default=90.0,
+        metavar="DAYS",
+        help="how long alerts are kept after they were last raised or judged (90); those judged "
+        "anomalous are never deleted",
+    )
+    serve.add_argument(
+        "--max-alerts",
+        type=int,
+        default=100_000,
+        metavar="N",
+        help="alerts kept besides those; past that the longest unchanged are deleted (100,000)",
+    )
+    serve.add_argument(
+        "--max-streams",
+        type=int,
+        default=1_000_000,
+        metavar="N",
+        help="streams kept in memory; past that the longest silent are forgotten (1,000,000)",
+    )
+    serve.add_argument(
+        "--live-megabytes",
+        type=int,
+        default=1024,
+        metavar="MB",
+        help="memory for fast scoring, 16 KB a stream; those that were silent longest do without, "
+        "and are slower when they go on (1,024)",
+    )
+    serve.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="that score; each has its streams (1)"
+    )
+    serve.add_argument(
+        "--tls-cert", type=Path, metavar="FILE", help="certificate of both ports (PEM): speak TLS"
+    )
+    serve.add_argument("--tls-key", type=Path, metavar="FILE", help="its key")
+    serve.add_argument(
+        "--client-ca",
+        type=Path,
+        metavar="FILE",
+        help="over gRPC, admit only clients with a certificate that this authority signed",
+    )
+    serve.add_argument(
+        "--tokens",
+        type=Path,
+        metavar="FILE",
+        help="who may call, and for what; offscript token writes it",
+    )
+    serve.add_argument(
+        "--alertmanager",
+        metavar="URL",
+        help="tell this Alertmanager what fires, by kind of alert: http://127.0.0.1:9093",
+    )
+    serve.add_argument(
+        "--webhook", metavar="URL", help="post every kind of alert that comes or goes on, as JSON"
+    )
+    serve.add_argument(
+        "--webhook-secret", type=Path, metavar="FILE", help="sign it with the secret in this file"
+    )
+    serve.add_argument(
+        "--insecure",
+        action="store_true",
+        help="allow addresses that other machines reach without TLS or without tokens",
+    )
+
+
+def config_of(options: argparse.Namespace) -> ServiceConfig:
+    """What the options ask for."""
+    return ServiceConfig(
+        model=options.model,
+        grpc=options.grpc,
+        http=options.http,
+        store=options.store,
+        tls_cert=options.tls_cert,
+        tls_key=options.tls_key,
+        client_ca=options.client_ca,
+        tokens=options.tokens,
+        alertmanager=options.alertmanager,
+        webhook=options.webhook,
+        webhook_secret=options.webhook_secret,
+        otlp_stream=options.otlp_stream,
+        insecure=options.insecure,
+        keep_days=options.keep_days,
+        max_alerts=options.max_alerts,
+        max_streams=options.max_streams,
+        live_bytes=options.live_megabytes << 20,
+        threads=options.threads,
+    )

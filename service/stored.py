@@ -1,0 +1,56 @@
+"""What the store hands out: alerts with what was said of them; and which of them are asked for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from ..model.alert import Alert
+from . import tables
+from .database import text
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What one person said of an alert, normal or anomalous; `time` in unix seconds."""
+
+    verdict: str
+    comment: str
+    by: str
+    time: float
+
+
+@dataclass(frozen=True)
+class StoredAlert:
+    """An alert as it stands in the store."""
+
+    row: int  # grows with every new alert
+    revision: int  # grows with every change of any alert
+    alert: Alert
+    feedback: tuple[Feedback, ...] = ()
+    status: str = "open"  # or normal, anomalous, suppressed
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which alerts are meant; what is left out lets all pass, but no suppressed ones."""
+
+    stream: str | None = None
+    detector: str = ""
+    status: str = ""  # open, normal, anomalous or suppressed
+    since: float = -math.inf  # last seen then or later, unix seconds
+
+    def __call__(self, query: sa.Select[Any]) -> sa.Select[Any]:
+        column = tables.alerts.c
+        if self.stream is not None:
+            query = query.where(column.stream == text(self.stream))
+        if self.detector:
+            query = query.where(column.detector == self.detector)
+        wanted = column.status == self.status if self.status else column.status != "suppressed"
+        query = query.where(wanted)
+        if self.since > -math.inf:
+            query = query.where(column.last_seen >= self.since)
+        return query
