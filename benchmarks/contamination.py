@@ -2,7 +2,8 @@
 
 Each share of the training streams is replaced by anomalies drawn from the test, and every method is
 fitted and calibrated as if all were normal; shares in one run each. `f1_contaminated` is F1 at the
-calibrated threshold with 1 %, `f1_contaminated_0.003` with another share, `f1_calibrated` without;
+calibrated threshold with 1 %, `f1_contaminated_0.003` with another share, `f1_calibrated` without
+(half of the anomalies stay in the test, so of `postgres` no more than .9 % can be replaced);
 `outliers_found` is the share of those anomalies that training set apart and named,
 `outliers_wrong` how many normal streams it named with them.
 """

@@ -51,7 +51,7 @@ class Alert:
     span: int = 1  # drift: events, counted back from the observed one, that the sum runs over
     counts: dict[int, int] = field(default_factory=dict)  # counts: token → number in the stream
     scores: dict[str, float] = field(default_factory=dict)  # stream: of each detector, nats
-    kinds: tuple[str, ...] = ()  # of an overall detector: names of all events of the window, sorted
+    kinds: tuple[str, ...] = ()  # of an overall detector: names of all events it looked at, sorted
 
     def __post_init__(self) -> None:
         if self.detector not in DETECTORS:

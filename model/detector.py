@@ -200,7 +200,7 @@ class Detector:
             span=finding.span,
             counts=finding.counts,
             scores=finding.scores,
-            kinds=tuple(sorted({names[token] for token in finding.tokens}))
+            kinds=tuple(sorted({names[token] for token in (*finding.tokens, *finding.counts)}))
             if finding.detector in OVERALL
             else (),
         )

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
-from datetime import UTC, datetime
 from typing import Any
 
 from .delivery import Receiver
-from .incident import Incident
+from .incident import Incident, rfc3339
 from .sink import Sent, Sink
 from .store import Store
 
 _FIRING_SECONDS = 900.0  # an incident is over when nothing of it has changed for so long
-_LABEL = 256  # characters
+_LABEL = 1024  # characters
 
 
 class Alertmanager(Sink):
@@ -26,21 +24,21 @@ class Alertmanager(Sink):
     seconds = 15.0
 
     def __init__(self, url: str, store: Store) -> None:
+        super().__init__()
         self._receiver = Receiver(url.rstrip("/") + "/api/v2/alerts")
         self._store = store
-        self._firing: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._firing: dict[tuple[str, ...], dict[str, Any]] = {}  # by their labels
 
     def send(self, now: float) -> Sent:
         """Say what fires at unix time `now`, and what has ceased to."""
         incidents = self._store.incidents(changed_after=now - _FIRING_SECONDS)
         ends = now + 4.0 * self.seconds
-        firing = {
-            (one.detector, one.observed, one.expected): _alert(one, now, ends) for one in incidents
-        }
+        alerts = [_alert(one, now, ends) for one in incidents]
+        firing = {tuple(alert["labels"].values()): alert for alert in alerts}
         over = [
-            {**alert, "endsAt": _time(now)}
-            for mechanism, alert in self._firing.items()
-            if mechanism not in firing
+            {**alert, "endsAt": rfc3339(now)}
+            for labels, alert in self._firing.items()
+            if labels not in firing
         ]
         if firing or over:
             body = json.dumps([*firing.values(), *over]).encode()
@@ -55,9 +53,7 @@ class Alertmanager(Sink):
 def _alert(incident: Incident, now: float, ends: float) -> dict[str, Any]:
     """The incident in Alertmanager's form. Labels make its identity; what changes is annotation."""
     newest = incident.newest
-    began = incident.first_seen
-    if math.isnan(began) or began > now:
-        began = now
+    began = min(now, incident.first_seen)
     streams = f"{incident.alerts} stream{'s' if incident.alerts > 1 else ''}"
     return {
         "labels": {
@@ -75,10 +71,6 @@ def _alert(incident: Incident, now: float, ends: float) -> dict[str, Any]:
             "score": f"{newest.score:.2f}",
             "threshold": f"{newest.threshold:.2f}",
         },
-        "startsAt": _time(began),
-        "endsAt": _time(ends),
+        "startsAt": rfc3339(began) or rfc3339(now),
+        "endsAt": rfc3339(ends),
     }
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -13,6 +13,7 @@ import urllib3
 from ..model.errors import InputError, OffscriptError
 
 _CONNECT_SECONDS, _READ_SECONDS = 5.0, 15.0
+_SAID_BYTES = 200
 _LONGEST_WAIT = 3600.0  # that a receiver may ask for
 
 
@@ -36,13 +37,16 @@ class Receiver:
             parsed = urllib3.util.parse_url(url)
         except urllib3.exceptions.LocationParseError:
             parsed = urllib3.util.Url()
-        if parsed.scheme not in ("http", "https") or not parsed.host:
-            raise InputError(f"expected a URL like http://127.0.0.1:9093, got {url!r}")
+        if parsed.scheme not in ("http", "https") or not parsed.host or parsed.auth:
+            raise InputError(
+                "expected a URL like http://127.0.0.1:9093, without user and password, got "
+                f"{parsed.scheme}://{parsed.netloc}"
+                if parsed.auth
+                else f"expected a URL like http://127.0.0.1:9093, got {url!r}"
+            )
         self.url = url
         # What the log may say of it: a path or a query often holds a secret.
-        self.name = (
-            f"{parsed.scheme}://{parsed.netloc.rpartition('@')[2]}" if parsed.netloc else url
-        )
+        self.name = f"{parsed.scheme}://{parsed.netloc}"
         self._pool = urllib3.PoolManager(
             retries=False,
             timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
@@ -53,13 +57,22 @@ class Receiver:
         """Raises UndeliveredError or RefusedError if it is not taken."""
         try:
             answer = self._pool.request(
-                "POST", self.url, body=body, headers=dict(headers), redirect=False
+                "POST",
+                self.url,
+                body=body,
+                headers=dict(headers),
+                redirect=False,
+                preload_content=False,
             )
+            taken = 200 <= answer.status < 300
+            # Of an answer without end the beginning is enough.
+            said = "" if taken else answer.read(_SAID_BYTES).decode(errors="replace")
+            answer.close()
         except urllib3.exceptions.HTTPError as error:
             raise UndeliveredError(f"{self.name} cannot be reached: {_reason(error)}") from error
-        if 200 <= answer.status < 300:
+        if taken:
             return
-        said = " ".join(answer.data[:200].decode(errors="replace").split())
+        said = " ".join(said.split())
         message = f"{self.name} answered {answer.status}: {said}".rstrip(": ")
         if answer.status in (408, 425, 429) or answer.status >= 500:
             raise UndeliveredError(message, _asked(answer.headers.get("Retry-After")))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
 from ..model.alert import Alert
 from . import tables
 
-_MOST = 200  # incidents told at a time; a mechanism is a kind of event, and of these there are few
 _STREAMS = 5  # that are named
 
 _ALERTS = tables.alerts.c
@@ -19,7 +19,10 @@ _MECHANISM = (_ALERTS.detector, _ALERTS.observed, _ALERTS.expected)
 
 @dataclass(frozen=True)
 class Incident:
-    """Open alerts of one mechanism; times in unix seconds."""
+    """Alerts that are open or were called anomalous, with the same detector and events.
+
+    Times are in unix seconds.
+    """
 
     detector: str
     observed: str
@@ -33,9 +36,17 @@ class Incident:
     newest: Alert
 
 
+def rfc3339(seconds: float) -> str | None:
+    """A unix time as text; None for an unknown one, and for one that no calendar has."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
 def read(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[Incident]:
-    """The incidents of those open alerts that a condition lets pass, the latest change last."""
-    which = which & (_ALERTS.status == "open")
+    """The incidents of those alerts that a condition lets pass, the latest change last."""
+    which = which & _ALERTS.status.in_(("open", "anomalous"))
     latest = sa.func.max(_ALERTS.revision).label("revision")
     query = (
         sa.select(
@@ -49,7 +60,6 @@ def read(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[Incid
         .where(which)
         .group_by(*_MECHANISM)
         .order_by(latest)
-        .limit(_MOST)
     )
     found = []
     for row in connection.execute(query).mappings().all():

@@ -119,10 +119,10 @@ def _times(message: pb.EventBatch, rows: int) -> Float64[np.ndarray, " rows"] | 
     if deltas:
         micros[:] = deltas
     # In floating point first, where nothing overflows.
-    reach = abs(base) + float(np.abs(np.cumsum(micros.astype(np.float64))).max(initial=0.0))
-    if reach > _LATEST_MICROS:
+    reach = base + np.cumsum(micros.astype(np.float64))
+    if reach.min(initial=0.0) < 0.0 or reach.max(initial=0.0) >= _LATEST_MICROS:
         raise FieldError(
-            "time_delta_micros", "expected microseconds since 1970, got a time past the year 9999"
+            "time_delta_micros", "expected microseconds of the years 1970 to 9999, got others"
         )
     return np.asarray((base + np.cumsum(micros)) / 1e6)
 

@@ -168,6 +168,8 @@ class Server:
         await self._grpc.stop(self._config.grace_seconds)
         await asyncio.to_thread(self._engine.stop)
         for teller in self._tellers:
+            teller.end()
+        for teller in self._tellers:
             await asyncio.to_thread(teller.stop)
         self._http.stop()
         self._store.close()

@@ -68,7 +68,7 @@ class Shard:
         )
         self._clocks = Clocks(model.config.streams.idle_seconds)
         self._scored: dict[str, int] = {}  # last batch scored of each client, latest client last
-        self._causes: dict[tuple[str, str, int], float] = {}  # of alerts, and when
+        self._causes: dict[tuple[str, str, int, int], float] = {}  # of alerts, and when
         self._parts: deque[Part] = deque()
         self._wake = threading.Condition()
         self._stopping = False
@@ -239,7 +239,7 @@ class Shard:
         return alert
 
     def _is_repeat(self, finding: Finding) -> bool:
-        cause = (finding.stream, finding.detector, finding.token)
+        cause = (finding.stream, finding.detector, finding.token, finding.expected)
         last = self._causes.pop(cause, -math.inf)
         self._causes[cause] = finding.time
         if len(self._causes) > _CAUSES:

@@ -8,13 +8,14 @@ import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from ..model.errors import StoreError
-from .delivery import RefusedError, UndeliveredError
+from ..model.errors import OffscriptError
+from .delivery import UndeliveredError
 from .metrics import Metrics
 
 logger = logging.getLogger("offscript")
 
-_LONGEST_RETRY_SECONDS = 60.0
+_SHORTEST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 1.0, 60.0
+_LAST_SECONDS = 10.0  # for a message that is under way when the service stops
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class Sink(ABC):
 
     name: str
     seconds: float  # between two calls of `send`
+
+    def __init__(self) -> None:
+        self.ending = False  # the service stops: begin nothing more
 
     @abstractmethod
     def send(self, now: float) -> Sent:
@@ -54,18 +58,24 @@ class Teller:
         self._metrics.sink_up.labels(self._sink.name).set(1)
         self._thread.start()
 
-    def stop(self) -> None:
-        """End after what is being sent; what is left is told by the next service."""
+    def end(self) -> None:
+        """Begin nothing more; what is left is told by the next service."""
+        self._sink.ending = True
         self._stopping.set()
-        self._thread.join()
-        self._sink.close()
+
+    def stop(self) -> None:
+        """Wait for what is being sent, but not for a receiver that takes its time."""
+        self.end()
+        self._thread.join(_LAST_SECONDS)
+        if not self._thread.is_alive():
+            self._sink.close()
 
     def _run(self) -> None:
         wait = 0.0
         while not self._stopping.wait(wait):
             try:
                 sent = self._sink.send(time.time())
-            except (UndeliveredError, RefusedError, StoreError) as error:
+            except Exception as error:  # noqa: BLE001 - a sink must not take the service with it
                 wait = self._failed(error)
             else:
                 self._worked(sent)
@@ -83,11 +93,13 @@ class Teller:
                 "%s: %d incidents refused: %s", self._sink.name, len(sent.refused), reason
             )
 
-    def _failed(self, error: UndeliveredError | RefusedError | StoreError) -> float:
+    def _failed(self, error: Exception) -> float:
         """Seconds to wait before the next try: ever longer, or as long as the receiver asks."""
         if not self._failures:
-            logger.warning("%s: %s; it is tried again", self._sink.name, error)
+            fault = None if isinstance(error, OffscriptError) else error
+            logger.warning("%s: %s; it is tried again", self._sink.name, error, exc_info=fault)
         self._failures += 1
         self._metrics.sink_up.labels(self._sink.name).set(0)
         asked = error.retry_seconds if isinstance(error, UndeliveredError) else None
-        return min(2.0**self._failures, _LONGEST_RETRY_SECONDS) if asked is None else asked
+        later = min(2.0 ** min(self._failures, 10), _LONGEST_RETRY_SECONDS)
+        return later if asked is None else max(asked, _SHORTEST_RETRY_SECONDS)

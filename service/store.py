@@ -57,28 +57,29 @@ class Store:
         now = time.time()
         with self._database.writing() as connection:
             last_row, revision = last_numbers(connection)
-            rows: dict[tuple[str, str, str, str], _Row] = {}
+            rows: dict[tuple[tuple[str, str, str, str], bool], _Row] = {}
             new: dict[int, dict[str, object]] = {}
-            quiet = suppression.active(connection, now) if alerts else []
+            quiet = suppression.active(connection, now) if alerts else {}
             for alert in alerts:
+                by = suppression.covering(quiet, alert) if quiet else None
                 cause = (alert.model, alert.stream, alert.detector, alert.observed)
-                row = rows.get(cause) or _last_of(connection, alert)
+                row = rows.get((cause, False)) or _last_of(connection, alert, quiet=False)
+                if by is not None and (row is None or row.status != "anomalous"):
+                    # What is kept quiet has a row of its own: others of its cause are heard.
+                    row = rows.get((cause, True)) or _last_of(connection, alert, quiet=True)
+                    suppressed.append(by)
+                else:
+                    by = None
                 if row is None or abs(alert.time - row.last_seen) > self._repeat_seconds:
+                    status = "open" if by is None else "suppressed"
                     last_row += 1
                     row = _Row(
-                        last_row, alert.id, 0, now, 0, alert.first_seen, alert.last_seen, "open"
+                        last_row, alert.id, 0, now, 0, alert.first_seen, alert.last_seen, status
                     )
                     new[last_row] = _columns(alert)
                 row.count += alert.count
                 row.last_seen = max(row.last_seen, alert.last_seen)
-                by = next((one.id for one in quiet if one.covers(alert)), None)
-                if by is not None:
-                    suppressed.append(by)
-                if by is not None and row.status != "anomalous":
-                    row.status = "suppressed"
-                elif row.status == "suppressed":
-                    row.status = "open"
-                rows[cause] = row
+                rows[cause, by is not None] = row
                 became.append(row)
             changed = {row.row: row for row in became}
             for row in changed.values():
@@ -187,7 +188,7 @@ class Store:
             if judged.rowcount:  # else it was deleted a moment ago
                 connection.execute(sa.insert(tables.feedback).values(alert=row, time=now, **said))
             quiet = None
-            if wish is not None:
+            if wish is not None and judged.rowcount:
                 quiet = suppression_of(found.alert, wish, now=now, comment=comment, by=by)
                 suppression.add(connection, quiet, revision=revision)
         return self.alert(found.alert.id), quiet
@@ -279,15 +280,15 @@ def _stored(row: Mapping[Any, Any], feedback: tuple[Feedback, ...]) -> StoredAle
     return StoredAlert(row["row"], row["revision"], counted, feedback, row["status"])
 
 
-def _last_of(connection: sa.Connection, alert: Alert) -> _Row | None:
-    """The newest row of the same cause."""
+def _last_of(connection: sa.Connection, alert: Alert, *, quiet: bool) -> _Row | None:
+    """The newest row of the same cause among those that are suppressed, or those that are not."""
     cause = {
         "of_model": alert.model,
         "of_stream": text(alert.stream),
         "of_detector": alert.detector,
         "of_observed": text(alert.observed),
     }
-    row = connection.execute(_LAST, cause).first()
+    row = connection.execute(_LAST_QUIET if quiet else _LAST, cause).first()
     return None if row is None else _Row(*row)
 
 
@@ -306,7 +307,7 @@ def _columns(alert: Alert) -> dict[str, object]:
 
 # Made once, as building a statement costs more than running it.
 _ALERTS = tables.alerts.c
-_LAST = (
+_CAUSE = (
     sa.select(*(_ALERTS[field.name] for field in fields(_Row)))
     .where(
         _ALERTS.stream == sa.bindparam("of_stream"),
@@ -317,6 +318,8 @@ _LAST = (
     .order_by(_ALERTS.row.desc())
     .limit(1)
 )
+_LAST = _CAUSE.where(_ALERTS.status != "suppressed")
+_LAST_QUIET = _CAUSE.where(_ALERTS.status == "suppressed")
 _GROWS = ("count", "last_seen", "revision", "changed", "status")
 _GROW = (
     sa.update(tables.alerts)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
@@ -37,11 +38,6 @@ class Suppression:
     until: float
     revoked: float = math.nan
     count: int = 0  # alerts that it kept quiet
-
-    def covers(self, alert: Alert) -> bool:
-        """Whether an alert is of this mechanism, and of the stream if it is about one."""
-        here = self.stream is None or self.stream == text(alert.stream)
-        return here and self.mechanism == alert.mechanism
 
     def active(self, now: float) -> bool:
         return now < self.until and math.isnan(self.revoked)
@@ -78,10 +74,20 @@ def read(connection: sa.Connection) -> list[Suppression]:
     return [_read(row) for row in rows]
 
 
-def active(connection: sa.Connection, now: float) -> list[Suppression]:
-    """Those that hold at this moment."""
+Active = Mapping[tuple[str, str | None], str]
+
+
+def active(connection: sa.Connection, now: float) -> Active:
+    """The ids of those that hold at this moment, by mechanism and stream (None: everywhere)."""
     holds = (_COLUMNS.until > now) & _COLUMNS.revoked.is_(None)
-    return [_read(row) for row in connection.execute(sa.select(tables.suppressions).where(holds))]
+    found = sa.select(_COLUMNS.mechanism, _COLUMNS.stream, _COLUMNS.id).where(holds)
+    return {(row.mechanism, row.stream): row.id for row in connection.execute(found)}
+
+
+def covering(those: Active, alert: Alert) -> str | None:
+    """The id of one that covers an alert."""
+    mechanism = alert.mechanism
+    return those.get((mechanism, None)) or those.get((mechanism, text(alert.stream)))
 
 
 def add(connection: sa.Connection, suppression: Suppression, *, revision: int) -> None:
@@ -95,9 +101,11 @@ def add(connection: sa.Connection, suppression: Suppression, *, revision: int) -
     if suppression.stream is not None:
         covered = covered.where(alerts.stream == suppression.stream)
     rows = connection.scalars(covered.order_by(alerts.row)).all()
-    for at, row in enumerate(rows, start=revision + 1):
-        values = {"status": "suppressed", "revision": at, "changed": suppression.created}
-        connection.execute(sa.update(tables.alerts).where(alerts.row == row).values(values))
+    if rows:
+        numbered = [{"at": row, "to": to} for to, row in enumerate(rows, start=revision + 1)]
+        quiet = sa.update(tables.alerts).where(alerts.row == sa.bindparam("at"))
+        set_ = {"status": "suppressed", "changed": suppression.created}
+        connection.execute(quiet.values({**set_, "revision": sa.bindparam("to")}), numbered)
 
 
 def revoke(connection: sa.Connection, id_: str, now: float) -> Suppression:
@@ -120,9 +128,9 @@ def revoke(connection: sa.Connection, id_: str, now: float) -> Suppression:
 
 def count(connection: sa.Connection, ids: Iterable[str]) -> None:
     """Count an alert for each id."""
-    for id_ in ids:
+    for id_, alerts in Counter(ids).items():
         grown = sa.update(tables.suppressions).where(_COLUMNS.id == id_)
-        connection.execute(grown.values(count=_COLUMNS.count + 1))
+        connection.execute(grown.values(count=_COLUMNS.count + alerts))
 
 
 def _read(row: sa.Row[tuple[object, ...]]) -> Suppression:

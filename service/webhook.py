@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import math
+import time
 from base64 import b64decode, b64encode
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ..model.errors import InputError
 from .delivery import Receiver, RefusedError
-from .incident import Incident
+from .incident import Incident, rfc3339
 from .private import read_private
 from .sink import Sent, Sink
 from .store import Store
@@ -34,36 +33,51 @@ class Webhook(Sink):
     seconds = 5.0
 
     def __init__(self, url: str, store: Store, *, secret: bytes | None) -> None:
+        super().__init__()
         self._receiver = Receiver(url)
         self._store = store
         self._secret = secret
+        self._window: tuple[int, int] | None = None  # revisions that are being told
+        self._decided: set[str] = set()  # ids of events in it that were taken or refused
+        self._refused: list[str] = []
 
-    def send(self, now: float) -> Sent:
-        """Send every incident that has changed since; of the time before the first call, none."""
-        latest, after = self._store.revision, self._store.cursor(self.name)
-        if after is None:
-            self._store.move_cursor(self.name, latest)
-            return Sent()
-        incidents = self._store.incidents(revisions=(after, latest)) if latest > after else []
-        refused = []
-        for incident in incidents:
+    def send(self, now: float) -> Sent:  # noqa: ARG002 - each message has a time of its own
+        """Send every incident that has changed since; of the time before the first call, none.
+
+        What has begun is brought to its end, if need be in many calls, before anything later.
+        """
+        if self._window is None:
+            latest, after = self._store.revision, self._store.cursor(self.name)
+            if after is None:
+                self._store.move_cursor(self.name, latest)
+            if after is None or latest == after:
+                return Sent()
+            self._window = (after, latest)
+        for incident in self._store.incidents(revisions=self._window):
+            if _id(incident) in self._decided:
+                continue
+            if self.ending:
+                return Sent()
             body = json.dumps(_event(incident)).encode()
             try:
-                self._receiver.post(
-                    body, {"Content-Type": _JSON, **self._signed(incident, body, now)}
-                )
+                self._receiver.post(body, {"Content-Type": _JSON, **self._signed(incident, body)})
             except RefusedError as error:
-                refused.append(str(error))
-            # In the order of the latest change, so that what is not sent yet comes after it.
-            self._store.move_cursor(self.name, incident.revision)
-        return Sent(len(incidents) - len(refused), tuple(refused))
+                self._refused.append(str(error))
+            self._decided.add(_id(incident))
+        self._store.move_cursor(self.name, self._window[1])
+        sent = Sent(len(self._decided) - len(self._refused), tuple(self._refused))
+        self._window, self._decided, self._refused = None, set(), []
+        return sent
 
     def close(self) -> None:
         self._receiver.close()
 
-    def _signed(self, incident: Incident, body: bytes, now: float) -> dict[str, str]:
-        """The headers of Standard Webhooks 1.0: v1 is an HMAC-SHA256 of id.timestamp.body."""
-        id_, moment = _id(incident), str(int(now))
+    def _signed(self, incident: Incident, body: bytes) -> dict[str, str]:
+        """The headers of Standard Webhooks 1.0: v1 is an HMAC-SHA256 of id.timestamp.body.
+
+        The time is that of this message: receivers take none that is some minutes old.
+        """
+        id_, moment = _id(incident), str(int(time.time()))
         headers = {"webhook-id": id_, "webhook-timestamp": moment}
         if self._secret is not None:
             signed = hmac.new(self._secret, f"{id_}.{moment}.".encode() + body, hashlib.sha256)
@@ -102,7 +116,7 @@ def _event(incident: Incident) -> dict[str, Any]:
         "source": f"/offscript/{newest.model[:12]}",
         "type": KIND,
         "subject": f"{incident.detector}/{incident.observed}"[:256],
-        "time": _time(incident.last_seen),
+        "time": rfc3339(incident.last_seen),
         "datacontenttype": "application/json",
         "data": {
             "detector": incident.detector,
@@ -111,8 +125,8 @@ def _event(incident: Incident) -> dict[str, Any]:
             "alerts": incident.alerts,
             "count": incident.count,
             "streams": list(incident.streams),
-            "first_seen": _time(incident.first_seen),
-            "last_seen": _time(incident.last_seen),
+            "first_seen": rfc3339(incident.first_seen),
+            "last_seen": rfc3339(incident.last_seen),
             "newest": {
                 "id": newest.id,
                 "model": newest.model,
@@ -124,9 +138,3 @@ def _event(incident: Incident) -> dict[str, Any]:
             },
         },
     }
-
-
-def _time(seconds: float) -> str | None:
-    if math.isnan(seconds):
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -20,11 +22,14 @@ def offscript(*words: str | Path) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     try:
         said, complained = process.communicate(timeout=300)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGABRT)
+        time.sleep(1.0)
+        os.killpg(process.pid, signal.SIGKILL)  # what it has started holds its pipes too
         said, complained = process.communicate()
     assert process.returncode == 0, complained
     return said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -48,8 +49,8 @@ def train_model(config: TrainConfig, report: Callable[[str], None] = print) -> M
         if not leads():
             return _trained(replace(config, device=device, quiet=True), _silent)[0]
         model, apart = _trained(replace(config, device=device), report)
-        model = save_model(model, config.out)
         _name_outliers(config, apart, report)
+        model = save_model(model, config.out)
         for number in range(model.summary["folds"] + 1):
             numbered(_checkpoint(config), number).unlink(missing_ok=True)
     report(f"model written to {config.out} in {model.summary['train_seconds']:.0f} s")
@@ -192,14 +193,15 @@ def _what_was_set_apart(apart: Bool[np.ndarray, " streams"], unit: str) -> str:
 def _name_outliers(config: TrainConfig, keys: Sequence[str], report: Callable[[str], None]) -> None:
     """Write the keys, and those excluded before, as `--exclude` reads them."""
     path = config.out.with_name(f"{config.out.name}.outliers")
-    path.unlink(missing_ok=True)
+    if not keys and not config.exclude:  # which may have been read from there
+        path.unlink(missing_ok=True)
     if keys:
         every = [*sorted(config.exclude), *keys]
-        lines = [json.dumps({"stream": key}, ensure_ascii=False) + "\n" for key in every]
+        lines = [json.dumps({"stream": key}) + "\n" for key in every]
         path.write_text("".join(lines), encoding="utf-8")
         report(
             f"their keys are in {path}: look at them; if they are no normals, train again with "
-            f"--exclude {path}"
+            f"--exclude {shlex.quote(str(path))}"
         )
 
 

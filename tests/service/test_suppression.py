@@ -53,6 +53,23 @@ def test_another_mechanism_is_heard(store: Store, field: str, value: str) -> Non
     assert stored.status == "open"
 
 
+def test_another_mechanism_of_the_same_cause_is_heard_whichever_comes_first(store: Store) -> None:
+    store.write([other(1)])
+    store.record("a1", "normal", "", "", EVERYWHERE)
+
+    (heard,) = store.write([other(2, expected="z")])
+    both = store.write([other(3, stream="s2"), other(4, stream="s2", expected="z")])
+    first, second = store.write([other(5), other(6, stream="s5", expected="z")])
+
+    assert heard.status == "open"
+    assert [(stored.alert.id, stored.status) for stored in both] == [
+        ("a3", "suppressed"),
+        ("a2", "open"),
+    ]
+    assert (first.status, second.status) == ("suppressed", "open")
+    assert [s.alert.id for s in store.alerts(Filter(), limit=9)] == ["a6", "a2", "a1"]
+
+
 def test_one_stream_can_be_kept_quiet_alone(store: Store) -> None:
     store.write([other(1), other(2)])
     store.record("a1", "normal", "", "", HERE)
@@ -74,10 +91,10 @@ def test_a_suppression_ends_by_itself_and_when_it_is_revoked(store: Store) -> No
     (during,) = store.write([other(3)])
 
     ended = store.revoke(made.id[:12])
-    (again,) = store.write([other(3, time=110.0, last_seen=110.0)])
+    (again,) = store.write([other(4, stream="s3", time=110.0, last_seen=110.0)])
 
     assert [after.status, during.status, again.status] == ["open", "suppressed", "open"]
-    assert again.alert.count == 2
+    assert again.alert.id != during.alert.id
     assert not ended.active(time.time())
     assert store.revoke(made.id) == ended
     assert len(store.suppressions()) == 2
