@@ -16,6 +16,8 @@ from tqdm import tqdm
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
+# A fit that takes memory is no leak, for which a worker would be begun anew, with a warning.
+_UNWATCHED = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e15"}
 _IDLE_SECONDS = 20  # that they wait for another training of this process, as imports take seconds
 
 
@@ -28,6 +30,6 @@ def side_by_side(
         return [work(job) for job in jobs]
     # Started afresh: in a forked process a lock that a thread of this one holds just now would stay
     # locked for ever. Unlike those of the standard library they do not run the user's script again.
-    pool = get_reusable_executor(workers, timeout=_IDLE_SECONDS)
+    pool = get_reusable_executor(workers, timeout=_IDLE_SECONDS, env=_UNWATCHED)
     results = pool.map(work, jobs)
     return list(tqdm(results, total=len(jobs), desc=title, unit="fit", disable=quiet))
