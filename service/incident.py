@@ -1,4 +1,4 @@
-"""Incidents: alerts of one mechanism in any number of streams, as one thing to tell."""
+"""Incidents: alerts with one detector and the same events, in any number of streams."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from . import tables
 _STREAMS = 5  # that are named
 
 _ALERTS = tables.alerts.c
-_MECHANISM = (_ALERTS.detector, _ALERTS.observed, _ALERTS.expected)
+_ALIKE = (_ALERTS.detector, _ALERTS.observed, _ALERTS.expected)
 
 
 @dataclass(frozen=True)
 class Incident:
-    """Alerts that are open or were called anomalous, with the same detector and events.
+    """Alerts that are open or were called anomalous; times in unix seconds.
 
-    Times are in unix seconds.
+    Wider than `Alert.mechanism`, by which alerts are kept quiet: who hears of every stream by
+    itself stops reading.
     """
 
     detector: str
@@ -50,7 +51,7 @@ def read(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[Incid
     latest = sa.func.max(_ALERTS.revision).label("revision")
     query = (
         sa.select(
-            *_MECHANISM,
+            *_ALIKE,
             sa.func.count().label("alerts"),
             sa.func.sum(_ALERTS.count).label("count"),
             sa.func.min(_ALERTS.first_seen).label("first_seen"),
@@ -58,12 +59,12 @@ def read(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[Incid
             latest,
         )
         .where(which)
-        .group_by(*_MECHANISM)
+        .group_by(*_ALIKE)
         .order_by(latest)
     )
     found = []
     for row in connection.execute(query).mappings().all():
-        same = [column == row[column.name] for column in _MECHANISM]
+        same = [column == row[column.name] for column in _ALIKE]
         newest = sa.select(_ALERTS.stream, _ALERTS.alert).where(which, *same)
         some = connection.execute(newest.order_by(_ALERTS.row.desc()).limit(_STREAMS)).all()
         found.append(

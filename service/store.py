@@ -130,7 +130,7 @@ class Store:
     def incidents(
         self, *, changed_after: float | None = None, revisions: tuple[int, int] | None = None
     ) -> list[Incident]:
-        """Open alerts by mechanism: those that changed after a unix time, or in these revisions."""
+        """Incidents of the alerts that changed after a unix time, or in revisions (after, last]."""
         column = tables.alerts.c
         which: sa.ColumnElement[bool] = sa.true()
         if changed_after is not None:

@@ -102,9 +102,9 @@ def read_secret(path: Path) -> bytes:
 
 
 def _id(incident: Incident) -> str:
-    """The same for the same change of the same mechanism."""
-    mechanism = json.dumps([incident.detector, incident.observed, incident.expected])
-    return f"{hashlib.sha256(mechanism.encode()).hexdigest()[:16]}-{incident.revision}"
+    """The same for the same change of the same incident."""
+    alike = json.dumps([incident.detector, incident.observed, incident.expected])
+    return f"{hashlib.sha256(alike.encode()).hexdigest()[:16]}-{incident.revision}"
 
 
 def _event(incident: Incident) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class Budget:
     def scaled(self, factor: float) -> Budget:
         """The budget `factor` times as large, rounded up to a number that one can read."""
         if self.unit == "stream" and self.count == 1:
-            return Budget(1, math.floor(self.per / factor), self.unit)
+            return Budget(1, math.floor(self.per / factor + 1e-6), self.unit)
         count = self.count * factor
         digit = 10.0 ** (math.floor(math.log10(count)) - 1)
         return Budget(math.ceil(count / digit - 1e-9) * digit, self.per, self.unit)

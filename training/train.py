@@ -80,6 +80,10 @@ def _trained(config: TrainConfig, report: Callable[[str], None]) -> tuple[Model,
     held, apart = set_apart(learned.held, count_scale=least_count_scale(model))
     if apart.any():
         report(_what_was_set_apart(apart, unit))
+        least = 1.0 / (len(held.whole.values) + 1)
+        if rate < least:
+            wish, rate = wish.scaled(least / rate), least
+            report(f"budget: {wish}, the smallest that the others support")
     learned = replace(learned, held=held)
     model = _calibrated(config, model, data, learned, parser.templates, wish, rate)
     model = replace(model, held={**model.held, "apart": apart.astype(np.uint8)})

@@ -221,6 +221,8 @@ def test_streams_that_are_no_normals_set_no_threshold_and_are_named(tmp_path: Pa
     model = train_model(asked, said.append)
 
     assert "8 of 408 streams lie far outside of what the others do" in "\n".join(said)
+    assert "budget: 1/401 streams, the smallest that the others support" in said
+    assert model.calibration.rate == pytest.approx(1 / 401)
     assert model.calibration.whole.streams == len(model.held["whole"]) == 400
     assert read_ids(read_lines([tmp_path / "m.outliers"])) == bad
 
