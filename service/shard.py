@@ -34,6 +34,7 @@ from .writer import Entry, Writer
 
 logger = logging.getLogger("offscript")
 
+_KNOWN = 8  # one part in so many of the memory for fast scoring is for contexts that came before
 _CLIENTS = 10_000  # whose last batch is remembered
 _CAUSES = 10_000  # of recent alerts that are remembered
 _GROUP_EVENTS = 4096  # scored at a time; more would gain nothing
@@ -61,10 +62,12 @@ class Shard:
         self._writer = writer
         self._metrics = metrics
         self._most_streams = max(1, config.max_streams // config.threads)
+        memory = config.live_bytes // config.threads
         self._detector = Detector(
             model,
             max_streams=self._most_streams,
-            live_bytes=config.live_bytes // config.threads,
+            live_bytes=memory - memory // _KNOWN,
+            known_bytes=memory // _KNOWN,
         )
         self._clocks = Clocks(model.config.streams.idle_seconds)
         self._scored: dict[str, int] = {}  # last batch scored of each client, latest client last
