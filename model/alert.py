@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -69,14 +69,16 @@ class Alert:
         """
         line = ""
         if self.observed == "<new>" and self.text is not None:
-            stream = rf"(?<!\w){re.escape(self.stream)}(?!\w)"
-            line = digit_free(re.sub(stream, "", self.text)).decode(errors="replace")
+            line = self.text
+            if self.stream in line:  # a pattern for each stream would take longer than all else
+                line = re.sub(rf"(?<!\w){re.escape(self.stream)}(?!\w)", "", line)
+            line = digit_free(line).decode(errors="replace")
         parts = [self.detector, self.observed, self.expected, line, *self.kinds]
         return sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value; unknown times become null."""
-        value = asdict(self)
+        value: dict[str, Any] = {**vars(self), "scores": dict(self.scores)}
         for name in ("time", "first_seen", "last_seen"):
             value[name] = _number(value[name])
         value["tokens"] = list(self.tokens)

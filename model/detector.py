@@ -114,7 +114,7 @@ class Detector:
             if math.isnan(streams.known_since):
                 streams.known_since = float(known[0])
             streams.watermark = float(np.fmax(streams.watermark, known.max()))
-        tokens = np.array(self.model.vocabulary.ids(name), dtype=np.int32)
+        tokens = self.model.vocabulary.tokens(name)
         rows = streams.assign(stream, name, moments, started)
         evicted = self._follow()
         surprisal = np.zeros(len(rows), np.float32)

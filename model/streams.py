@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 from numpy.typing import NDArray
 
+from .coded import Coded
 from .config import StreamConfig
 from .errors import InputError, ModelError
 from .kernels import N_DETECTORS, RING, TIMES
@@ -103,11 +104,13 @@ class Streams:
         By the name and time of its first event it is judged whether a stream began before, unless
         it is among `started`.
         """
-        rows = np.fromiter(map(self._rows.get, keys, repeat(-1)), np.int64, len(keys))
+        coded = Coded.of(keys)
+        found = map(self._rows.get, coded.values, repeat(-1))
+        rows = np.asarray(np.fromiter(found, np.int64, len(coded.values))[coded.codes])
         opened: list[int] = []
         joined: list[bool] = []
         for index in np.flatnonzero(rows < 0).tolist():
-            key = keys[index]
+            key = coded[index]
             row = self._rows.get(key, -1)  # it may have begun in this batch
             if row < 0:
                 began = key in started or self._begins(names[index], float(times[index]))

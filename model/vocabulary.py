@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+from jaxtyping import Int32
+
+from .coded import Coded
 
 START, PAST, END, NEW = 0, 1, 2, 3
 SPECIAL = ("<start>", "<past>", "<end>", "<new>")
@@ -42,6 +47,11 @@ class Vocabulary:
         """Tokens of many names."""
         get = self._ids.get
         return [NEW if name is None else get(name, NEW) for name in names]
+
+    def tokens(self, names: Sequence[str | None]) -> Int32[np.ndarray, " names"]:
+        """Tokens of many names, of which a coded column looks up each kind once."""
+        coded = Coded.of(names)
+        return np.asarray(np.array(self.ids(coded.values), dtype=np.int32)[coded.codes])
 
     def to_json(self) -> dict[str, Any]:
         return {"names": list(self.names), "counts": list(self.counts)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,8 +24,8 @@ class Batch:
 
     client: str
     seq: int
-    streams: list[str] | None
-    names: list[str] | None
+    streams: Sequence[str] | None
+    names: Sequence[str] | None
     lines: list[str] | None
     times: Float64[np.ndarray, " rows"] | None
     received: float
@@ -41,8 +42,8 @@ class Batch:
 class Rows:
     """What a batch says, one row an event, in order."""
 
-    stream: list[str]
-    name: list[str | None]
+    stream: Sequence[str]
+    name: Sequence[str | None]
     time: Float64[np.ndarray, " events"]
     row: Int32[np.ndarray, " events"] | None = None  # of the batch; None: events are the rows
     unkeyed: int = 0

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..model.coded import Coded
 from ..model.detector import Detector
 from ..model.finding import Finding, Observed
 from .batch import Rows
@@ -17,8 +18,8 @@ def joined(rows: Sequence[Rows]) -> Rows:
     if len(rows) == 1:
         return rows[0]
     return Rows(
-        stream=[stream for each in rows for stream in each.stream],
-        name=[name for each in rows for name in each.name],
+        stream=Coded.joined([Coded.of(each.stream) for each in rows]),
+        name=Coded.joined([Coded.of(each.name) for each in rows]),
         time=np.concatenate([each.time for each in rows]),
     )
 

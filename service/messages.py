@@ -14,6 +14,7 @@ from jaxtyping import Float64
 from ..interpret.explanation import Explanation
 from ..interpret.text import text
 from ..model.alert import DETECTORS, Alert
+from ..model.coded import Coded
 from ..model.errors import InputError
 from ..model.folder import Model
 from ..model.vocabulary import Vocabulary
@@ -70,19 +71,19 @@ def read_batch(message: pb.EventBatch, *, size: int, received: float) -> Batch:
     streams = None
     if message.stream_ix:
         _check_rows("stream_ix", len(message.stream_ix), rows)
-        streams = _look_up("stream_ix", message.stream_ix, keys)
+        streams = _coded("stream_ix", message.stream_ix, keys)
     elif not raw and keys:
-        streams = keys[:1] * rows
+        streams = Coded(keys, np.zeros(rows, np.int64))
     return Batch(
         client=message.client,
         seq=message.seq,
         streams=streams,
-        names=None if raw else _look_up("name_ix", message.name_ix, names),
+        names=None if raw else _coded("name_ix", message.name_ix, names),
         lines=list(message.lines) if raw else None,
         times=_times(message, rows),
         received=received,
-        started=frozenset(_look_up("started", message.started, keys)),
-        ended=tuple(dict.fromkeys(_look_up("ended", message.ended, keys))),
+        started=frozenset(_coded("started", message.started, keys)),
+        ended=tuple(dict.fromkeys(_coded("ended", message.ended, keys))),
         want_scores=message.want_scores,
         size=size,
     )
@@ -101,10 +102,12 @@ def _check_rows(field: str, got: int, rows: int) -> None:
         raise FieldError(field, f"expected one entry a row, {rows}, got {got}")
 
 
-def _look_up(field: str, indexes: Sequence[int], dictionary: list[str]) -> list[str]:
-    if indexes and max(indexes) >= len(dictionary):
-        raise FieldError(field, f"expected indexes below {len(dictionary)}, got {max(indexes)}")
-    return [dictionary[index] for index in indexes]
+def _coded(field: str, indexes: Sequence[int], dictionary: list[str]) -> Coded[str]:
+    index = np.array(indexes, dtype=np.int64)  # ten times as fast as item by item
+    most = int(index.max(initial=-1))
+    if most >= len(dictionary):
+        raise FieldError(field, f"expected indexes below {len(dictionary)}, got {most}")
+    return Coded(dictionary, index)
 
 
 def _times(message: pb.EventBatch, rows: int) -> Float64[np.ndarray, " rows"] | None:
@@ -117,7 +120,7 @@ def _times(message: pb.EventBatch, rows: int) -> Float64[np.ndarray, " rows"] | 
         return None
     micros = np.zeros(rows, np.int64)
     if deltas:
-        micros[:] = deltas
+        micros = np.array(deltas, dtype=np.int64)
     # In floating point first, where nothing overflows.
     reach = base + np.cumsum(micros.astype(np.float64))
     if reach.min(initial=0.0) < 0.0 or reach.max(initial=0.0) >= _LATEST_MICROS:

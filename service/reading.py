@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from operator import itemgetter
 
@@ -33,7 +34,7 @@ class Reader:
             if times is None:
                 times = np.full(len(batch.names), batch.received)
             streams = [""] * len(batch.names) if batch.streams is None else batch.streams
-            return Rows(streams, list(batch.names), times)
+            return Rows(streams, batch.names, times)
         lines = batch.lines or []
         parsed = self._parser.parse(lines)
         if batch.streams is not None:
@@ -48,7 +49,7 @@ class Reader:
             broken=parsed.broken,
         )
 
-    def _records(self, batch: Batch, names: list[str], lines: list[str]) -> Rows:
+    def _records(self, batch: Batch, names: Sequence[str], lines: list[str]) -> Rows:
         """Rows of log records. What comes as one record goes on with none before: a body without
         the time stamp that the model's lines have is read without it, and, where the stream is
         known, without the key.

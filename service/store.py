@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ class Store:
             for row in changed.values():
                 revision += 1
                 row.revision, row.changed = revision, now
-            added = [{**new[at], **asdict(row)} for at, row in changed.items() if at in new]
+            added = [{**new[at], **vars(row)} for at, row in changed.items() if at in new]
             grown = [row.grown() for at, row in changed.items() if at not in new]
             if added:
                 connection.execute(sa.insert(tables.alerts), added)
@@ -260,7 +260,7 @@ class _Row:
 
     def grown(self) -> dict[str, object]:
         """Parameters of `_GROW`."""
-        return {f"new_{name}": value for name, value in asdict(self).items()}
+        return {f"new_{name}": value for name, value in vars(self).items()}
 
     def stored(self, alert: Alert) -> StoredAlert:
         """One of the alerts that became this row."""

@@ -11,6 +11,7 @@ from zlib import crc32
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from ..model.coded import Coded
 from .batch import Batch, Outcome, Rows
 from .stored import StoredAlert
 
@@ -57,19 +58,20 @@ class Ticket:
             lines = [lines[row] for row in rows.row.tolist()]
         if shards == 1:
             return [Part(self, 0, rows, lines, batch.started, batch.ended)]
-        owner = np.array([shard_of(stream, shards) for stream in rows.stream], dtype=np.int64)
+        stream, name = Coded.of(rows.stream), Coded.of(rows.name)
+        of_key = [shard_of(key, shards) for key in stream.values]
+        owner = np.array(of_key, dtype=np.int64)[stream.codes]
         marked = {shard_of(stream, shards) for stream in (*batch.started, *batch.ended)}
         parts = []
         for shard in sorted({*owner.tolist(), *marked}) or [0]:
             index = np.flatnonzero(owner == shard)
-            at = index.tolist()
-            own = Rows([rows.stream[i] for i in at], [rows.name[i] for i in at], rows.time[index])
+            own = Rows(stream.take(index), name.take(index), rows.time[index])
             parts.append(
                 Part(
                     ticket=self,
                     shard=shard,
                     rows=own,
-                    lines=None if lines is None else [lines[i] for i in at],
+                    lines=None if lines is None else [lines[i] for i in index.tolist()],
                     started=frozenset(s for s in batch.started if shard_of(s, shards) == shard),
                     ended=tuple(s for s in batch.ended if shard_of(s, shards) == shard),
                     index=index,

@@ -12,11 +12,12 @@ import numpy as np
 from jaxtyping import Float64, Int32, Int64
 from numpy.typing import NDArray
 
+from ..model.coded import Coded
 from ..model.errors import InputError, LogError
 from ..model.event import EventParser
 from ..model.folder import Model
 from ..model.logs import read_lines
-from .store import Column, Names, Number
+from .store import Column, Number
 
 _CHUNK = 65_536  # lines parsed at once
 
@@ -241,12 +242,12 @@ def read_labelled(
     return corpus
 
 
-def streams_of(corpus: Corpus) -> Iterator[tuple[str, Names, NDArray[np.float64]]]:
+def streams_of(corpus: Corpus) -> Iterator[tuple[str, Coded[str | None], NDArray[np.float64]]]:
     """Key, names and times of each stream."""
     table: Sequence[str | None] = (*corpus.names, None)  # index −1 is an unseen template
     for index, key in enumerate(corpus.streams):
         events = corpus.events_of(index)
-        yield key, Names(table, corpus.event[events]), corpus.time[events]
+        yield key, Coded(table, corpus.event[events]), corpus.time[events]
 
 
 class _Columns:

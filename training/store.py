@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Generic, TypeVar, overload
 
 import numpy as np
-from jaxtyping import Int32, Int64
+from jaxtyping import Int64
 from numpy.typing import NDArray
 
 Number = TypeVar("Number", bound=np.generic)
@@ -61,25 +61,3 @@ class Pieces(Sequence[NDArray[np.int32]]):
 
     def __iter__(self) -> Iterator[NDArray[np.int32]]:
         return (self[index] for index in range(len(self)))
-
-
-class Names(Sequence[str | None]):
-    """Name i is `table[numbers[i]]`: a list would take twice the room, and not on disk."""
-
-    def __init__(self, table: Sequence[str | None], numbers: Int32[np.ndarray, " names"]) -> None:
-        self._table, self._numbers = table, numbers
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    @overload
-    def __getitem__(self, index: int) -> str | None: ...
-    @overload
-    def __getitem__(self, index: slice) -> Names: ...
-    def __getitem__(self, index: int | slice) -> str | Names | None:
-        if isinstance(index, slice):
-            return Names(self._table, self._numbers[index])
-        return self._table[int(self._numbers[index])]
-
-    def __iter__(self) -> Iterator[str | None]:
-        return map(self._table.__getitem__, self._numbers.tolist())

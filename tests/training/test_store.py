@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from offscript.training.store import Column, Names, Pieces
+from offscript.training.store import Column, Pieces
 
 
 def test_a_column_holds_what_was_appended_and_leaves_no_file(tmp_path: Path) -> None:
@@ -35,12 +35,3 @@ def test_pieces_are_found_by_number_from_either_end() -> None:
     assert [piece.tolist() for piece in pieces[:2]] == [[0, 1], []]
     with pytest.raises(IndexError):
         pieces[3]
-
-
-def test_names_are_read_and_cut_as_a_list_of_them_would_be() -> None:
-    names = Names(("open", "shut", None), np.array([1, -1, 0], np.int32))
-
-    assert list(names) == ["shut", None, "open"]
-    assert list(names[1:]) == [None, "open"]
-    assert (names[0], names[-1], len(names)) == ("shut", "open", 3)
-    assert ["first", *names[::-1]] == ["first", "open", None, "shut"]
