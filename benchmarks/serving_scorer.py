@@ -19,13 +19,14 @@ _READ_BYTES = 1 << 28
 _REST = 1_000_000  # streams
 
 
-def feed(detector: Detector, pieces: Sequence[Piece]) -> float:
-    """Seconds that it takes to score these pieces, and to end the streams that fell silent."""
+def feed(detector: Detector, pieces: Sequence[Piece]) -> tuple[float, int]:
+    """Seconds that it takes to score these pieces, and to end the streams that fell silent; and how
+    many of the events came in a context that came before.
+    """
     began = time.perf_counter()
-    for piece in pieces:
-        detector.observe(piece.stream, piece.name, piece.time)
+    known = sum(detector.observe(piece.stream, piece.name, piece.time).known for piece in pieces)
     detector.end_idle(float(pieces[-1].time[-1]))
-    return time.perf_counter() - began
+    return time.perf_counter() - began, known
 
 
 def multiply_rate() -> float:

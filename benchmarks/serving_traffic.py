@@ -18,7 +18,7 @@ from ..training.config import TrainConfig
 from ..training.corpus import read_corpus, read_sequences
 from .datasets import load
 
-SETS = ("postgres", "ocatak_api")
+SETS = ("postgres", "hdfs_raw", "ocatak_api")
 _TRACES = 60  # of ocatak_api, which are long
 _PIECE = 2000  # events; longer streams are played piece by piece
 
@@ -48,7 +48,7 @@ class Piece:
 
 def training_of(name: str, data: Path, scratch: Path) -> TrainConfig:
     """How to train on the set called `name`, one of `SETS`."""
-    if name == "postgres":
+    if name != "ocatak_api":
         return load(name, data, scratch).config
     copy = scratch / f"{name}.jsonl"
     with copy.open("w", encoding="utf-8") as file:
@@ -74,17 +74,25 @@ def recorded(name: str, config: TrainConfig, model: Model) -> Recorded:
     return Recorded(name, list(corpus.names), ids, np.array(bounds, dtype=np.int64), lines)
 
 
+def shuffled(n: int, rng: np.random.Generator) -> Iterator[int]:
+    """All numbers below `n` in a random order, then all in another one, without end."""
+    while True:
+        yield from rng.permutation(n).tolist()
+
+
 def traffic(
     source: Recorded, live: int, size: int, *, idle_seconds: float, seed: int
 ) -> Iterator[Piece]:
     """Pieces of `size` events, without end.
 
     The live streams take turns, in a new random order every round. One that is over is followed by
-    another, under a key of its own; they begin at different places. A round takes a quarter of the
-    idle time, so that no stream ends by silence.
+    another, under a key of its own; they begin at different places. No recorded stream comes again
+    before all have come. A round takes a quarter of the idle time, so that no stream ends by
+    silence.
     """
     rng = np.random.default_rng(seed)
-    which = rng.integers(0, len(source.bounds) - 1, live)
+    coming = shuffled(len(source.bounds) - 1, rng)
+    which = np.fromiter(coming, np.int64, live)
     at = source.bounds[which] + rng.integers(0, np.diff(source.bounds)[which])
     keys = [f"{slot}.0" for slot in range(live)]
     number = 0
@@ -100,7 +108,7 @@ def traffic(
         at += 1
         for slot in np.flatnonzero(at == source.bounds[which + 1]).tolist():
             number += 1
-            which[slot] = rng.integers(0, len(source.bounds) - 1)
+            which[slot] = next(coming)
             at[slot] = source.bounds[which[slot]]
             keys[slot] = f"{slot}.{number}"
         moment += idle_seconds / 4.0

@@ -116,6 +116,7 @@ class Detector:
             streams.watermark = float(np.fmax(streams.watermark, known.max()))
         tokens = self.model.vocabulary.tokens(name)
         rows = streams.assign(stream, name, moments, started)
+        computed = self._scorer.computed
         evicted = self._follow()
         surprisal = np.zeros(len(rows), np.float32)
         entropy = np.zeros(len(rows), np.float32)
@@ -141,7 +142,9 @@ class Detector:
                     streams.tick,
                 )
                 findings += self._collect(begin)
-        return Observed(surprisal, entropy, findings, int(np.sum(tokens == NEW)), evicted)
+        looked_up = len(rows) - (self._scorer.computed - computed)
+        new = int(np.sum(tokens == NEW))
+        return Observed(surprisal, entropy, findings, new, evicted, looked_up)
 
     def known(self) -> list[str]:
         """Keys of all streams known."""
@@ -254,7 +257,7 @@ class Detector:
                 findings += [replace(finding, index=-1) for finding in self._collect(begin)]
         self._scorer.rest(rows)
         self._streams.changed(rows)
-        return Observed(surprisal, np.zeros_like(surprisal), findings, 0, 0)
+        return Observed(surprisal, np.zeros_like(surprisal), findings, 0, 0, 0)
 
     def _collect(self, begin: int) -> list[Finding]:
         """What was found in a block, `begin` events into the batch."""

@@ -44,3 +44,4 @@ class Observed:
     findings: list[Finding]
     new: int  # events not in the vocabulary
     evicted: int  # streams forgotten to make room
+    known: int  # events in a context that came before

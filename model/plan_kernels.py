@@ -76,7 +76,7 @@ def _look_up(t, reach, row, tokens, order, begin, end, state, ring, contexts, ti
     Returns the first and the last event (as they lie in `order`) whose context has to be computed,
     −1 if none has.
     """
-    where, fresh, n_spare = spare
+    where, fresh, counts = spare
     hashes, lengths = contexts[5], contexts[6]
     length = state[row].length
     phases = t.cells if t.n_layers == 2 else 1
@@ -87,9 +87,10 @@ def _look_up(t, reach, row, tokens, order, begin, end, state, ring, contexts, ti
         entry = entry_of(contexts, key_of(contexts, reach, h, n, phases, t.d_vocab), tick)
         fresh[i] = entry < 0
         if entry < 0:
+            counts[1] += 1
             if entry == NOWHERE:
-                entry = contexts[1].shape[0] + n_spare[0]
-                n_spare[0] += 1
+                entry = contexts[1].shape[0] + counts[0]
+                counts[0] += 1
             else:
                 entry = -1 - entry
             first = i if first < 0 else first
@@ -114,9 +115,9 @@ def plan_steps(t, rows, tokens, order, state, ring, live, contexts, tick, plan, 
     but layer 1 of one that does, is a step with −1 in place of where its predictions go.
     """
     at, size, slots, position, goal, text = plan
-    where, fresh, n_spare = spare
+    where, fresh, counts = spare
     reach = t.n_layers * (t.window - 1) + 1
-    n_spare[0] = 0
+    counts[0] = 0
     n = 0
     written = 0
     begin = 0

@@ -93,7 +93,7 @@ class Scorer:
         self._spare = (
             np.zeros(BLOCK, np.int64),  # row of an event's logits
             np.zeros(BLOCK, np.bool_),  # whether they are computed in this block
-            np.zeros(1, np.int64),  # events without an entry
+            np.zeros(2, np.int64),  # its events without an entry; all contexts computed so far
         )
         self._work = (
             np.zeros(STEPS * heads, np.float32),
@@ -103,6 +103,11 @@ class Scorer:
             np.zeros(STEPS, np.int64),
         )
         self._blocks = 0
+
+    @property
+    def computed(self) -> int:
+        """Contexts computed so far, in place of looked up."""
+        return int(self._spare[2][1])
 
     def follow(self, capacity: int) -> None:
         """Let there be as many rows."""

@@ -42,6 +42,7 @@ def feed(detector: Detector, rows: Rows, *, started: Collection[str], most: int)
         findings=[found for piece in pieces for found in piece.findings],
         new=sum(piece.new for piece in pieces),
         evicted=sum(piece.evicted for piece in pieces),
+        known=sum(piece.known for piece in pieces),
     )
 
 

@@ -50,6 +50,11 @@ class Metrics:
         self.streams_evicted = Counter(
             "offscript_streams_evicted", "Streams forgotten to make room.", registry=registry
         )
+        self.events_known = Counter(
+            "offscript_events_known",
+            "Events whose stream had done what another did before: looked up, not computed.",
+            registry=registry,
+        )
         self.template_misses = Counter(
             "offscript_template_misses", "Events never seen in training.", registry=registry
         )

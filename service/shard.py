@@ -272,6 +272,7 @@ class Shard:
         metrics.events["scored"].inc(len(rows))
         metrics.batch_events.observe(len(rows))
         metrics.template_misses.inc(observed.new)
+        metrics.events_known.inc(observed.known)
         metrics.streams_evicted.inc(observed.evicted)
         metrics.streams_active.labels(self.number).set(len(self._detector))
         if len(rows):

@@ -16,7 +16,7 @@ from offscript.benchmarks.serving import alone
 from offscript.benchmarks.serving_grpc import latencies, named, raw, rows_per_second
 from offscript.benchmarks.serving_peers import incremental, windowed
 from offscript.benchmarks.serving_scorer import floor_seconds, rest_megabytes
-from offscript.benchmarks.serving_traffic import Recorded, recorded, traffic
+from offscript.benchmarks.serving_traffic import Recorded, recorded, shuffled, traffic
 from offscript.model.folder import Model, load_model
 from offscript.training.config import TrainConfig
 
@@ -51,6 +51,13 @@ def test_streams_take_turns_and_play_what_was_recorded(source: Recorded) -> None
     # Ten events, a round of all, lie a quarter of the idle time apart.
     assert np.diff(pieces[0].time).max() == 10.0
     assert pieces[0].time[10] - pieces[0].time[9] == 10.0
+
+
+def test_no_recorded_stream_comes_again_before_all_have_come() -> None:
+    drawn = list(islice(shuffled(5, np.random.default_rng(0)), 15))
+
+    assert [sorted(drawn[at : at + 5]) for at in (0, 5, 10)] == [[0, 1, 2, 3, 4]] * 3
+    assert drawn[:5] != drawn[5:10]
 
 
 @pytest.mark.parametrize("peer", [windowed, incremental])
@@ -88,7 +95,12 @@ def test_the_floor_counts_what_a_full_window_takes(model: Model) -> None:
 
 
 def test_every_turn_of_the_scorer_has_its_speed(source: Recorded, model: Model) -> None:
-    assert all(speed > 0.0 for speed in alone(source, model, 20, turns=2, events=4096))
+    found = alone(source, model, 20, turns=2, events=4096, known_bytes=1 << 20)
+    computed = alone(source, model, 20, turns=2, events=4096, known_bytes=0)
+
+    assert all(speed > 0.0 for speed in found.speeds + computed.speeds)
+    assert all(share > 0.5 for share in found.known)
+    assert computed.known == [0.0, 0.0]
 
 
 def test_the_service_acknowledges_all_and_its_latency_is_measured(
