@@ -259,6 +259,23 @@ def _suppressions(options: argparse.Namespace) -> int:
     return 0
 
 
+def _reload(options: argparse.Namespace) -> int:
+    from .service.client import Client
+    from .service.credentials import credentials_of
+
+    with Client(options.to, credentials=credentials_of(options)) as client:
+        done = client.reload(options.model)
+    if done.sha256 == done.before:
+        print(f"unchanged: model {done.sha256[:12]} is served already")
+    else:
+        print(
+            f"serving model {done.sha256[:12]} in place of {done.before[:12]}, tried on the last "
+            f"{done.tried:,} events: {done.carried:,} streams go on, {done.left:,} count as joined "
+            "in the middle"
+        )
+    return 0
+
+
 def _token(options: argparse.Namespace) -> int:
     from .service.tokens import add_token
 
@@ -311,6 +328,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "explain": _explain,
     "feedback": _feedback,
     "suppressions": _suppressions,
+    "reload": _reload,
     "token": _token,
     "card": _card,
     "demo": _demo,

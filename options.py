@@ -244,6 +244,21 @@ def parser() -> argparse.ArgumentParser:
     suppressions.add_argument("--revoke", metavar="ID", help="end this one now")
     suppressions.add_argument("--json", action="store_true", help="one JSON object a line")
 
+    reload = command(
+        "reload",
+        "have a service serve another model, without losing a call or an event",
+        "offscript reload models/2026-03-02",
+    )
+    reload.add_argument(
+        "model",
+        nargs="?",
+        type=Path,
+        metavar="MODEL",
+        help="its folder, on the service's machine; without, what is now where the one that it "
+        "serves was read",
+    )
+    to(reload)
+
     token = command(
         "token",
         "let someone call a service: add a line to its token file, and print the secret once",

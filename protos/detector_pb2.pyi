@@ -1029,3 +1029,67 @@ class Limit(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Limit: _TypeAlias = Limit  # noqa: Y015
+
+@_typing.final
+class ReloadRequest(_message.Message):
+    """Which model to serve."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """Its folder on the service's machine, an absolute path. Empty: what is now where the one that is
+    served was read.
+    """
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReloadRequest: _TypeAlias = ReloadRequest  # noqa: Y015
+
+@_typing.final
+class ReloadResponse(_message.Message):
+    """The model is served."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHA256_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    CARRIED_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    TRIED_FIELD_NUMBER: _builtins.int
+    sha256: _builtins.str
+    """SHA-256 of its manifest."""
+    before: _builtins.str
+    """That of the model that was served before; the same if nothing was to be done."""
+    carried: _builtins.int
+    """Streams that go on where they were."""
+    left: _builtins.int
+    """Streams that count as joined in the middle, as they have had events that this model does not
+    know, or as it tells streams apart by another key.
+    """
+    tried: _builtins.int
+    """Events that came last, which it was tried on."""
+    def __init__(
+        self,
+        *,
+        sha256: _builtins.str = ...,
+        before: _builtins.str = ...,
+        carried: _builtins.int = ...,
+        left: _builtins.int = ...,
+        tried: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before", b"before", "carried", b"carried", "left", b"left", "sha256", b"sha256", "tried", b"tried"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReloadResponse: _TypeAlias = ReloadResponse  # noqa: Y015

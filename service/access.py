@@ -35,6 +35,10 @@ class Access:
         self._untold = 0  # refused calls since the last line about them
         self._told = float("-inf")
 
+    def use(self, tokens: Sequence[Token]) -> None:
+        """Admit these from now on; what was admitted before goes on until it ends."""
+        self._tokens = tokens
+
     def refusal(self, authorization: str, scope: Scope, call: str) -> Refusal | None:
         """None if the header `authorization: Bearer SECRET` brings the scope that a call needs."""
         if self._tokens is None:

@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
@@ -247,6 +248,13 @@ class Client:
             lambda: self._stub.DescribeModel(
                 request, timeout=_CALL_SECONDS, metadata=self._metadata
             )
+        )
+
+    def reload(self, path: Path | None = None) -> pb.ReloadResponse:
+        """Have another model served, of a folder on the service's machine, or of the one it has."""
+        request = pb.ReloadRequest(path="" if path is None else str(path.absolute()))
+        return self._call(
+            lambda: self._stub.Reload(request, timeout=4 * _CALL_SECONDS, metadata=self._metadata)
         )
 
     def close(self) -> None:

@@ -30,6 +30,7 @@ class ServiceConfig:
     webhook: str | None = None  # URL that incidents are posted to
     webhook_secret: Path | None = None  # what they are signed with
     otlp_stream: tuple[str, ...] = ()  # attributes that make a log record's stream; docs/otlp.md
+    watch_model: bool = False  # serve another model as soon as it lies in the folder
     insecure: bool = False  # listen outside loopback without TLS or without tokens
     threads: int = 1  # scorer threads; a stream belongs to one of them
     max_streams: int = 1_000_000  # remembered at a time; past that the longest silent are forgotten

@@ -68,6 +68,12 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
         "--threads", type=int, default=1, metavar="N", help="that score; each has its streams (1)"
     )
     serve.add_argument(
+        "--watch-model",
+        action="store_true",
+        help="serve another model as soon as it lies at MODEL, a folder or a link to one; without, "
+        "offscript reload or SIGHUP says when",
+    )
+    serve.add_argument(
         "--tls-cert", type=Path, metavar="FILE", help="certificate of both ports (PEM): speak TLS"
     )
     serve.add_argument("--tls-key", type=Path, metavar="FILE", help="its key")
@@ -116,6 +122,7 @@ def config_of(options: argparse.Namespace) -> ServiceConfig:
         webhook=options.webhook,
         webhook_secret=options.webhook_secret,
         otlp_stream=options.otlp_stream,
+        watch_model=options.watch_model,
         insecure=options.insecure,
         keep_days=options.keep_days,
         max_alerts=options.max_alerts,

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -18,7 +18,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from ..model.errors import InputError
+from ..model.errors import InputError, OffscriptError
 from ..model.folder import Model, load_model, model_files
 from .access import Access
 from .alertmanager import Alertmanager
@@ -29,12 +29,14 @@ from .http import HttpServer
 from .intake import LOGS_SERVICE, LogIntake
 from .metrics import Metrics
 from .otlp_http import LOGS_PATH, LogsOverHttp
+from .reload import Reloader
 from .servicer import SERVICE, Servicer
 from .sink import Sink, Teller
 from .store import Store
 from .systemd import notify
-from .tls import http_context, server_credentials
+from .tls import certificate_of
 from .tokens import read_tokens
+from .watch import watch
 from .webhook import Webhook, read_secret
 
 logger = logging.getLogger("offscript")
@@ -78,6 +80,7 @@ async def _serve_until_signal(config: ServiceConfig) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     server = Server(config)
+    loop.add_signal_handler(signal.SIGHUP, server.renew)
     await server.start()
     threading.excepthook = _end_with
     try:
@@ -92,6 +95,7 @@ class Server:
     def __init__(self, config: ServiceConfig) -> None:
         self._config = config
         self._ready = False
+        self._tasks: set[asyncio.Task[None]] = set()  # else they may be collected under way
         self.grpc_port = self.http_port = 0
 
     async def start(self) -> None:
@@ -103,6 +107,7 @@ class Server:
         self._metrics.loaded(model)
         tokens = None if config.tokens is None else read_tokens(config.tokens)
         self._access = Access(tokens, self._metrics)
+        self._certificate = certificate_of(config)
         self._store = Store(config.store, repeat_seconds=config.repeat_seconds)
         try:
             self._store.claim()
@@ -115,13 +120,14 @@ class Server:
         config = self._config
         self._store.keep_model(model.sha256, model_files(config.model))
         self._engine = Engine(model, self._store, config, self._metrics, self._alerts_changed(loop))
-        intake = LogIntake(model, self._engine, self._metrics, config.otlp_stream)
+        intake = LogIntake(self._engine, self._metrics, config.otlp_stream)
+        self._reloader = Reloader(config.model, self._engine, self._store, self._metrics)
         self._servicer = Servicer(
-            model,
             self._engine,
             self._store,
             self._metrics,
             intake,
+            self._reloader,
             version=_version(),
             grace_seconds=config.grace_seconds,
         )
@@ -129,13 +135,14 @@ class Server:
         self._health = health.aio.HealthServicer()
         await self._say(_NOT_SERVING)
         posts = {LOGS_PATH: LogsOverHttp(intake, self._metrics).answer}
+        certificate = self._certificate
         self._http = HttpServer(
             config.http,
             self._metrics,
             lambda: self._ready,
             posts,
             access=self._access,
-            tls=http_context(config),
+            tls=None if certificate is None else lambda: certificate.http,
         )
         self.http_port = self._http.port
         try:
@@ -148,6 +155,8 @@ class Server:
             raise
         await self._say(_SERVING)
         self._show_ready(True)
+        if config.watch_model:
+            self._begin(watch(lambda: self._reloader.path, self._reload))
         notify("READY=1")
         host, _ = split_address(config.grpc)
         web, _ = split_address(config.http)
@@ -159,6 +168,13 @@ class Server:
             flush=True,
         )
 
+    def renew(self) -> None:
+        """Read tokens, certificate and model again, each if it is right; on the loop's thread."""
+        if self._ready:
+            self._begin(self._renew())
+        else:
+            logger.warning("nothing is read again now: the service is not ready")
+
     async def stop(self) -> None:
         """Say so, let clients finish, score and store what was accepted, end."""
         self._show_ready(False)
@@ -166,6 +182,9 @@ class Server:
         await self._health.enter_graceful_shutdown()
         self._servicer.drain()
         await self._grpc.stop(self._config.grace_seconds)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.to_thread(self._reloader.close)
         await asyncio.to_thread(self._engine.stop)
         for teller in self._tellers:
             teller.end()
@@ -173,6 +192,35 @@ class Server:
             await asyncio.to_thread(teller.stop)
         self._http.stop()
         self._store.close()
+
+    async def _renew(self) -> None:
+        for what, read in (("tokens", self._read_tokens), ("certificate", self._read_certificate)):
+            try:
+                if await asyncio.to_thread(read):
+                    logger.info("%s read again", what)
+            except OffscriptError as error:
+                logger.warning("the %s stay as they were: %s", what, error)
+        await self._reload()
+
+    def _read_tokens(self) -> bool:
+        path = self._config.tokens
+        if path is not None:
+            self._access.use(read_tokens(path))
+        return path is not None
+
+    def _read_certificate(self) -> bool:
+        if self._certificate is not None:
+            self._certificate.read()
+        return self._certificate is not None
+
+    async def _reload(self) -> None:
+        with contextlib.suppress(OffscriptError):  # it is in the log
+            await asyncio.to_thread(self._reloader.reload)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _sinks(self) -> list[Sink]:
         config = self._config
@@ -207,11 +255,10 @@ class Server:
 
     def _open(self, server: grpc.aio.Server) -> int:
         config = self._config
-        credentials = server_credentials(config)
-        if credentials is None:
+        if self._certificate is None:
             return server.add_insecure_port(config.grpc)
         try:
-            return server.add_secure_port(config.grpc, credentials)
+            return server.add_secure_port(config.grpc, self._certificate.credentials())
         except RuntimeError as error:  # the address is free, and the key fits its certificate
             raise InputError(
                 f"gRPC does not know the kind of key in {config.tls_key}: expected RSA, P-256, "

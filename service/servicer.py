@@ -24,6 +24,7 @@ from .engine import Engine
 from .errors import Context, abort
 from .intake import LOGS_SERVICE, LogIntake
 from .metrics import Metrics
+from .reload import Reloader, read_path
 from .store import Store
 
 SERVICE = pb.DESCRIPTOR.services_by_name["Detector"].full_name
@@ -43,20 +44,20 @@ class Servicer:
 
     def __init__(
         self,
-        model: Model,
         engine: Engine,
         store: Store,
         metrics: Metrics,
         intake: LogIntake,
+        reloader: Reloader,
         *,
         version: str,
         grace_seconds: float,
     ) -> None:
-        self._model = model
         self._engine = engine
         self._store = store
         self._metrics = metrics
         self._intake = intake
+        self._reloader = reloader
         self._version = version
         self._grace_seconds = grace_seconds
         self._kept = lru_cache(maxsize=4)(self._load)
@@ -74,6 +75,7 @@ class Servicer:
             "ListSuppressions": self._list_suppressions,
             "Revoke": self._revoke,
             "DescribeModel": self._describe_model,
+            "Reload": self._reload,
         }
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             name: grpc.unary_unary_rpc_method_handler(
@@ -207,7 +209,9 @@ class Servicer:
     def _explained(self, alert_id: str, checks: bool) -> pb.Explanation:
         alert = self._store.alert(alert_id).alert
         similar = self._store.similar(alert, limit=_SIMILAR)
-        model = self._model if alert.model == self._model.sha256 else self._kept(alert.model)
+        model = self._engine.model
+        if alert.model != model.sha256:
+            model = self._kept(alert.model)
         explanation = explain(model, alert, checks=checks)
         return messages.write_explanation(explanation, alert, model.vocabulary, similar)
 
@@ -238,7 +242,18 @@ class Servicer:
 
     async def _describe_model(self, request: bytes) -> pb.ModelDescription:
         messages.parse(pb.DescribeModelRequest, request)
-        return messages.write_model(self._model, self._version)
+        return messages.write_model(self._engine.model, self._version)
+
+    async def _reload(self, request: bytes) -> pb.ReloadResponse:
+        path = read_path(messages.parse(pb.ReloadRequest, request).path)
+        done = await asyncio.to_thread(self._reloader.reload, path)
+        return pb.ReloadResponse(
+            sha256=done.sha256,
+            before=done.before,
+            carried=done.carried.streams,
+            left=done.carried.left,
+            tried=done.tried,
+        )
 
     def _batch(self, request: bytes) -> Batch:
         message = messages.parse(pb.EventBatch, request)

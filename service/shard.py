@@ -7,6 +7,8 @@ import math
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import accumulate
@@ -21,6 +23,7 @@ from ..model.folder import Model
 from ..model.vocabulary import END, NEW
 from .arrays import Arrays, Saved
 from .batch import Rows
+from .carry import Carried, carry
 from .checkpoint import Checkpoint, from_arrays
 from .clocks import Clocks
 from .config import ServiceConfig
@@ -61,18 +64,16 @@ class Shard:
         self._writer = writer
         self._metrics = metrics
         self._most_streams = max(1, config.max_streams // config.threads)
-        self._detector = Detector(
-            model,
-            max_streams=self._most_streams,
-            live_bytes=config.live_bytes // config.threads,
-        )
+        self._detector = self._new_detector(model)
         self._clocks = Clocks(model.config.streams.idle_seconds)
         self._scored: dict[str, int] = {}  # last batch scored of each client, latest client last
         self._causes: dict[tuple[str, str, int, int], float] = {}  # of alerts, and when
         self._parts: deque[Part] = deque()
         self._wake = threading.Condition()
         self._stopping = False
+        self._between = False  # two groups of parts, with nothing under way
         self._saving = False
+        self._changed = False  # since the last save
         self._afresh = True  # what a service before saved is not this state
         self._thread = threading.Thread(target=self._run, name=f"scorer-{number}", daemon=True)
 
@@ -92,6 +93,32 @@ class Shard:
             self._parts.append(part)
             self._wake.notify()
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """All that was put is scored, and until this is over nothing happens here.
+
+        For the thread that puts parts; it may look at the streams and change them.
+        """
+        with self._wake:
+            self._wake.wait_for(lambda: self._between and not self._parts)
+            yield
+
+    def successor(self, model: Model) -> tuple[Detector, Carried]:
+        """While it is held: a detector of another model with the streams as they are now."""
+        detector = self._new_detector(model)
+        streams, carried = carry(self._detector.snapshot(), self._model, model)
+        if streams:
+            detector.restore(streams)
+        return detector, carried
+
+    def adopt(self, model: Model, detector: Detector) -> None:
+        """While it is held: go on with what `successor` made. What clients have sent is known."""
+        self._model, self._detector = model, detector
+        self._clocks = self._clocks.of(model.config.streams.idle_seconds)
+        self._causes.clear()
+        self._changed = self._afresh = True
+        self._metrics.streams_active.labels(self.number).set(len(detector))
+
     def stop(self) -> None:
         """Score what waits, save the state, end."""
         with self._wake:
@@ -104,12 +131,11 @@ class Shard:
             time.monotonic()
         )  # with the first events, as the saved state is then out of date
         next_tick = next_save + _TICK_SECONDS
-        changed = False
         while True:
             group = self._take(next_tick - time.monotonic())
             if group:
                 self._score(group)
-                changed = True
+                self._changed = True
             elif self._stopping:
                 break
             now = time.monotonic()
@@ -117,11 +143,11 @@ class Shard:
                 self._end_idle()
                 next_tick = now + _TICK_SECONDS
             # One save at a time: while the store fails they must not pile up.
-            if changed and now >= next_save and not self._saving:
+            if self._changed and now >= next_save and not self._saving:
+                self._changed = False
                 next_save = now + max(
                     self._config.checkpoint_seconds, self._save() / _SAVED_BYTES_PER_SECOND
                 )
-                changed = False
         self._save(complete=True)
         if self._spool is not None:
             self._spool.close()
@@ -129,8 +155,11 @@ class Shard:
     def _take(self, timeout: float) -> list[Part]:
         """What waits, in order; parts that begin or end streams by a mark come alone."""
         with self._wake:
+            self._between = True
+            self._wake.notify_all()
             if not self._parts and not self._stopping:
                 self._wake.wait(max(0.0, timeout))
+            self._between = False
             group: list[Part] = []
             events = 0
             while self._parts:
@@ -290,6 +319,13 @@ class Shard:
         if not math.isnan(now):
             findings = strongest(self._detector.end_idle(now).findings)
             self._raise([self._alert(finding, None, 0, None) for finding in findings], None, None)
+
+    def _new_detector(self, model: Model) -> Detector:
+        return Detector(
+            model,
+            max_streams=self._most_streams,
+            live_bytes=self._config.live_bytes // self._config.threads,
+        )
 
     def _save(self, *, complete: bool = False) -> int:
         """Have what has changed of the streams stored; its size in bytes.

@@ -30,7 +30,7 @@ class Store:
     def __init__(self, url: str, *, repeat_seconds: float = 3600.0) -> None:
         self._database = Database(url)
         self._repeat_seconds = repeat_seconds
-        self._models_in_use: set[str] = set()
+        self._models_in_use: list[str] = []  # one as often as it was kept
 
     @property
     def path(self) -> Path | None:
@@ -199,14 +199,18 @@ class Store:
             return forget(connection, before=before, most=most, models=self._models_in_use)
 
     def keep_model(self, sha256: str, files: Mapping[str, bytes]) -> None:
-        """Keep a model's files until the store is closed, and then while there are alerts of it."""
+        """Keep a model's files until it is released, and then while there are alerts of it."""
         table = tables.models
-        self._models_in_use.add(sha256)
+        self._models_in_use.append(sha256)
         with self._database.writing() as connection:
             known = sa.select(table.c.file).where(table.c.sha256 == sha256).limit(1)
             if connection.scalar(known) is None:
                 rows = [{"sha256": sha256, "file": name, "data": files[name]} for name in files]
                 connection.execute(sa.insert(table), rows)
+
+    def release_model(self, sha256: str) -> None:
+        """No more alerts will come of it than are stored."""
+        self._models_in_use.remove(sha256)
 
     def model_files(self, sha256: str) -> dict[str, bytes]:
         """A kept model's files by name."""

@@ -1,0 +1,138 @@
+"""Another model in the place of the one that serves: read, checked, tried, and only then taken."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from ..model.errors import InputError, ModelError, OffscriptError, OverloadError
+from ..model.folder import Model, load_model, model_files, model_from_files
+from .carry import Carried
+from .engine import Engine
+from .metrics import Metrics
+from .store import Store
+from .trial import check
+
+logger = logging.getLogger("offscript")
+
+_LONGEST = 4096  # characters of a path
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Reloaded:
+    """What came of it; the same model twice: nothing was to be done."""
+
+    sha256: str
+    before: str
+    carried: Carried
+    tried: int  # events that came last
+
+
+class Reloader:
+    """Changes the model of an engine, once at a time; any thread may call."""
+
+    def __init__(self, path: Path, engine: Engine, store: Store, metrics: Metrics) -> None:
+        self.path = path  # of the model that serves
+        self._engine = engine
+        self._store = store
+        self._metrics = metrics
+        self._one = threading.Lock()
+        self._closed = False
+
+    def reload(self, path: Path | None = None) -> Reloaded:
+        """Serve the model that is at `path` now, or where the last one was.
+
+        Whatever is wrong with it, the one that serves goes on, and the error is one line.
+        """
+        with self._one:
+            if self._closed:
+                raise OverloadError("the service stops", retry_seconds=1.0)
+            before = self._engine.model
+            try:
+                done = self._reload(path or self.path, before)
+            except OffscriptError as error:
+                self._metrics.reloads["refused"].inc()
+                logger.warning(
+                    "the model at %s is not taken, %s goes on serving: %s",
+                    path or self.path,
+                    before.sha256[:12],
+                    error,
+                )
+                raise
+            self.path = path or self.path
+        self._metrics.reloads["unchanged" if done.sha256 == done.before else "loaded"].inc()
+        logger.info("%s", _told(done, self.path))
+        return done
+
+    def close(self) -> None:
+        """Let what is under way come to its end, and begin nothing more."""
+        with self._one:
+            self._closed = True
+
+    def _reload(self, path: Path, before: Model) -> Reloaded:
+        model, files = _without_surprise(path, lambda: _read(path))
+        if model.sha256 == before.sha256:
+            return Reloaded(model.sha256, before.sha256, Carried(0, 0), 0)
+        late = self._engine.late.batches()
+        trial = _without_surprise(path, lambda: check(model, before, late))
+        self._store.keep_model(model.sha256, files)
+        try:
+            carried = _without_surprise(path, lambda: self._engine.change(model).result())
+        except BaseException:
+            self._store.release_model(model.sha256)
+            raise
+        self._metrics.loaded(model)
+        return Reloaded(model.sha256, before.sha256, carried, trial.events)
+
+
+def read_path(text: str) -> Path | None:
+    """Where a caller says that a model is; None if it says nothing."""
+    if not text:
+        return None
+    if not text.startswith("/") or "\0" in text or len(text) > _LONGEST:
+        raise InputError(
+            "expected the absolute path of a model folder on the service's machine, got "
+            f"{text[:64]!r}"
+        )
+    return Path(text)
+
+
+def _read(path: Path) -> tuple[Model, dict[str, bytes]]:
+    """A model and its files. What is kept in the store is what serves, byte for byte, though the
+    folder, or what a link points to, may be replaced meanwhile.
+    """
+    folder = path.resolve()
+    if folder.is_dir():
+        for entry in folder.iterdir():
+            if not entry.is_file():  # one that is a pipe would be read for ever
+                raise ModelError(f"{folder} holds {entry.name}, which is no file; remove it")
+    load_model(folder)
+    files = model_files(folder)
+    return model_from_files(files), files
+
+
+def _without_surprise(path: Path, work: Callable[[], Answer]) -> Answer:
+    """What a folder may hold that passes all checks and yet fails is an error of the folder."""
+    try:
+        return work()
+    except OffscriptError:
+        raise
+    except Exception as error:
+        logger.exception("the model at %s failed", path)
+        raise ModelError(f"the model at {path} fails: {error!r}; train again") from error
+
+
+def _told(done: Reloaded, path: Path) -> str:
+    if done.sha256 == done.before:
+        return f"{path} holds the model that serves already, {done.sha256[:12]}"
+    return (
+        f"serving {path}, model {done.sha256[:12]} in place of {done.before[:12]}, tried on the "
+        f"last {done.tried:,} events: {done.carried.streams:,} streams go on, "
+        f"{done.carried.left:,} count as joined in the middle"
+    )
