@@ -143,6 +143,10 @@ class Engine:
             self._wake.notify()
         return change.future
 
+    def when_stored(self, call: Callable[[], None]) -> None:
+        """Have this called once all alerts are stored that were raised before."""
+        self._writer.put(Entry(done=lambda _: call()))
+
     def stop(self) -> None:
         """Score and store all that was accepted, save the streams, end the threads."""
         with self._wake:
@@ -191,9 +195,7 @@ class Engine:
             made = [shard.successor(model) for shard in self._shards]
             for shard, (detector, _) in zip(self._shards, made, strict=True):
                 shard.adopt(model, detector)
-            before, self._model, self._reader = self._model, model, reader
-        # Once the alerts that the model before has raised are stored.
-        self._writer.put(Entry(done=lambda _: self._store.release_model(before.sha256)))
+            self._model, self._reader = model, reader
         return Carried(
             streams=sum(carried.streams for _, carried in made),
             left=sum(carried.left for _, carried in made),

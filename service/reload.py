@@ -87,6 +87,8 @@ class Reloader:
         except BaseException:
             self._store.release_model(model.sha256)
             raise
+        # Those that the model before has raised need it still.
+        self._engine.when_stored(lambda: self._store.release_model(before.sha256))
         self._metrics.loaded(model)
         return Reloaded(model.sha256, before.sha256, carried, trial.events)
 

@@ -194,24 +194,19 @@ class Server:
         self._store.close()
 
     async def _renew(self) -> None:
-        for what, read in (("tokens", self._read_tokens), ("certificate", self._read_certificate)):
-            try:
-                if await asyncio.to_thread(read):
-                    logger.info("%s read again", what)
-            except OffscriptError as error:
-                logger.warning("the %s stay as they were: %s", what, error)
+        tokens, certificate = self._config.tokens, self._certificate
+        if tokens is not None:
+            await self._read("token file", lambda: self._access.use(read_tokens(tokens)))
+        if certificate is not None:
+            await self._read("certificate", certificate.read)
         await self._reload()
 
-    def _read_tokens(self) -> bool:
-        path = self._config.tokens
-        if path is not None:
-            self._access.use(read_tokens(path))
-        return path is not None
-
-    def _read_certificate(self) -> bool:
-        if self._certificate is not None:
-            self._certificate.read()
-        return self._certificate is not None
+    async def _read(self, what: str, read: Callable[[], None]) -> None:
+        try:
+            await asyncio.to_thread(read)
+            logger.info("the %s was read again", what)
+        except OffscriptError as error:
+            logger.warning("the %s is not taken, the last one holds: %s", what, error)
 
     async def _reload(self) -> None:
         with contextlib.suppress(OffscriptError):  # it is in the log
@@ -254,16 +249,9 @@ class Server:
         return server
 
     def _open(self, server: grpc.aio.Server) -> int:
-        config = self._config
         if self._certificate is None:
-            return server.add_insecure_port(config.grpc)
-        try:
-            return server.add_secure_port(config.grpc, self._certificate.credentials())
-        except RuntimeError as error:  # the address is free, and the key fits its certificate
-            raise InputError(
-                f"gRPC does not know the kind of key in {config.tls_key}: expected RSA, P-256, "
-                "P-384 or Ed25519; make a certificate with such a key"
-            ) from error
+            return server.add_insecure_port(self._config.grpc)
+        return server.add_secure_port(self._config.grpc, self._certificate.credentials())
 
     def _check_free(self) -> None:
         """gRPC's own complaint about an address in use is several lines of C++."""

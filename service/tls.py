@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -28,6 +29,7 @@ class Certificate:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         pair = _load(context, self._cert, self._key)
         roots = None if self._client_ca is None else _authorities(self._client_ca)
+        _check_kind(pair, self._key)
         self.http = context
         self._grpc = grpc.ssl_server_certificate_configuration([pair], roots)
         self._known = False  # to gRPC
@@ -79,6 +81,20 @@ def _load(context: ssl.SSLContext, cert: Path, key: Path) -> tuple[bytes, bytes]
             f"in PEM: {_reason(error)}"
         ) from error
     return pair
+
+
+def _check_kind(pair: tuple[bytes, bytes], key: Path) -> None:
+    """See that gRPC can use the key: what it is given later it would pass over without a word."""
+    server = grpc.server(ThreadPoolExecutor(max_workers=1))
+    try:
+        server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
+    except RuntimeError as error:  # an address is free, and the key fits its certificate
+        raise InputError(
+            f"gRPC does not know the kind of key in {key}: expected RSA, P-256, P-384 or Ed25519; "
+            "make a certificate with such a key"
+        ) from error
+    finally:
+        server.stop(None)
 
 
 def _authorities(path: Path) -> bytes:

@@ -13,7 +13,7 @@ from ..model.detector import Detector
 from ..model.errors import ModelError
 from ..model.folder import Model
 from .batch import Batch
-from .feeding import feed
+from .feeding import feed, joined
 from .reading import Reader
 
 _MOST_STREAMS = 8192
@@ -41,28 +41,28 @@ def expected_at_most(n: int, share: float) -> int:
     return k
 
 
+@np.errstate(over="ignore", invalid="ignore")  # `finite` says it
 def attempt(model: Model, batches: Sequence[Batch]) -> Trial:
     """Have batches read and scored by a model that knows nothing of their streams yet."""
-    reader = Reader(model)
+    reader, config = Reader(model), model.config.streams
     detector = Detector(model, max_streams=_MOST_STREAMS, live_bytes=_LIVE_BYTES)
-    config = model.config.streams
-    events, finite = 0, True
-    streams: set[tuple[str, float]] = set()
-    alerted: set[tuple[str, float]] = set()
 
     def judged(stream: str, moment: float) -> tuple[str, float]:
         return stream, moment // config.block_seconds if config.endless else 0.0
 
-    for batch in batches:
-        rows = reader.read(batch)
-        observed = feed(detector, rows, started=batch.started, most=_MOST_STREAMS)
-        ended = detector.end(batch.ended)
-        events += len(rows)
-        streams.update(map(judged, rows.stream, rows.time.tolist()))
-        alerted.update(judged(each.stream, each.time) for each in observed.findings)
-        alerted.update(judged(each.stream, each.time) for each in ended.findings)
-        finite &= bool(np.isfinite(observed.surprisal).all() and np.isfinite(ended.surprisal).all())
-    return Trial(events, len(streams), len(alerted & streams), finite)
+    rows = joined([reader.read(batch) for batch in batches])
+    # At once, whatever the size of the batches, which is many times faster.
+    started = frozenset().union(*(batch.started for batch in batches))
+    observed = feed(detector, rows, started=started, most=_MOST_STREAMS)
+    ended = detector.end(stream for batch in batches for stream in batch.ended)
+    streams = set(map(judged, rows.stream, rows.time.tolist()))
+    findings = (*observed.findings, *ended.findings)
+    return Trial(
+        events=len(rows),
+        streams=len(streams),
+        alerted=len(streams & {judged(each.stream, each.time) for each in findings}),
+        finite=bool(np.isfinite([*observed.surprisal, *ended.surprisal]).all()),
+    )
 
 
 def check(new: Model, old: Model, batches: Sequence[Batch]) -> Trial:
@@ -71,8 +71,11 @@ def check(new: Model, old: Model, batches: Sequence[Batch]) -> Trial:
     It may raise as many alerts as its budget lets one expect, or as the model that serves raises
     for the same, give or take chance: an incident is no reason to refuse it.
     """
-    if not attempt(new, [_own_events(new)]).finite:
+    own = Batch("", 0, None, list(new.vocabulary.names), None, None, received=time.time())
+    if not attempt(new, [own]).finite:
         raise ModelError("the model's scores are not finite; train again")
+    if not batches:
+        return Trial(0, 0, 0, finite=True)
     trial, usual = attempt(new, batches), attempt(old, batches)
     if trial.events < usual.events / 2:
         raise ModelError(
@@ -82,7 +85,7 @@ def check(new: Model, old: Model, batches: Sequence[Batch]) -> Trial:
     if not trial.finite:
         raise ModelError("the model's scores of what came last are not finite; train again")
     if trial.alerted:
-        share = max(new.calibration.rate, usual.alerted / trial.streams)
+        share = max(new.calibration.rate, usual.alerted / usual.streams)
         most = expected_at_most(trial.streams, min(share, 0.999))
         if trial.alerted > most:
             raise ModelError(
@@ -92,8 +95,3 @@ def check(new: Model, old: Model, batches: Sequence[Batch]) -> Trial:
                 "to have it all the same"
             )
     return trial
-
-
-def _own_events(model: Model) -> Batch:
-    names = list(model.vocabulary.names)
-    return Batch("", 0, None, names, None, None, received=time.time())
