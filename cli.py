@@ -9,13 +9,10 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .model.errors import InputError, OffscriptError
 from .options import parser
-
-if TYPE_CHECKING:
-    from .protos import detector_pb2 as pb
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -229,51 +226,21 @@ def _card(options: argparse.Namespace) -> int:
 
 
 def _feedback(options: argparse.Namespace) -> int:
-    from .service.client import Client
-    from .service.credentials import credentials_of
-    from .service.listing import suppression_line
+    from .service.operate import feedback
 
-    with Client(options.to, credentials=credentials_of(options)) as client:
-        recorded = client.feedback(
-            options.alert,
-            options.verdict,
-            comment=options.comment,
-            by=options.by,
-            suppress=_wish(options),
-        )
-    print(f"recorded: {recorded.alert.id} is {options.verdict}")
-    if recorded.HasField("suppression"):
-        print(f"suppressed: {suppression_line(recorded.suppression)}")
-    return 0
+    return feedback(options)
 
 
 def _suppressions(options: argparse.Namespace) -> int:
-    from .service.client import Client
-    from .service.credentials import credentials_of
-    from .service.listing import as_json, suppression_line
+    from .service.operate import suppressions
 
-    with Client(options.to, credentials=credentials_of(options)) as client:
-        found = [client.revoke(options.revoke)] if options.revoke else client.suppressions()
-    for suppression in found:
-        print(as_json(suppression) if options.json else suppression_line(suppression))
-    return 0
+    return suppressions(options)
 
 
 def _reload(options: argparse.Namespace) -> int:
-    from .service.client import Client
-    from .service.credentials import credentials_of
+    from .service.operate import reload
 
-    with Client(options.to, credentials=credentials_of(options)) as client:
-        done = client.reload(options.model)
-    if done.sha256 == done.before:
-        print(f"unchanged: model {done.sha256[:12]} is served already")
-    else:
-        print(
-            f"serving model {done.sha256[:12]} in place of {done.before[:12]}, tried on the last "
-            f"{done.tried:,} events: {done.carried:,} streams go on, {done.left:,} count as joined "
-            "in the middle"
-        )
-    return 0
+    return reload(options)
 
 
 def _token(options: argparse.Namespace) -> int:
@@ -305,17 +272,6 @@ def _needs_torch() -> None:
             f"training and evaluation need {error.name}, which is not installed; "
             "run: pip install 'offscript[train]'"
         ) from error
-
-
-def _wish(options: argparse.Namespace) -> pb.Wish | None:
-    from .protos import detector_pb2 as pb
-
-    if options.suppress is None:
-        return None
-    if not 0.0 < options.days <= 3660.0:
-        raise InputError(f"expected --days above 0 and at most 3660, got {options.days:g}")
-    seconds = max(1, round(options.days * 86_400))
-    return pb.Wish(everywhere=options.suppress == "everywhere", seconds=seconds)
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

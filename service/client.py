@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TypeVar
 
 import grpc
+from google.protobuf.message import Message
 
 from ..model.errors import InputError, OffscriptError
 from ..protos import detector_pb2 as pb
@@ -126,9 +127,7 @@ class Client:
 
     def score_once(self, batch: pb.EventBatch) -> pb.ScoreBatch:
         """Score one batch in a call of its own."""
-        return self._call(
-            lambda: self._stub.ScoreOnce(batch, timeout=_CALL_SECONDS, metadata=self._metadata)
-        )
+        return self._ask(self._stub.ScoreOnce, batch)
 
     def alerts(
         self,
@@ -153,11 +152,7 @@ class Client:
             status=_STATUSES[status],
         )
         while True:
-            page = self._call(
-                lambda: self._stub.ListAlerts(
-                    request, timeout=_CALL_SECONDS, metadata=self._metadata
-                )
-            )
+            page = self._ask(self._stub.ListAlerts, request)
             yield from page.alerts
             request.page_token = page.next_page_token
             if not page.next_page_token:
@@ -197,9 +192,7 @@ class Client:
     def explain(self, alert_id: str, *, checks: bool = True) -> pb.Explanation:
         """Why an alert was raised; `checks` also replaces the evidence and scores again."""
         request = pb.ExplainRequest(alert_id=alert_id, checks=checks)
-        return self._call(
-            lambda: self._stub.Explain(request, timeout=4 * _CALL_SECONDS, metadata=self._metadata)
-        )
+        return self._ask(self._stub.Explain, request, seconds=4 * _CALL_SECONDS)
 
     def feedback(
         self,
@@ -220,42 +213,28 @@ class Client:
             by=by,
             suppress=suppress,
         )
-        return self._call(
-            lambda: self._stub.Feedback(request, timeout=_CALL_SECONDS, metadata=self._metadata)
-        )
+        return self._ask(self._stub.Feedback, request)
 
     def suppressions(self) -> list[pb.Suppression]:
         """All suppressions, those over too, newest first."""
         request = pb.ListSuppressionsRequest()
-        found = self._call(
-            lambda: self._stub.ListSuppressions(
-                request, timeout=_CALL_SECONDS, metadata=self._metadata
-            )
-        )
+        found = self._ask(self._stub.ListSuppressions, request)
         return list(found.suppressions)
 
     def revoke(self, suppression_id: str) -> pb.Suppression:
         """End a suppression before its time."""
         request = pb.RevokeRequest(suppression_id=suppression_id)
-        return self._call(
-            lambda: self._stub.Revoke(request, timeout=_CALL_SECONDS, metadata=self._metadata)
-        ).suppression
+        return self._ask(self._stub.Revoke, request).suppression
 
     def describe(self) -> pb.ModelDescription:
         """The model that is served."""
         request = pb.DescribeModelRequest()
-        return self._call(
-            lambda: self._stub.DescribeModel(
-                request, timeout=_CALL_SECONDS, metadata=self._metadata
-            )
-        )
+        return self._ask(self._stub.DescribeModel, request)
 
     def reload(self, path: Path | None = None) -> pb.ReloadResponse:
         """Have another model served, of a folder on the service's machine, or of the one it has."""
         request = pb.ReloadRequest(path="" if path is None else str(path.absolute()))
-        return self._call(
-            lambda: self._stub.Reload(request, timeout=4 * _CALL_SECONDS, metadata=self._metadata)
-        )
+        return self._ask(self._stub.Reload, request, seconds=4 * _CALL_SECONDS)
 
     def close(self) -> None:
         """Hang up; what is not acknowledged by now may not have arrived."""
@@ -326,6 +305,15 @@ class Client:
             return call()
         except grpc.RpcError as error:
             raise self._translated(error) from error
+
+    def _ask(
+        self,
+        method: Callable[..., Answer],
+        request: Message,
+        *,
+        seconds: float = _CALL_SECONDS,
+    ) -> Answer:
+        return self._call(lambda: method(request, timeout=seconds, metadata=self._metadata))
 
     def _translated(self, error: grpc.RpcError) -> OffscriptError:
         return from_rpc(error, self._address, self._credentials.trouble)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from .arrays import Saved, load_arrays, save_arrays
 from .database import Database, text
 from .incident import Incident
 from .retention import Forgotten, forget, last_numbers
+from .rows import GROW, Row, columns, last_of, read_row
 from .stored import Feedback, Filter, StoredAlert
 from .suppression import Suppression, Wish, suppression_of
 
@@ -52,31 +52,31 @@ class Store:
         `repeat_seconds` ago only makes that alert's count grow. One whose mechanism is suppressed
         is stored as such. Returns what each alert became.
         """
-        became: list[_Row] = []
+        became: list[Row] = []
         suppressed: list[str] = []
         now = time.time()
         with self._database.writing() as connection:
             last_row, revision = last_numbers(connection)
-            rows: dict[tuple[tuple[str, str, str, str], bool], _Row] = {}
+            rows: dict[tuple[tuple[str, str, str, str], bool], Row] = {}
             new: dict[int, dict[str, object]] = {}
             quiet = suppression.active(connection, now) if alerts else {}
             for alert in alerts:
                 by = suppression.covering(quiet, alert) if quiet else None
                 cause = (alert.model, alert.stream, alert.detector, alert.observed)
-                row = rows.get((cause, False)) or _last_of(connection, alert, quiet=False)
+                row = rows.get((cause, False)) or last_of(connection, alert, quiet=False)
                 if by is not None and (row is None or row.status != "anomalous"):
                     # What is kept quiet has a row of its own: others of its cause are heard.
-                    row = rows.get((cause, True)) or _last_of(connection, alert, quiet=True)
+                    row = rows.get((cause, True)) or last_of(connection, alert, quiet=True)
                     suppressed.append(by)
                 else:
                     by = None
                 if row is None or abs(alert.time - row.last_seen) > self._repeat_seconds:
                     status = "open" if by is None else "suppressed"
                     last_row += 1
-                    row = _Row(
+                    row = Row(
                         last_row, alert.id, 0, now, 0, alert.first_seen, alert.last_seen, status
                     )
-                    new[last_row] = _columns(alert)
+                    new[last_row] = columns(alert)
                 row.count += alert.count
                 row.last_seen = max(row.last_seen, alert.last_seen)
                 rows[cause, by is not None] = row
@@ -90,7 +90,7 @@ class Store:
             if added:
                 connection.execute(sa.insert(tables.alerts), added)
             if grown:
-                connection.execute(_GROW, grown)
+                connection.execute(GROW, grown)
             suppression.count(connection, suppressed)
             for shard, saved in states:
                 save_arrays(connection, shard, saved)
@@ -246,87 +246,4 @@ class Store:
                     said.setdefault(entry.alert, []).append(
                         Feedback(entry.verdict, entry.comment, entry.by, entry.time)
                     )
-        return [_stored(row, tuple(said.get(row["row"], ()))) for row in rows]
-
-
-@dataclass
-class _Row:
-    """What of an alert's row changes while repeats are counted into it."""
-
-    row: int
-    id: str
-    revision: int
-    changed: float
-    count: int
-    first_seen: float
-    last_seen: float
-    status: str
-
-    def grown(self) -> dict[str, object]:
-        """Parameters of `_GROW`."""
-        return {f"new_{name}": value for name, value in asdict(self).items()}
-
-    def stored(self, alert: Alert) -> StoredAlert:
-        """One of the alerts that became this row."""
-        counted = replace(
-            alert,
-            id=self.id,
-            count=self.count,
-            first_seen=self.first_seen,
-            last_seen=self.last_seen,
-        )
-        return StoredAlert(self.row, self.revision, counted, status=self.status)
-
-
-def _stored(row: Mapping[Any, Any], feedback: tuple[Feedback, ...]) -> StoredAlert:
-    alert = Alert.from_json(json.loads(row["alert"]))
-    counted = replace(alert, count=row["count"], last_seen=row["last_seen"])
-    return StoredAlert(row["row"], row["revision"], counted, feedback, row["status"])
-
-
-def _last_of(connection: sa.Connection, alert: Alert, *, quiet: bool) -> _Row | None:
-    """The newest row of the same cause among those that are suppressed, or those that are not."""
-    cause = {
-        "of_model": alert.model,
-        "of_stream": text(alert.stream),
-        "of_detector": alert.detector,
-        "of_observed": text(alert.observed),
-    }
-    row = connection.execute(_LAST_QUIET if quiet else _LAST, cause).first()
-    return None if row is None else _Row(*row)
-
-
-def _columns(alert: Alert) -> dict[str, object]:
-    """What of an alert's row never changes."""
-    return {
-        "model": alert.model,
-        "stream": text(alert.stream),
-        "detector": alert.detector,
-        "observed": text(alert.observed),
-        "expected": text(alert.expected),
-        "mechanism": alert.mechanism,
-        "alert": json.dumps(alert.to_json()),
-    }
-
-
-# Made once, as building a statement costs more than running it.
-_ALERTS = tables.alerts.c
-_CAUSE = (
-    sa.select(*(_ALERTS[field.name] for field in fields(_Row)))
-    .where(
-        _ALERTS.stream == sa.bindparam("of_stream"),
-        _ALERTS.detector == sa.bindparam("of_detector"),
-        _ALERTS.observed == sa.bindparam("of_observed"),
-        _ALERTS.model == sa.bindparam("of_model"),
-    )
-    .order_by(_ALERTS.row.desc())
-    .limit(1)
-)
-_LAST = _CAUSE.where(_ALERTS.status != "suppressed")
-_LAST_QUIET = _CAUSE.where(_ALERTS.status == "suppressed")
-_GROWS = ("count", "last_seen", "revision", "changed", "status")
-_GROW = (
-    sa.update(tables.alerts)
-    .where(_ALERTS.row == sa.bindparam("new_row"))
-    .values({name: sa.bindparam(f"new_{name}") for name in _GROWS})
-)
+        return [read_row(row, tuple(said.get(row["row"], ()))) for row in rows]

@@ -21,7 +21,6 @@ from offscript.model.errors import ModelError, OverloadError
 from offscript.model.folder import MANIFEST, Model, load_model
 from offscript.protos import detector_pb2 as pb
 from offscript.protos.detector_pb2_grpc import DetectorStub
-from offscript.service import watch as watch_module
 from offscript.service.carry import Carried
 from offscript.service.client import Client
 from offscript.service.config import ServiceConfig
@@ -308,34 +307,3 @@ def test_many_at_once_take_their_turn(
     assert len({reply.sha256 for reply in done}) == 4
     assert client.describe().sha256 in {reply.sha256 for reply in done}
     assert sum(reloads(running).values()) == 16
-
-
-def test_a_watched_folder_or_link_is_served_once_it_is_whole(
-    model: Model,
-    config: ServiceConfig,
-    in_process: InProcess,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(watch_module, "_SECONDS", 0.1)
-    current, partial = tmp_path / "current", tmp_path / "partial"
-    saved(model, tmp_path / "a", version=1)
-    other = saved(model, tmp_path / "b", version=2)
-    current.symlink_to("a")
-    partial.mkdir()
-    with (
-        in_process(replace(config, model=current, watch_model=True)) as running,
-        Client(running.address) as client,
-    ):
-        current.unlink()
-        time.sleep(0.3)  # nothing is there, which is no reason to complain
-        current.symlink_to("b")
-        deadline = time.monotonic() + 20
-        while client.describe().sha256 != other.sha256 and time.monotonic() < deadline:
-            time.sleep(0.05)
-        newest = saved(model, tmp_path / "b", version=3)  # in its place
-        while client.describe().sha256 != newest.sha256 and time.monotonic() < deadline:
-            time.sleep(0.05)
-
-        assert client.describe().sha256 == newest.sha256
-        assert reloads(running) == {"loaded": 2, "unchanged": 0, "refused": 0}
