@@ -243,13 +243,19 @@ def _reload(options: argparse.Namespace) -> int:
     return reload(options)
 
 
+def _audit(options: argparse.Namespace) -> int:
+    from .service.operate import audit
+
+    return audit(options)
+
+
 def _token(options: argparse.Namespace) -> int:
     from .service.tokens import add_token
 
     secret = add_token(options.tokens, options.name, options.scopes.split(","))
     print(
         f"added {options.name} ({options.scopes}) to {options.tokens}, which a service reads when "
-        "it starts; its secret, shown this once:",
+        "it starts or gets SIGHUP; its secret, shown this once:",
         file=sys.stderr,
     )
     print(secret)
@@ -285,6 +291,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "feedback": _feedback,
     "suppressions": _suppressions,
     "reload": _reload,
+    "audit": _audit,
     "token": _token,
     "card": _card,
     "demo": _demo,

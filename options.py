@@ -259,6 +259,16 @@ def parser() -> argparse.ArgumentParser:
     )
     to(reload)
 
+    audit = command(
+        "audit",
+        "list who gave verdicts, suppressed, revoked, or changed what is served",
+        "offscript audit --since 2026-03-01",
+    )
+    to(audit)
+    audit.add_argument("--since", metavar="TIME", help="done since, as in 2026-03-01T12:00")
+    audit.add_argument("--most", type=int, default=50, metavar="N", help="how many (50)")
+    audit.add_argument("--json", action="store_true", help="a JSON object a line")
+
     token = command(
         "token",
         "let someone call a service: add a line to its token file, and print the secret once",

@@ -73,6 +73,10 @@ class DetectorStub:
     events that came last; if it does not pass, FAILED_PRECONDITION says why and the other one goes
     on. A batch is scored by one of them: those accepted before by the other, those after by this.
     """
+    ListDeeds: _grpc.UnaryUnaryMultiCallable[_detector_pb2.ListDeedsRequest, _detector_pb2.ListDeedsResponse]
+    """Lists the audit trail, newest first: who gave a verdict, suppressed or revoked, had a model
+    served, or had tokens and certificate read again.
+    """
 
 @_typing.type_check_only
 class DetectorAsyncStub(DetectorStub):
@@ -114,6 +118,10 @@ class DetectorAsyncStub(DetectorStub):
     """Puts another model in the place of the one that is served. It is read, checked and tried on the
     events that came last; if it does not pass, FAILED_PRECONDITION says why and the other one goes
     on. A batch is scored by one of them: those accepted before by the other, those after by this.
+    """
+    ListDeeds: _aio.UnaryUnaryMultiCallable[_detector_pb2.ListDeedsRequest, _detector_pb2.ListDeedsResponse]  # type: ignore[assignment]
+    """Lists the audit trail, newest first: who gave a verdict, suppressed or revoked, had a model
+    served, or had tokens and certificate read again.
     """
 
 class DetectorServicer(metaclass=_abc_1.ABCMeta):
@@ -213,6 +221,16 @@ class DetectorServicer(metaclass=_abc_1.ABCMeta):
         """Puts another model in the place of the one that is served. It is read, checked and tried on the
         events that came last; if it does not pass, FAILED_PRECONDITION says why and the other one goes
         on. A batch is scored by one of them: those accepted before by the other, those after by this.
+        """
+
+    @_abc_1.abstractmethod
+    def ListDeeds(
+        self,
+        request: _detector_pb2.ListDeedsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_detector_pb2.ListDeedsResponse, _abc.Awaitable[_detector_pb2.ListDeedsResponse]]:
+        """Lists the audit trail, newest first: who gave a verdict, suppressed or revoked, had a model
+        served, or had tokens and certificate read again.
         """
 
 def add_DetectorServicer_to_server(servicer: DetectorServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

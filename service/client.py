@@ -236,6 +236,16 @@ class Client:
         request = pb.ReloadRequest(path="" if path is None else str(path.absolute()))
         return self._ask(self._stub.Reload, request, seconds=4 * _CALL_SECONDS)
 
+    def deeds(self, *, since: float | None = None) -> Iterator[pb.Deed]:
+        """The audit trail, newest first; `since` in unix seconds."""
+        request = pb.ListDeedsRequest(since_micros=0 if since is None else round(since * 1e6))
+        while True:
+            page = self._ask(self._stub.ListDeeds, request)
+            yield from page.deeds
+            request.page_token = page.next_page_token
+            if not page.next_page_token:
+                return
+
     def close(self) -> None:
         """Hang up; what is not acknowledged by now may not have arrived."""
         self._closing.set()

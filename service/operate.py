@@ -1,4 +1,4 @@
-"""The commands of those who keep a service: verdicts, suppressions, and which model is served."""
+"""The commands of those who keep a service: verdicts, suppressions, models, the audit trail."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..model.errors import InputError
 from ..protos import detector_pb2 as pb
 from .client import Client
 from .credentials import credentials_of
-from .listing import as_json, suppression_line
+from .listing import as_json, deed_line, seconds, suppression_line
 
 
 def feedback(options: argparse.Namespace) -> int:
@@ -51,10 +51,22 @@ def reload(options: argparse.Namespace) -> int:
     return 0
 
 
+def audit(options: argparse.Namespace) -> int:
+    """List who did what."""
+    since = seconds(options.since) if options.since else None
+    with Client(options.to, credentials=credentials_of(options)) as client:
+        for number, deed in enumerate(client.deeds(since=since)):
+            if number == options.most:
+                print(f"… more; see all with --most {10 * options.most}")
+                break
+            print(as_json(deed) if options.json else deed_line(deed))
+    return 0
+
+
 def _wish(options: argparse.Namespace) -> pb.Wish | None:
     if options.suppress is None:
         return None
     if not 0.0 < options.days <= 3660.0:
         raise InputError(f"expected --days above 0 and at most 3660, got {options.days:g}")
-    seconds = max(1, round(options.days * 86_400))
-    return pb.Wish(everywhere=options.suppress == "everywhere", seconds=seconds)
+    length = max(1, round(options.days * 86_400))
+    return pb.Wish(everywhere=options.suppress == "everywhere", seconds=length)

@@ -43,6 +43,13 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
         "anomalous are never deleted",
     )
     serve.add_argument(
+        "--keep-audit-days",
+        type=float,
+        default=365.0,
+        metavar="DAYS",
+        help="how long is kept who did what (365); see offscript audit",
+    )
+    serve.add_argument(
         "--max-alerts",
         type=int,
         default=100_000,
@@ -125,6 +132,7 @@ def config_of(options: argparse.Namespace) -> ServiceConfig:
         watch_model=options.watch_model,
         insecure=options.insecure,
         keep_days=options.keep_days,
+        keep_audit_days=options.keep_audit_days,
         max_alerts=options.max_alerts,
         max_streams=options.max_streams,
         live_bytes=options.live_megabytes << 20,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from ..model.errors import InputError, ModelError, OffscriptError, OverloadError
+from ..model.errors import InputError, ModelError, OffscriptError, OverloadError, StoreError
 from ..model.folder import Model, load_model, model_files, model_from_files
+from .audit import LOCAL
 from .carry import Carried
 from .engine import Engine
 from .metrics import Metrics
@@ -33,6 +35,12 @@ class Reloaded:
     carried: Carried
     tried: int  # events that came last
 
+    def __str__(self) -> str:
+        return (
+            f"tried on the last {self.tried:,} events: {self.carried.streams:,} streams go on, "
+            f"{self.carried.left:,} count as joined in the middle"
+        )
+
 
 class Reloader:
     """Changes the model of an engine, once at a time; any thread may call."""
@@ -45,7 +53,7 @@ class Reloader:
         self._one = threading.Lock()
         self._closed = False
 
-    def reload(self, path: Path | None = None) -> Reloaded:
+    def reload(self, path: Path | None = None, *, who: str = LOCAL) -> Reloaded:
         """Serve the model that is at `path` now, or where the last one was.
 
         Whatever is wrong with it, the one that serves goes on, and the error is one line.
@@ -54,26 +62,35 @@ class Reloader:
             if self._closed:
                 raise OverloadError("the service stops", retry_seconds=1.0)
             before = self._engine.model
+            place = path or self.path
             try:
-                done = self._reload(path or self.path, before)
+                done = self._reload(place, before)
             except OffscriptError as error:
                 self._metrics.reloads["refused"].inc()
-                logger.warning(
-                    "the model at %s is not taken, %s goes on serving: %s",
-                    path or self.path,
-                    before.sha256[:12],
-                    error,
-                )
+                told = f"the model at {place} is not taken, {before.sha256[:12]} goes on serving"
+                logger.warning("%s: %s", told, error)
+                self._note(who, told)
                 raise
-            self.path = path or self.path
-        self._metrics.reloads["unchanged" if done.sha256 == done.before else "loaded"].inc()
-        logger.info("%s", _told(done, self.path))
+            self.path = place
+        if done.sha256 == before.sha256:
+            self._metrics.reloads["unchanged"].inc()
+            logger.info("%s holds the model that serves already, %s", place, done.sha256[:12])
+        else:
+            self._metrics.reloads["loaded"].inc()
+            told = f"serving {place}, model {done.sha256[:12]} in place of {done.before[:12]}"
+            logger.info("%s, %s", told, done)
+            self._note(who, told)
         return done
 
     def close(self) -> None:
         """Let what is under way come to its end, and begin nothing more."""
         with self._one:
             self._closed = True
+
+    def _note(self, who: str, told: str) -> None:
+        """What was done is done, though the store may not take it."""
+        with suppress(StoreError):
+            self._store.note(who, "reload", told)
 
     def _reload(self, path: Path, before: Model) -> Reloaded:
         model, files = _without_surprise(path, lambda: _read(path))
@@ -128,13 +145,3 @@ def _without_surprise(path: Path, work: Callable[[], Answer]) -> Answer:
     except Exception as error:
         logger.exception("the model at %s failed", path)
         raise ModelError(f"the model at {path} fails: {error!r}; train again") from error
-
-
-def _told(done: Reloaded, path: Path) -> str:
-    if done.sha256 == done.before:
-        return f"{path} holds the model that serves already, {done.sha256[:12]}"
-    return (
-        f"serving {path}, model {done.sha256[:12]} in place of {done.before[:12]}, tried on the "
-        f"last {done.tried:,} events: {done.carried.streams:,} streams go on, "
-        f"{done.carried.left:,} count as joined in the middle"
-    )

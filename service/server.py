@@ -18,16 +18,18 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from ..model.errors import InputError, OffscriptError
+from ..model.errors import InputError, OffscriptError, StoreError
 from ..model.folder import Model, load_model, model_files
 from .access import Access
 from .alertmanager import Alertmanager
+from .audit import LOCAL
 from .config import LOGS_BYTES, ServiceConfig, split_address
 from .engine import Engine
 from .gate import Gate
 from .http import HttpServer
 from .intake import LOGS_SERVICE, LogIntake
 from .metrics import Metrics
+from .operations import Operations
 from .otlp_http import LOGS_PATH, LogsOverHttp
 from .reload import Reloader
 from .servicer import SERVICE, Servicer
@@ -127,10 +129,11 @@ class Server:
             self._store,
             self._metrics,
             intake,
-            self._reloader,
+            self._access,
             version=_version(),
             grace_seconds=config.grace_seconds,
         )
+        self._operations = Operations(self._store, self._reloader, self._servicer.alerts_changed)
         self._tellers = [Teller(sink, self._metrics) for sink in self._sinks()]
         self._health = health.aio.HealthServicer()
         await self._say(_NOT_SERVING)
@@ -204,9 +207,12 @@ class Server:
     async def _read(self, what: str, read: Callable[[], None]) -> None:
         try:
             await asyncio.to_thread(read)
-            logger.info("the %s was read again", what)
         except OffscriptError as error:
             logger.warning("the %s is not taken, the last one holds: %s", what, error)
+            return
+        logger.info("the %s was read again", what)
+        with contextlib.suppress(StoreError):
+            await asyncio.to_thread(self._store.note, LOCAL, what, "read again at a hangup")
 
     async def _reload(self) -> None:
         with contextlib.suppress(OffscriptError):  # it is in the log
@@ -239,7 +245,7 @@ class Server:
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
             ],
         )
-        server.add_generic_rpc_handlers(self._servicer.handlers())
+        server.add_generic_rpc_handlers(self._servicer.handlers(self._operations))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (SERVICE, LOGS_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 
 from ..model.alert import Alert
 from ..model.errors import NotFoundError
-from . import incident, suppression, tables
+from . import audit, incident, suppression, tables
 from .arrays import Saved, load_arrays, save_arrays
+from .audit import LOCAL, Deed
 from .database import Database, text
 from .incident import Incident
 from .retention import Forgotten, forget, last_numbers
@@ -157,10 +159,10 @@ class Store:
         with self._database.reading() as connection:
             return suppression.read(connection)
 
-    def revoke(self, id: str) -> Suppression:  # noqa: A002
+    def revoke(self, id: str, *, who: str = LOCAL) -> Suppression:  # noqa: A002
         """End a suppression now, given by its id or the beginning of it."""
         with self._database.writing() as connection:
-            return suppression.revoke(connection, text(id), time.time())
+            return suppression.revoke(connection, text(id), time.time(), who)
 
     def record(
         self,
@@ -169,10 +171,13 @@ class Store:
         comment: str,
         by: str,
         wish: Wish | None = None,
+        *,
+        who: str = LOCAL,
     ) -> tuple[StoredAlert, Suppression | None]:
         """Record a verdict, normal or anomalous; returns the alert with all its feedback.
 
-        With a wish its mechanism is suppressed from now on, and open alerts of it are set so.
+        With a wish its mechanism is suppressed from now on, and open alerts of it are set so. `by`
+        is what the caller says, `who` whose token it has.
         """
         found = self.alert(id)
         row = found.row
@@ -187,11 +192,31 @@ class Store:
             )
             if judged.rowcount:  # else it was deleted a moment ago
                 connection.execute(sa.insert(tables.feedback).values(alert=row, time=now, **said))
+                what = f"alert {found.alert.id} is {verdict}" + (f", says {by}" if by else "")
+                audit.note(connection, Deed(now, who, "verdict", what))
             quiet = None
             if wish is not None and judged.rowcount:
                 quiet = suppression_of(found.alert, wish, now=now, comment=comment, by=by)
                 suppression.add(connection, quiet, revision=revision)
+                audit.note(connection, Deed(now, who, "suppression", quiet.said))
         return self.alert(found.alert.id), quiet
+
+    def note(self, who: str, action: str, what: str) -> None:
+        """Put on the audit trail what was done elsewhere than here."""
+        with self._database.writing() as connection:
+            audit.note(connection, Deed(time.time(), who, action, what))
+
+    def deeds(
+        self, *, since: float = -math.inf, limit: int, before: int | None = None
+    ) -> list[Deed]:
+        """The audit trail since a unix time, newest first; only rows before `before`."""
+        with self._database.reading() as connection:
+            return audit.read(connection, since=since, limit=limit, before=before)
+
+    def forget_deeds(self, *, before: float) -> None:
+        """Delete what of the audit trail is older than a unix time."""
+        with self._database.writing() as connection:
+            audit.forget(connection, before=before)
 
     def forget(self, *, before: float, most: int) -> Forgotten:
         """Delete a batch of alerts that last changed before that unix time or are past `most`."""
