@@ -254,8 +254,8 @@ def parser() -> argparse.ArgumentParser:
         nargs="?",
         type=Path,
         metavar="MODEL",
-        help="its folder, on the service's machine; without, what is now where the one that it "
-        "serves was read",
+        help="its folder, on the service's machine; without, what now lies at the MODEL that it was "
+        "started with, which is also what it serves after a restart",
     )
     to(reload)
 

@@ -1038,8 +1038,8 @@ class ReloadRequest(_message.Message):
 
     PATH_FIELD_NUMBER: _builtins.int
     path: _builtins.str
-    """Its folder on the service's machine, an absolute path. Empty: what is now where the one that is
-    served was read.
+    """Its folder on the service's machine, an absolute path. Empty: what is now where the
+    service was started to find one.
     """
     def __init__(
         self,

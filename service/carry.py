@@ -32,16 +32,17 @@ def carry(snapshot: Arrays, old: Model, new: Model) -> tuple[Arrays, Carried]:
     special = len(SPECIAL)
     ids = np.array([*range(special), *new.vocabulary.ids(old.vocabulary.names[special:])])
     lost = (ids == NEW) & (np.arange(len(ids)) != NEW)
-    tally = snapshot["tally"].astype(np.uint16)
-    keep = np.logical_not((tally[:, lost] > 0).any(axis=1))
-    kept = only(snapshot, keep)
+    keep = np.logical_not(np.asarray(snapshot["tally"])[:, lost].any(axis=1))
+    # Whoever sends waits meanwhile, so nothing is copied in vain.
+    kept = snapshot if keep.all() else only(snapshot, keep)
     # Events that the old model did not know stay so: only their number was kept, not their names.
     moved = np.zeros((int(keep.sum()), len(new.vocabulary)), np.uint16)
     moved[:, ids[~lost]] = kept["tally"][:, ~lost]
     clock = snapshot["clock"].astype(np.float64)
     if not keep.all():
         # One that is left behind may come back, and would have been silent since.
-        clock[0] = np.fmax.reduce([clock[0], *snapshot["last"].astype(np.float64)[~keep]])
-    ring = ids.astype(np.uint16)[kept["ring"]]
+        last = snapshot["last"].astype(np.float64)[~keep]
+        clock[0] = np.fmax(clock[0], np.fmax.reduce(last))
+    ring = ids.astype(np.uint16)[np.asarray(kept["ring"])]
     carried = Carried(int(keep.sum()), int((~keep).sum()))
     return {**kept, "tally": moved, "ring": ring, "clock": clock}, carried

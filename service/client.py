@@ -232,7 +232,7 @@ class Client:
         return self._ask(self._stub.DescribeModel, request)
 
     def reload(self, path: Path | None = None) -> pb.ReloadResponse:
-        """Have another model served, of a folder on the service's machine, or of the one it has."""
+        """Have a model served: of a folder on the service's machine, or where it began."""
         request = pb.ReloadRequest(path="" if path is None else str(path.absolute()))
         return self._ask(self._stub.Reload, request, seconds=4 * _CALL_SECONDS)
 

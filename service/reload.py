@@ -46,7 +46,7 @@ class Reloader:
     """Changes the model of an engine, once at a time; any thread may call."""
 
     def __init__(self, path: Path, engine: Engine, store: Store, metrics: Metrics) -> None:
-        self.path = path  # of the model that serves
+        self._path = path
         self._engine = engine
         self._store = store
         self._metrics = metrics
@@ -54,7 +54,7 @@ class Reloader:
         self._closed = False
 
     def reload(self, path: Path | None = None, *, who: str = LOCAL) -> Reloaded:
-        """Serve the model that is at `path` now, or where the last one was.
+        """Serve the model that is at `path` now, or where the service was told to find one.
 
         Whatever is wrong with it, the one that serves goes on, and the error is one line.
         """
@@ -62,7 +62,7 @@ class Reloader:
             if self._closed:
                 raise OverloadError("the service stops", retry_seconds=1.0)
             before = self._engine.model
-            place = path or self.path
+            place = path or self._path
             try:
                 done = self._reload(place, before)
             except OffscriptError as error:
@@ -71,7 +71,6 @@ class Reloader:
                 logger.warning("%s: %s", told, error)
                 self._note(who, told)
                 raise
-            self.path = place
         if done.sha256 == before.sha256:
             self._metrics.reloads["unchanged"].inc()
             logger.info("%s holds the model that serves already, %s", place, done.sha256[:12])
@@ -98,8 +97,8 @@ class Reloader:
             return Reloaded(model.sha256, before.sha256, Carried(0, 0), 0)
         late = self._engine.late.batches()
         trial = _without_surprise(path, lambda: check(model, before, late))
-        self._store.keep_model(model.sha256, files)
         try:
+            self._store.keep_model(model.sha256, files)
             carried = _without_surprise(path, lambda: self._engine.change(model).result())
         except BaseException:
             self._store.release_model(model.sha256)
@@ -114,7 +113,7 @@ def read_path(text: str) -> Path | None:
     """Where a caller says that a model is; None if it says nothing."""
     if not text:
         return None
-    if not text.startswith("/") or "\0" in text or len(text) > _LONGEST:
+    if not text.startswith("/") or not text.isprintable() or len(text) > _LONGEST:
         raise InputError(
             "expected the absolute path of a model folder on the service's machine, got "
             f"{text[:64]!r}"

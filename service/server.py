@@ -159,7 +159,7 @@ class Server:
         await self._say(_SERVING)
         self._show_ready(True)
         if config.watch_model:
-            self._begin(watch(lambda: self._reloader.path, self._reload))
+            self._begin(watch(config.model, self._reload))
         notify("READY=1")
         host, _ = split_address(config.grpc)
         web, _ = split_address(config.http)

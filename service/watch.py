@@ -12,15 +12,15 @@ _SECONDS = 2.0  # between two looks
 _Files = tuple[tuple[int, ...], ...]
 
 
-async def watch(path: Callable[[], Path], changed: Callable[[], Awaitable[None]]) -> None:
+async def watch(path: Path, changed: Callable[[], Awaitable[None]]) -> None:
     """Call `changed` when the files at `path` are others, once each time.
 
     They are when they have been the same for two looks: one that is being copied is not whole yet.
     """
-    known = last = await asyncio.to_thread(_look, path())
+    known = last = await asyncio.to_thread(_look, path)
     while True:
         await asyncio.sleep(_SECONDS)
-        now = await asyncio.to_thread(_look, path())
+        now = await asyncio.to_thread(_look, path)
         if now is not None and now == last and now != known:
             known = now
             await changed()

@@ -271,7 +271,7 @@ def test_what_is_no_good_model_is_refused_and_the_other_goes_on(
         client.reload(tmp_path / "none")
 
 
-@pytest.mark.parametrize("path", ["models/b", "~", "/a\0b", "/" + "x" * 5000])
+@pytest.mark.parametrize("path", ["models/b", "~", "/a\0b", "/a\nb", "/" + "x" * 5000])
 def test_what_is_no_absolute_path_is_the_callers_mistake(stub: DetectorStub, path: str) -> None:
     assert refused(stub, path)[0] == "INVALID_ARGUMENT"
 
