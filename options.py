@@ -254,8 +254,8 @@ def parser() -> argparse.ArgumentParser:
         nargs="?",
         type=Path,
         metavar="MODEL",
-        help="its folder, on the service's machine; without, what now lies at the MODEL that it was "
-        "started with, which is also what it serves after a restart",
+        help="its folder, on the service's machine; without, what now lies at the MODEL that it "
+        "was started with, which is also what it serves after a restart",
     )
     to(reload)
 
