@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -151,12 +152,8 @@ class Client:
             since_micros=0 if since is None else round(since * 1e6),
             status=_STATUSES[status],
         )
-        while True:
-            page = self._ask(self._stub.ListAlerts, request)
+        for page in self._pages(self._stub.ListAlerts, request):
             yield from page.alerts
-            request.page_token = page.next_page_token
-            if not page.next_page_token:
-                return
 
     def watch(
         self, *, stream: str | None = None, detector: str = "", since: float | None = None
@@ -233,18 +230,16 @@ class Client:
 
     def reload(self, path: Path | None = None) -> pb.ReloadResponse:
         """Have a model served: of a folder on the service's machine, or where it began."""
-        request = pb.ReloadRequest(path="" if path is None else str(path.absolute()))
+        # A path may be no Unicode, as the service will say of it.
+        name = "" if path is None else os.fsencode(path.absolute()).decode(errors="replace")
+        request = pb.ReloadRequest(path=name)
         return self._ask(self._stub.Reload, request, seconds=4 * _CALL_SECONDS)
 
     def deeds(self, *, since: float | None = None) -> Iterator[pb.Deed]:
         """The audit trail, newest first; `since` in unix seconds."""
         request = pb.ListDeedsRequest(since_micros=0 if since is None else round(since * 1e6))
-        while True:
-            page = self._ask(self._stub.ListDeeds, request)
+        for page in self._pages(self._stub.ListDeeds, request):
             yield from page.deeds
-            request.page_token = page.next_page_token
-            if not page.next_page_token:
-                return
 
     def close(self) -> None:
         """Hang up; what is not acknowledged by now may not have arrived."""
@@ -316,12 +311,16 @@ class Client:
         except grpc.RpcError as error:
             raise self._translated(error) from error
 
+    def _pages(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
+        while True:
+            page = self._ask(method, request)
+            yield page
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return
+
     def _ask(
-        self,
-        method: Callable[..., Answer],
-        request: Message,
-        *,
-        seconds: float = _CALL_SECONDS,
+        self, method: Callable[..., Answer], request: Message, *, seconds: float = _CALL_SECONDS
     ) -> Answer:
         return self._call(lambda: method(request, timeout=seconds, metadata=self._metadata))
 

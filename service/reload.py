@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..model.errors import InputError, ModelError, OffscriptError, OverloadError, StoreError
-from ..model.folder import Model, load_model, model_files, model_from_files
+from ..model.folder import FILES, MANIFEST, Model, load_model, model_files, model_from_files
 from .audit import LOCAL
 from .carry import Carried
 from .engine import Engine
@@ -126,10 +126,10 @@ def _read(path: Path) -> tuple[Model, dict[str, bytes]]:
     folder, or what a link points to, may be replaced meanwhile.
     """
     folder = path.resolve()
-    if folder.is_dir():
-        for entry in folder.iterdir():
-            if not entry.is_file():  # one that is a pipe would be read for ever
-                raise ModelError(f"{folder} holds {entry.name}, which is no file; remove it")
+    for name in (MANIFEST, *FILES):
+        file = folder / name
+        if file.exists() and not file.is_file():  # a pipe would be read for ever
+            raise ModelError(f"{file} is no file; train again")
     load_model(folder)
     files = model_files(folder)
     return model_from_files(files), files

@@ -251,9 +251,9 @@ def test_what_is_no_good_model_is_refused_and_the_other_goes_on(
     cases = {
         damaged: "weights.safetensors is damaged or was changed",
         cut: "manifest.json is not JSON",
-        pipe: "config.json, which is no file",
+        pipe: "config.json is no file",
         tmp_path / "none": "no model folder at",
-        tmp_path: "which is no file",
+        tmp_path: "holds no manifest.json",
         tmp_path / "loop": "loop",
         Path("/dev/null"): "no model folder at",
         Path("/" + "x" * 4000): "File name too long",
@@ -267,8 +267,9 @@ def test_what_is_no_good_model_is_refused_and_the_other_goes_on(
     assert client.describe().sha256 == model.sha256
     assert client.score_once(pb.EventBatch(lines=session("0b"))).events == 5
     assert reloads(running) == {"loaded": 0, "unchanged": 0, "refused": len(cases)}
-    with pytest.raises(ModelError, match="no model folder"):
-        client.reload(tmp_path / "none")
+    for name in ("none", "\udcff"):
+        with pytest.raises(ModelError, match="no model folder"):
+            client.reload(tmp_path / name)
 
 
 @pytest.mark.parametrize("path", ["models/b", "~", "/a\0b", "/a\nb", "/" + "x" * 5000])
