@@ -180,6 +180,11 @@ def _alerts(options: argparse.Namespace) -> int:
             found = client.watch(since=since, **filters)
         else:
             found = client.alerts(since=since, status=options.status or "", **filters)
+        if options.parquet:
+            from .service.export import export
+
+            print(f"{export(found, options.parquet):,} alerts written to {options.parquet}")
+            return 0
         for number, alert in enumerate(found):
             if number == options.most and not options.watch:
                 print(f"… more; see all with --most {10 * options.most}")

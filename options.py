@@ -195,7 +195,11 @@ def parser() -> argparse.ArgumentParser:
         "offscript alerts --watch",
     )
     to(alerts)
-    alerts.add_argument("--watch", action="store_true", help="print alerts as they come")
+    instead = alerts.add_mutually_exclusive_group()
+    instead.add_argument("--watch", action="store_true", help="print alerts as they come")
+    instead.add_argument(
+        "--parquet", type=Path, metavar="FILE", help="write all of them to a Parquet file instead"
+    )
     alerts.add_argument("--stream", metavar="KEY", help="of one stream")
     alerts.add_argument("--detector", choices=DETECTORS)
     alerts.add_argument("--since", metavar="TIME", help="seen since, as in 2026-03-01T12:00")

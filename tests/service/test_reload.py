@@ -24,6 +24,7 @@ from offscript.protos.detector_pb2_grpc import DetectorStub
 from offscript.service.carry import Carried
 from offscript.service.client import Client
 from offscript.service.config import ServiceConfig
+from offscript.service.late import Late
 from offscript.tests.service.engines import Service, raw, sessions
 from offscript.tests.service.versions import renumbered, saved, untrained, without
 
@@ -287,9 +288,9 @@ def test_streams_that_cannot_go_on_are_told(
 ) -> None:
     saved(without(model, "session=<*> admin: setting <*> written"), tmp_path / "b")
     client.score_once(pb.EventBatch(lines=[*session("0a")[:2], *session("0b")[:2]]))
-    running.server._engine.late.__init__()  # type: ignore[misc] # as if that were long ago
+    running.server._engine.late = Late()  # as if that were long ago
     client.score_once(pb.EventBatch(lines=session("0b")[2:3]))
-    running.server._engine.late.__init__()  # type: ignore[misc]
+    running.server._engine.late = Late()
     with caplog.at_level(logging.INFO):
         done = client.reload(tmp_path / "b")
 
