@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
@@ -48,6 +49,8 @@ def export(alerts: Iterable[pb.Alert], path: Path) -> int:
                 writer.write_table(pa.Table.from_pylist(group, schema))
                 count += len(group)
         part.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno or 0), str(path)) from error
     finally:
         part.unlink(missing_ok=True)
     return count
