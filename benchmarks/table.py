@@ -111,6 +111,8 @@ def table(results: Results, mark: Mark) -> str:
         texts = 2
     lines = [_line(head), "|" + "---|" * texts + "---:|" * (len(head) - texts), *map(_line, body)]
     place = f"{results.machine['cores']} cores of {results.machine['cpu']}"
+    if "gpu" in results.machine:
+        place += f" and one {results.machine['gpu']}"
     how = f"`{results.command}` at {results.commit[:7]}, seed {results.seed}"
     return "\n".join([*lines, "", f"{how}: {results.seconds:.0f} s on {place}."]) + "\n"
 

@@ -7,7 +7,8 @@ counts equal streams instead of repeating them, so `train_tokens_per_second`, th
 really computed in a second, says less than `seconds_per_epoch` does. `train_seconds` is the time by
 the clock of a whole training, from the log to a calibrated model on all cores,
 `train_cpu_seconds` what all its processes computed, and `held_out_loss` the decoder's loss in nats
-per event.
+per event. With `--device cuda` all networks are fitted on the GPU, passes are timed by the clock,
+and the results are another file.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from .datasets import NAMES, load
 from .labelled import Dataset, read_dataset
 from .results import FOLDER as RESULTS
 from .results import Row, run_results, write_results
-from .training_peers import PEERS, Pass, every_stream, plain_pass
+from .training_peers import PEERS, Pass, clock, every_stream, plain_pass
 
 SETS = ("hdfs_deeplog", "adfa_ld", "road_traffic_fines_injected", "postgres")
 TARGETS = {"hdfs_deeplog": 60.0, "adfa_ld": 300.0, "road_traffic_fines_injected": 120.0}
@@ -43,27 +44,29 @@ TURNS = 3
 LEAST_STEPS = 50  # of ours, where an epoch has fewer
 
 
-def our_pass(sequences: Sequences, config: DecoderConfig, *, seed: int) -> Pass:
+def our_pass(
+    sequences: Sequences, config: DecoderConfig, *, seed: int, device: str = "cpu"
+) -> Pass:
     """One pass of the training loop, as a share of the steps where it takes only a few."""
-    settings = LoopConfig(seed=seed)
+    settings = LoopConfig(seed=seed, device=device)
     steps = sum(
         1 for _ in epoch(sequences, np.random.default_rng(0), batch_tokens=settings.batch_tokens)
     )
     taken = max(steps, LEAST_STEPS)
-    began = time.process_time()
+    began = clock(device)
     _, progress = fit_decoder(
         Decoder(config),
         sequences,
         Sequences.of([]),
-        LoopConfig(seed=seed, stop_at=taken),
+        replace(settings, stop_at=taken),
         new_mass=1e-4,
         quiet=True,
     )
     share = steps / taken
-    return Pass((time.process_time() - began) * share, round(progress.tokens * share))
+    return Pass((clock(device) - began) * share, round(progress.tokens * share))
 
 
-def speed(dataset: Dataset, *, seed: int) -> Iterator[Row]:
+def speed(dataset: Dataset, *, seed: int, device: str) -> Iterator[Row]:
     """A pass of ours and of each plain loop over the same streams, in turn."""
     torch.set_num_threads(1)
     fit, _ = dataset.rounds[0]
@@ -73,9 +76,9 @@ def speed(dataset: Dataset, *, seed: int) -> Iterator[Row]:
     streams = every_stream(sequences)
     passes: dict[str, list[Pass]] = {"offscript": [], **{name: [] for name in PEERS}}
     for turn in range(TURNS):
-        passes["offscript"].append(our_pass(sequences, config, seed=seed + turn))
+        passes["offscript"].append(our_pass(sequences, config, seed=seed + turn, device=device))
         for name, peer in PEERS.items():
-            passes[name].append(plain_pass(peer(config), streams, seed=seed + turn))
+            passes[name].append(plain_pass(peer(config), streams, seed=seed + turn, device=device))
     ours = np.array([one.seconds for one in passes["offscript"]])
     for method, turns in passes.items():
         seconds = np.array([one.seconds for one in turns])
@@ -98,10 +101,10 @@ def speed(dataset: Dataset, *, seed: int) -> Iterator[Row]:
             )
 
 
-def to_a_model(dataset: Dataset, *, seed: int) -> Iterator[Row]:
+def to_a_model(dataset: Dataset, *, seed: int, device: str) -> Iterator[Row]:
     """A whole training on the set's normal streams."""
     before = os.times()
-    model = train_model(replace(dataset.config, seed=seed), _say)
+    model = train_model(replace(dataset.config, seed=seed, device=device), _say)
     # User and system time, its own and that of the processes that it waited for.
     computed = sum(os.times()[:4]) - sum(before[:4])
     setting = f"{model.summary['preset']} {model.sha256[:12]}"
@@ -128,6 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", help="folder of the data sets; else $OFFSCRIPT_DATA")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of training.json")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     options = parser.parse_args(arguments)
     data = data_folder(options.data)
     began, rows = time.perf_counter(), list[Row]()
@@ -136,13 +140,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
             scratch = Path(folder)
             dataset = read_dataset(load(name, data, scratch), scratch)
             for row in (
-                *speed(dataset, seed=options.seed),
-                *to_a_model(dataset, seed=options.seed),
+                *speed(dataset, seed=options.seed, device=options.device),
+                *to_a_model(dataset, seed=options.seed, device=options.device),
             ):
                 _say(f"{row.dataset} {row.method} {row.measure} {row.value:g}")
                 rows.append(row)
     seconds = time.perf_counter() - began
     results = run_results("training", rows, seed=options.seed, seconds=seconds)
+    if options.device == "cuda":
+        machine = {**results.machine, "gpu": torch.cuda.get_device_name()}
+        results = replace(results, name="training_cuda", machine=machine)
     print(write_results(results, options.results))
 
 

@@ -73,7 +73,7 @@ PEERS: dict[str, Callable[[DecoderConfig], nn.Module]] = {
 
 @dataclass(frozen=True)
 class Pass:
-    """One pass over a corpus: its CPU time, and the events that were computed in it."""
+    """One pass over a corpus: the time that it took, and the events that were computed in it."""
 
     seconds: float
     events: int
@@ -89,7 +89,17 @@ def every_stream(sequences: Sequences) -> list[Tensor]:
     ]
 
 
-def plain_pass(net: nn.Module, streams: Sequence[Tensor], *, seed: int) -> Pass:
+def clock(device: str) -> float:
+    """Seconds of CPU time; where a GPU computes, of the wall clock once it has done its work."""
+    if device == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def plain_pass(
+    net: nn.Module, streams: Sequence[Tensor], *, seed: int, device: str = "cpu"
+) -> Pass:
     """Train on every stream once, in batches of as many events as ours have, on the average."""
     torch.manual_seed(seed)
     size = sum(map(len, streams)) / len(streams)
@@ -99,15 +109,17 @@ def plain_pass(net: nn.Module, streams: Sequence[Tensor], *, seed: int) -> Pass:
         shuffle=True,
         collate_fn=_padded,
     )
+    net = net.to(device)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
-    began, events = time.process_time(), 0
+    began, events = clock(device), 0
     for inputs, targets in loader:
-        loss = cross_entropy(net(inputs).flatten(0, 1), targets.flatten(), ignore_index=_IGNORED)
+        events += int((targets != _IGNORED).sum())
+        logits = net(inputs.to(device)).flatten(0, 1)
+        loss = cross_entropy(logits, targets.to(device).flatten(), ignore_index=_IGNORED)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()
-        events += int((targets != _IGNORED).sum())
-    return Pass(time.process_time() - began, events)
+    return Pass(clock(device) - began, events)
 
 
 def _padded(streams: list[Tensor]) -> tuple[Tensor, Tensor]:

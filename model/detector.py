@@ -33,7 +33,8 @@ class Detector:
     """Scores the events of up to `max_streams` streams and finds what passes its limit.
 
     `live_bytes`: memory for what goes from event to event of the streams that were active last; the
-    others' has to be computed again when they go on.
+    others' has to be computed again when they go on. `known_bytes`: memory for what follows events
+    that came before in the same order; none of it changes a score.
     `limits=False` finds nothing and only keeps each stream's statistics, for calibration and
     evaluation.
     """
@@ -44,6 +45,7 @@ class Detector:
         *,
         max_streams: int = 1_000_000,
         live_bytes: int = 1 << 30,
+        known_bytes: int = 1 << 27,
         limits: bool = True,
     ) -> None:
         if max_streams < 1:
@@ -51,7 +53,9 @@ class Detector:
         self.model = model
         streams, d_vocab = model.config.streams, model.config.decoder.d_vocab
         self._streams = Streams(d_vocab, streams, most=max_streams)
-        self._scorer = Scorer(model.weights, rows=max_streams, bytes_=live_bytes)
+        self._scorer = Scorer(
+            model.weights, rows=max_streams, live_bytes=live_bytes, known_bytes=known_bytes
+        )
         self._found = (
             np.zeros(1, np.int64),
             np.zeros((_ROOM + ROOM, 9), np.int64),
@@ -118,7 +122,7 @@ class Detector:
         findings: list[Finding] = []
         for begin in range(0, len(rows), BLOCK):
             block = slice(begin, begin + BLOCK)
-            asked = self._asked(rows[block], tokens[block])
+            asked = self._scorer.predict(rows[block], tokens[block], streams.state, streams.ring)
             done, size = 0, len(rows[block])
             while done < size:
                 done = observe_rows(
@@ -225,14 +229,6 @@ class Detector:
         self._scorer.rest(np.array(forgotten, dtype=np.int64))
         return len(forgotten)
 
-    def _asked(
-        self, rows: NDArray[np.int64], tokens: NDArray[np.int32]
-    ) -> tuple[NDArray[np.float32], int, int]:
-        """Logits of the rows' next events, their width and d_vocab."""
-        streams, tables = self._streams, self._scorer.tables
-        logits = self._scorer.predict(rows, tokens, streams.state, streams.ring)
-        return logits, tables.width, tables.d_vocab
-
     def _end(self, rows: NDArray[np.int64], idle: float = 0.0) -> Observed:
         state = self._streams.state
         rows = rows[(state["ended"][rows] == 0) & (state["length"][rows] > 1)]
@@ -241,7 +237,8 @@ class Detector:
         findings: list[Finding] = []
         for begin in range(0, len(rows), BLOCK):
             block = slice(begin, begin + BLOCK)
-            asked = self._asked(rows[block], np.full(len(rows[block]), END, np.int32))
+            ends = np.full(len(rows[block]), END, np.int32)
+            asked = self._scorer.predict(rows[block], ends, state, self._streams.ring)
             done, size = 0, len(rows[block])
             while done < size:
                 done = end_rows(

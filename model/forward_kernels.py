@@ -1,10 +1,10 @@
 """The decoder over a block of events of many streams, compiled by Numba: logits of each one.
 
 The events of a block are known beforehand, so that only layer 1's keys and values go from event to
-event. A *step* is one position of one stream: layer 0 gathers from the tokens, a matrix turns that
-into layer 1's query, key and value and a part of the logits, layer 1 gathers from its cache, and
-another matrix turns that into the rest. Steps lie stream by stream, so that while one stream's
-cache is read that of the next is on its way from memory.
+event. In a *step* (see plan_kernels.py) layer 0 gathers from the tokens, a matrix turns that into
+layer 1's query, key and value and a part of the logits, layer 1 gathers from its cache, and another
+matrix turns that into the rest. Steps lie stream by stream, so that while one stream's cache is
+read that of the next is on its way from memory.
 
 A step's numbers depend on its stream alone, to the last bit, whatever else is in the block.
 """
@@ -15,7 +15,8 @@ import math
 
 import numpy as np
 
-from .kernels import RING, _jit
+from .kernels import _jit, log_sum_and_entropy
+from .plan_kernels import plan_steps
 from .simd import (
     add,
     exp,
@@ -39,97 +40,6 @@ STEPS = 64  # steps at a time: what they need stays in the nearest cache
 _MASKED = np.float32(-1e30)
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 _LINE = 32  # int16 in a cache line
-
-
-@_jit
-def _slot(row, live, tick):
-    """The live cache of a row: its own, one that was given back, or that of a row whose turn has
-    passed (CLOCK).
-
-    Slots that this block uses are passed over; there are at least as many as it has streams.
-    """
-    _, slots, slot_of, hand, free, n_free = live
-    slot = np.int64(slot_of[row])
-    if slot >= 0:
-        slots[slot].used = 1
-        slots[slot].tick = tick
-        return slot
-    while slot < 0 and n_free[0] > 0:
-        n_free[0] -= 1
-        if slots[free[n_free[0]]].row < 0:  # else it was taken by its turn meanwhile
-            slot = np.int64(free[n_free[0]])
-    if slot < 0:
-        slot = hand[0]
-        while slots[slot].tick == tick or slots[slot].used:
-            if slots[slot].tick != tick:
-                slots[slot].used = 0
-            slot = (slot + 1) % slots.shape[0]
-        hand[0] = (slot + 1) % slots.shape[0]
-        if slots[slot].row >= 0:
-            slot_of[slots[slot].row] = -1
-    slots[slot].row = row
-    slots[slot].filled = 0
-    slot_of[row] = slot
-    slots[slot].used = 1
-    slots[slot].tick = tick
-    return slot
-
-
-@_jit
-def _ask_for(state, ring, slot_of, rows, order, at):
-    """Have what `_plan` will read of streams further on fetched from memory."""
-    if at + 32 < order.shape[0]:
-        row = rows[order[at + 32]]
-        prefetch(state, row, 0)
-        prefetch(slot_of, row, 0)
-    if at + 16 < order.shape[0]:
-        row = rows[order[at + 16]]
-        length = state[row].length
-        for back in range(1, 66, 32):
-            prefetch(ring, row * RING + (length - back) % RING, 0)
-
-
-@_jit
-def _plan(t, rows, tokens, order, state, ring, live, tick, plan):
-    """Write the block's steps into `plan`; returns how many there are.
-
-    `order` sorts `rows` and keeps each stream's events in order. A stream without a live cache has
-    the positions in its window done again, as steps of no event.
-    """
-    at, size, slots, position, event, text = plan
-    n = 0
-    written = 0
-    begin = 0
-    while begin < order.shape[0]:
-        row = rows[order[begin]]
-        _ask_for(state, ring, live[2], rows, order, begin)
-        end = begin + 1
-        while end < order.shape[0] and rows[order[end]] == row:
-            end += 1
-        last = state[row].length - 1  # position of the token before the first event
-        first = last
-        slot = np.int64(0)
-        if t.n_layers == 2:
-            slot = _slot(row, live, tick)
-            own = live[1][slot]
-            if own.filled < last:
-                first = max(0, last + 1 - t.window)
-            own.filled = last + end - begin
-        oldest = max(0, first + 1 - t.window)
-        for p in range(oldest, last + 1):
-            text[written + p - oldest] = ring[row, p % RING]
-        for i in range(begin, end - 1):
-            text[written + last + 1 - oldest + i - begin] = tokens[order[i]]
-        for p in range(first, last + end - begin):
-            at[n] = written + p - oldest
-            size[n] = min(p + 1, t.window)
-            slots[n] = slot
-            position[n] = p
-            event[n] = order[begin + p - last] if p >= last else -1
-            n += 1
-        written += last - oldest + end - begin
-        begin = end
-    return n
 
 
 @_jit
@@ -215,7 +125,7 @@ def _gather1(t, plan, begin, end, y, z, cache, scores):
     A stream's cache: keys in blocks of 8 positions, [cells / 8, heads, 8], then values, [cells,
     heads], position modulo cells. Reading follows its order.
     """
-    slots, position, event = plan[2], plan[3], plan[4]
+    slots, position, goal = plan[2], plan[3], plan[4]
     heads = t.n_heads * t.size
     whole = 2 * t.cells * heads
     rounded = np.empty(heads, np.int16)
@@ -230,7 +140,7 @@ def _gather1(t, plan, begin, end, y, z, cache, scores):
         block = base + (cell // 8) * heads * 8 + cell % 8
         for c in range(heads):
             cache[block + 8 * c] = rounded[c]
-        if event[i] < 0:
+        if goal[i] < 0:
             continue
         n = min(p + 1, t.cells)
         # While this stream's keys are read the next one's are on their way, and so with values.
@@ -288,16 +198,33 @@ def _gather1(t, plan, begin, end, y, z, cache, scores):
 
 
 @_jit
-def forward(sizes_and_arrays, rows, tokens, order, state, ring, live, tick, plan, work, logits):
-    """Logits of each event of a block, [BLOCK + 1, width] made flat, before it is fed.
+def forward(
+    sizes_and_arrays,
+    rows,
+    tokens,
+    order,
+    state,
+    ring,
+    live,
+    contexts,
+    tick,
+    plan,
+    work,
+    logits,
+    spare,
+):
+    """Have the predictions of a block's events in `logits`, before any of them is fed.
 
+    An event's row of them is `spare[0]`, and what sums them up in `contexts[4]`.
     `sizes_and_arrays`: `Tables`, as a plain tuple, which Numba takes ten times as fast; `state` and
     `ring`: the streams before the block (see streams.py); `tick`: the block's number.
     """
     t = Tables(*sizes_and_arrays)
     z, y, scores, start_at, out_at = work
-    steps = _plan(t, rows, tokens, order, state, ring, live, tick, plan)
-    at, event, text = plan[0], plan[4], plan[5]
+    steps = plan_steps(t, rows, tokens, order, state, ring, live, contexts, tick, plan, spare)
+    at, goal, text = plan[0], plan[4], plan[5]
+    sums = contexts[4]
+    nobody = sums.shape[0] - 1  # the row for what nobody asks for
     heads = t.n_heads * t.size
     for begin in range(0, steps, STEPS):
         end = min(begin + STEPS, steps)
@@ -305,9 +232,7 @@ def forward(sizes_and_arrays, rows, tokens, order, state, ring, live, tick, plan
         for i in range(-(-n // 4) * 4):
             inside = i < n
             start_at[i] = np.int64(text[at[begin + i]]) * t.columns if inside else 0
-            spare = BLOCK * t.width  # for what nobody asks for
-            asked = inside and event[begin + i] >= 0
-            out_at[i] = event[begin + i] * t.width if asked else spare
+            out_at[i] = (goal[begin + i] if inside and goal[begin + i] >= 0 else nobody) * t.width
             if t.n_layers == 2:
                 out_at[i] = i * t.columns
         if t.n_layers > 0:
@@ -319,6 +244,10 @@ def forward(sizes_and_arrays, rows, tokens, order, state, ring, live, tick, plan
             _gather1(t, plan, begin, end, y, z, live[0], scores)
             for i in range(-(-n // 4) * 4):
                 start_at[i] = i * t.columns + 3 * heads
-                asked = i < n and event[begin + i] >= 0
-                out_at[i] = event[begin + i] * t.width if asked else BLOCK * t.width
+                asked = i < n and goal[begin + i] >= 0
+                out_at[i] = (goal[begin + i] if asked else nobody) * t.width
             _project(z, n, t.out1, heads, t.width, y, start_at, logits, out_at)
+        for i in range(begin, end):
+            if goal[i] >= 0:
+                whole, entropy = log_sum_and_entropy(logits, goal[i] * t.width, t.width)
+                sums[goal[i], 0], sums[goal[i], 1] = whole, entropy

@@ -38,8 +38,11 @@ _jit = njit(
 
 
 @_jit
-def surprisal_and_entropy(logits, at, width, token):
-    """−log p(token) and H(p) in nats, p = softmax(logits[at:at + width]); a multiple of 8 wide."""
+def log_sum_and_entropy(logits, at, width):
+    """log Σ exp(l) over l = logits[at:at + width], and the entropy of softmax(l) in nats.
+
+    The first less an event's logit is its surprisal. `width`: a multiple of 8.
+    """
     tops = load8(logits, at)
     for v in range(8, width, 8):
         tops = larger(tops, load8(logits, at + v))
@@ -54,7 +57,7 @@ def surprisal_and_entropy(logits, at, width, token):
         shifts = multiply_add(weight, shifted, shifts)
     whole = np.float64(total(sums))
     log_whole = math.log(whole)
-    return log_whole - (logits[at + token] - top), log_whole - total(shifts) / whole
+    return log_whole + top, log_whole - total(shifts) / whole
 
 
 @_jit

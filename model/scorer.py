@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-from jaxtyping import Float32, Int, Int64, Shaped, UInt16
+import secrets
+from typing import Any
 
+import numpy as np
+from jaxtyping import Float32, Float64, Int, Int64, Shaped, UInt16
+from numpy.typing import NDArray
+
+from .context_kernels import PRIME, WAYS
 from .forward_kernels import BLOCK, STEPS, forward
 from .kernels import RING
 from .tables import tables
@@ -20,15 +25,34 @@ _SLOT = np.dtype(
 )
 
 
-class Scorer:
-    """Predicts the events of up to `rows` streams; layer 1 is kept for as many as fit in `bytes_`.
+# Logits made flat, which row of them is each event's, what sums up a row, its width, and d_vocab.
+Asked = tuple[
+    Float32[np.ndarray, " _"],
+    Int64[np.ndarray, " block"],
+    Float64[np.ndarray, "entries 2"],
+    int,
+    int,
+]
 
-    Streams whose layer 1 is not kept, because others came more lately, have it done again from
-    their tokens.
+
+class Scorer:
+    """Predicts the events of up to `rows` streams.
+
+    `live_bytes`: for the layer 1 of the streams that needed it last; the others' is done again from
+    their tokens. `known_bytes`: for the predictions of contexts that came before; the others are
+    computed.
     """
 
-    def __init__(self, weights: Weights, *, rows: int, bytes_: int = 1 << 30) -> None:
-        if weights.n_layers * (weights.window - 1) + 1 > RING:
+    def __init__(
+        self,
+        weights: Weights,
+        *,
+        rows: int,
+        live_bytes: int = 1 << 30,
+        known_bytes: int = 1 << 27,
+    ) -> None:
+        reach = weights.n_layers * (weights.window - 1) + 1
+        if reach > RING:
             raise ValueError(
                 f"{weights.n_layers} layers with a window of {weights.window} see further back "
                 f"than the {RING} events that a stream keeps; choose a smaller window"
@@ -36,7 +60,7 @@ class Scorer:
         self.tables = t = tables(weights)
         heads = t.n_heads * t.size
         whole = 2 * t.cells * heads if t.n_layers == 2 else 0  # int16 that a stream's layer 1 takes
-        slots = min(max(BLOCK, bytes_ // max(1, 2 * whole)), rows) if whole else 1
+        slots = min(max(BLOCK, live_bytes // max(1, 2 * whole)), rows) if whole else 1
         self._live = (
             # Zeroed pages cost nothing until they are touched: slots not used yet are free.
             np.zeros(slots * whole + 1, np.int16),
@@ -46,10 +70,30 @@ class Scorer:
             np.zeros(slots, np.int32),  # slots that were given back: a stack, the warmest on top
             np.zeros(1, np.int64),  # and its height
         )
+        entries = _entries(known_bytes, t.width)
+        base = secrets.randbelow(PRIME - 2) + 2
+        self._contexts: tuple[NDArray[Any], ...] = (
+            np.array([base, pow(base, reach, PRIME)]),
+            np.zeros(entries, np.int64),  # keys; 0: none
+            np.zeros(entries, np.int64),  # block that used it last
+            np.zeros(entries, np.uint8),  # how often it was used
+            np.zeros((entries + BLOCK + 1, 2)),  # see `log_sum_and_entropy`
+            np.zeros(0, np.int64),  # hash of a row's context
+            np.zeros(0, np.int64),  # at which length of its stream
+        )
+        # An entry's row each, one for each event that may find no entry, one for what nobody needs.
+        self.logits: Float32[np.ndarray, " _"] = np.zeros(
+            (entries + BLOCK + 1) * t.width, np.float32
+        )
         steps = BLOCK * (t.window + 1)
         self._plan = (
             *(np.zeros(steps, np.int64) for _ in range(5)),
             np.zeros(BLOCK * 2 * t.window, np.uint16),
+        )
+        self._spare = (
+            np.zeros(BLOCK, np.int64),  # row of an event's logits
+            np.zeros(BLOCK, np.bool_),  # whether they are computed in this block
+            np.zeros(1, np.int64),  # events without an entry
         )
         self._work = (
             np.zeros(STEPS * heads, np.float32),
@@ -58,16 +102,13 @@ class Scorer:
             np.zeros(STEPS, np.int64),
             np.zeros(STEPS, np.int64),
         )
-        self.logits: Float32[np.ndarray, " _"] = np.zeros((BLOCK + 1) * t.width, np.float32)
         self._blocks = 0
 
     def follow(self, capacity: int) -> None:
         """Let there be as many rows."""
-        slot_of = self._live[2]
-        if len(slot_of) < capacity:
-            grown = np.full(capacity, -1, np.int32)
-            grown[: len(slot_of)] = slot_of
-            self._live = (*self._live[:2], grown, *self._live[3:])
+        self._live = (*self._live[:2], _grown(self._live[2], capacity, -1), *self._live[3:])
+        *others, hashes, lengths = self._contexts
+        self._contexts = (*others, _grown(hashes, capacity, 0), _grown(lengths, capacity, 0))
 
     def rest(self, rows: Int64[np.ndarray, " rows"]) -> None:
         """Let go of the layer 1 of rows that are over, or that another stream will take."""
@@ -79,6 +120,7 @@ class Scorer:
         own = own[: len(free) - n_free[0]]
         free[n_free[0] : n_free[0] + len(own)] = own
         n_free += len(own)
+        self._contexts[-1][rows] = 0
 
     def predict(
         self,
@@ -86,11 +128,10 @@ class Scorer:
         tokens: Int[np.ndarray, " events"],
         state: Shaped[np.ndarray, " rows"],
         ring: UInt16[np.ndarray, "rows ring"],
-    ) -> Float32[np.ndarray, " _"]:
-        """Logits of up to `BLOCK` events, [events, width] made flat, before any of them is fed.
+    ) -> Asked:
+        """What is predicted in place of up to `BLOCK` events, before any of them is fed.
 
-        `state` and `ring`: the streams so far, as `Streams` has them. The logits are overwritten by
-        the next call.
+        `state` and `ring`: the streams so far, as `Streams` has them. The next call overwrites it.
         """
         self._blocks += 1
         order = np.argsort(rows, kind="stable")
@@ -102,9 +143,32 @@ class Scorer:
             state,
             ring,
             self._live,
+            self._contexts,
             self._blocks,
             self._plan,
             self._work,
             self.logits,
+            self._spare,
         )
-        return self.logits
+        return (
+            self.logits,
+            self._spare[0],
+            self._contexts[4],
+            self.tables.width,
+            self.tables.d_vocab,
+        )
+
+
+def _entries(known_bytes: int, width: int) -> int:
+    """Entries that fit: as many sets of `WAYS` as the largest power of two that does; or none."""
+    sets = known_bytes // (WAYS * (4 * width + 33))
+    return WAYS << (sets.bit_length() - 1) if sets > 0 else 0
+
+
+def _grown(array: NDArray[Any], capacity: int, fill: int) -> NDArray[Any]:
+    """The array, or a longer one that begins with it."""
+    if len(array) >= capacity:
+        return array
+    grown = np.full(capacity, fill, array.dtype)
+    grown[: len(array)] = array
+    return grown

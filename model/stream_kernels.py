@@ -26,7 +26,6 @@ from .kernels import (
     _jit,
     count_distance,
     expected_besides,
-    surprisal_and_entropy,
 )
 from .simd import prefetch
 from .vocabulary import END, NEW
@@ -44,10 +43,10 @@ def _report(found, streams, asked, index, row, detector, token, statistic, s, h,
     """Write one finding, with the stream's window as it is now and the observed token last."""
     count, numbers, values, tokens, times, tallies = found
     state, ring, gaps, tally = streams
-    logits, width, d_vocab = asked
+    logits, where, _, width, d_vocab = asked
     stream = state[row]
     at = count[0]
-    expected, probability = expected_besides(logits, index * width, d_vocab, token)
+    expected, probability = expected_besides(logits, where[index] * width, d_vocab, token)
     for d in range(N_DETECTORS):
         values[at, 5 + d] = stream.stats[d]
     kept = min(stream.length, RING - 1)
@@ -80,6 +79,14 @@ def _report(found, streams, asked, index, row, detector, token, statistic, s, h,
         for v in range(tally.shape[1]):
             tallies[at, v] = tally[row, v]
     count[0] = at + 1
+
+
+@_jit
+def _surprise(asked, index, token):
+    """−log p of a token, and the entropy of p, in nats."""
+    logits, where, sums, width, _ = asked
+    entry = where[index]
+    return sums[entry, 0] - logits[entry * width + token], sums[entry, 1]
 
 
 @_jit
@@ -126,10 +133,9 @@ def _pass_together(found, streams, asked, limits, tails, index, row, token, s, h
 @_jit
 def _end(found, streams, asked, law, index, row, time):
     """Score the end of a stream. Nothing is fed to it: a late event finds the stream as it was."""
-    logits, width, _ = asked
     limits, tails, vectors, usual, _ = law
     stream = streams[0][row]
-    s, h = surprisal_and_entropy(logits, index * width, width, END)
+    s, h = _surprise(asked, index, END)
     _pass(found, streams, asked, limits, index, row, _END_DETECTOR, _END, s, s, h, time, _ONE)
     if stream.joined == 0 and vectors.shape[1] > 0:
         far = count_distance(streams[3][row], vectors)
@@ -147,7 +153,8 @@ def _end(found, streams, asked, law, index, row, time):
 def end_rows(found, streams, asked, law, rows, time, done, surprisal):
     """End the streams of `rows[done:]`; returns how many are done when there is no room left.
 
-    `asked`: logits of each row's next event, made flat, their width and d_vocab; `law`: limits and
+    `asked`: logits made flat, which row of them predicts each row's next event, what sums up a row
+    (see `log_sum_and_entropy`), the width of one and d_vocab; `law`: limits and
     tails (start, base, scale, shape and √w of each detector's), directions of normal counts, nats
     that an event of a normal stream surprises by on average, and what an event's excess must pass
     to add to the drift.
@@ -161,9 +168,10 @@ def end_rows(found, streams, asked, law, rows, time, done, surprisal):
 
 
 @_jit
-def _ask_for(streams, rows, tokens, at):
+def _ask_for(streams, asked, rows, tokens, at):
     """Have what events further on will read and write fetched from memory."""
     state, ring, gaps, tally = streams
+    logits, where, sums, width, _ = asked
     if at + 2 * _AHEAD < rows.shape[0]:
         row = rows[at + 2 * _AHEAD]
         prefetch(state, row, 0)
@@ -174,6 +182,9 @@ def _ask_for(streams, rows, tokens, at):
         prefetch(tally, row * tally.shape[1] + tokens[at + _AHEAD], 0)
         prefetch(ring, row * RING + length % RING, 0)
         prefetch(gaps, row * TIMES + length % TIMES, 0)
+        entry = where[at + _AHEAD]
+        prefetch(sums, 2 * entry, 0)
+        prefetch(logits, entry * width + tokens[at + _AHEAD], 0)
 
 
 @_jit
@@ -186,13 +197,12 @@ def observe_rows(
     endless stream (0: not endless); `asked`, `law`: see `end_rows`.
     """
     state, ring, gaps, tally = streams
-    logits, width, _ = asked
     limits, tails, _, _, kappa = law
     room = found[1].shape[0]
     for i in range(done, rows.shape[0]):
         if found[0][0] + ROOM > room:
             return i
-        _ask_for(streams, rows, tokens, i)
+        _ask_for(streams, asked, rows, tokens, i)
         row, token, time = rows[i], tokens[i], times[i]
         stream = state[row]
         if idle > 0.0 and stream.ended == 0 and stream.length > 1 and time - stream.last > idle:
@@ -207,7 +217,7 @@ def observe_rows(
                 stream.news = 0
                 for d in range(N_DETECTORS):
                     stream.stats[d] = 0.0
-        s, h = surprisal_and_entropy(logits, i * width, width, token)
+        s, h = _surprise(asked, i, token)
         surprisal[i] = s
         entropy[i] = h
         _pass(found, streams, asked, limits, i, row, _EVENT, token, s, s, h, time, _ONE)

@@ -34,7 +34,7 @@ class ServiceConfig:
     insecure: bool = False  # listen outside loopback without TLS or without tokens
     threads: int = 1  # scorer threads; a stream belongs to one of them
     max_streams: int = 1_000_000  # remembered at a time; past that the longest silent are forgotten
-    live_bytes: int = 1 << 30  # for what goes from event to event of the streams active last
+    live_bytes: int = 1 << 30  # for fast scoring: what streams active last, and contexts, need
     queue_events: int = 262_144  # accepted and not scored yet, at most
     queue_bytes: int = 64 << 20
     buffered_alerts: int = 2_000  # that wait for the store, at most

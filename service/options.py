@@ -68,8 +68,9 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
         type=int,
         default=1024,
         metavar="MB",
-        help="memory for fast scoring, 16 KB a stream; those that were silent longest do without, "
-        "and are slower when they go on (1,024)",
+        help="memory for fast scoring, 16 KB for each stream that goes its own way; those silent "
+        "for longest do without and are slower when they go on; an eighth is for ways that many go "
+        "(1,024)",
     )
     serve.add_argument(
         "--threads", type=int, default=1, metavar="N", help="that score; each has its streams (1)"

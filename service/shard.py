@@ -37,6 +37,7 @@ from .writer import Entry, Writer
 
 logger = logging.getLogger("offscript")
 
+_KNOWN = 8  # one part in so many of the memory for fast scoring is for contexts that came before
 _CLIENTS = 10_000  # whose last batch is remembered
 _GROUP_EVENTS = 4096  # scored at a time; more would gain nothing
 _TICK_SECONDS = 1.0  # between two looks for streams that have ended by silence
@@ -283,10 +284,12 @@ class Shard:
             self._raise([self._alert(finding, None, 0, None) for finding in findings], None, None)
 
     def _new_detector(self, model: Model) -> Detector:
+        memory = self._config.live_bytes // self._config.threads
         return Detector(
             model,
             max_streams=self._most_streams,
-            live_bytes=self._config.live_bytes // self._config.threads,
+            live_bytes=memory - memory // _KNOWN,
+            known_bytes=memory // _KNOWN,
         )
 
     def _save(self, *, complete: bool = False) -> int:

@@ -208,7 +208,7 @@ def tiny_endless_model(tiny_endless_log: Path, pytestconfig: pytest.Config) -> P
 def score_sequence() -> ScoreSequence:
     """Scores one whole sequence by the served scorer, with nothing around it."""
     from offscript.model.forward_kernels import BLOCK
-    from offscript.model.kernels import RING, surprisal_and_entropy
+    from offscript.model.kernels import RING
     from offscript.model.scorer import Scorer
     from offscript.model.streams import STATE
 
@@ -216,16 +216,17 @@ def score_sequence() -> ScoreSequence:
         """Surprisal and entropy in nats of tokens[1:]; the first is `<start>` or `<past>`."""
         scorer = Scorer(weights, rows=1)
         scorer.follow(1)
-        width = scorer.tables.width
         ring, state = np.zeros((1, RING), np.uint16), np.zeros(1, STATE)
         ring[0, 0], state["length"] = tokens[0], 1
         observed = np.asarray(tokens[1:], dtype=np.int32)
         found = []
         for begin in range(0, len(observed), BLOCK):
             block = observed[begin : begin + BLOCK]
-            logits = scorer.predict(np.zeros(len(block), np.int64), block, state, ring)
+            rows = np.zeros(len(block), np.int64)
+            logits, where, sums, width, _ = scorer.predict(rows, block, state, ring)
             for i, token in enumerate(block.tolist()):
-                found.append(surprisal_and_entropy(logits, i * width, width, token))
+                log_sum, entropy = sums[where[i]]
+                found.append((log_sum - logits[where[i] * width + token], entropy))
                 ring[0, state["length"] % RING] = token
                 state["length"] += 1
         surprisal, entropy = np.array(found).T

@@ -130,7 +130,7 @@ def learn(fits: Fits, report: Callable[[str], None]) -> Learned:
         jobs = [*range(2, len(data.folds) + 1), 0]
         others = (
             side_by_side(later, jobs, title="other folds", quiet=config.quiet)
-            if config.device == "cpu" and alone()
+            if alone()
             else [later(job) for job in jobs]
         )
         served = others[-1][0]

@@ -17,8 +17,8 @@ for value in vars(numba.core.caching).values():
         value.ensure_cache_path = no_folder
 
 import numpy as np
-from offscript.model.kernels import surprisal_and_entropy
-print(surprisal_and_entropy(np.zeros(8, np.float32), 0, 8, 2))
+from offscript.model.kernels import log_sum_and_entropy
+print(log_sum_and_entropy(np.zeros(8, np.float32), 0, 8))
 """
 
 

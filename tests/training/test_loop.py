@@ -41,8 +41,9 @@ def fitted(config: LoopConfig, checkpoint: Path | None = None) -> tuple[Weights,
     )
 
 
-def test_two_layers_learn_what_an_event_far_back_decides() -> None:
-    _, progress = fitted(replace(QUICK, most_steps=400))
+@pytest.mark.parametrize("device", ["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
+def test_two_layers_learn_what_an_event_far_back_decides(device: str) -> None:
+    _, progress = fitted(replace(QUICK, most_steps=400, device=device))
 
     # One event in five is a fair coin; all others follow.
     assert progress.best_loss == pytest.approx(np.log(2) / 5, abs=0.03)
