@@ -9,13 +9,10 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .model.errors import InputError, OffscriptError
 from .options import parser
-
-if TYPE_CHECKING:
-    from .protos import detector_pb2 as pb
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -183,6 +180,11 @@ def _alerts(options: argparse.Namespace) -> int:
             found = client.watch(since=since, **filters)
         else:
             found = client.alerts(since=since, status=options.status or "", **filters)
+        if options.parquet:
+            from .service.export import export
+
+            print(f"{export(found, options.parquet):,} alerts written to {options.parquet}")
+            return 0
         for number, alert in enumerate(found):
             if number == options.most and not options.watch:
                 print(f"… more; see all with --most {10 * options.most}")
@@ -229,34 +231,27 @@ def _card(options: argparse.Namespace) -> int:
 
 
 def _feedback(options: argparse.Namespace) -> int:
-    from .service.client import Client
-    from .service.credentials import credentials_of
-    from .service.listing import suppression_line
+    from .service.operate import feedback
 
-    with Client(options.to, credentials=credentials_of(options)) as client:
-        recorded = client.feedback(
-            options.alert,
-            options.verdict,
-            comment=options.comment,
-            by=options.by,
-            suppress=_wish(options),
-        )
-    print(f"recorded: {recorded.alert.id} is {options.verdict}")
-    if recorded.HasField("suppression"):
-        print(f"suppressed: {suppression_line(recorded.suppression)}")
-    return 0
+    return feedback(options)
 
 
 def _suppressions(options: argparse.Namespace) -> int:
-    from .service.client import Client
-    from .service.credentials import credentials_of
-    from .service.listing import as_json, suppression_line
+    from .service.operate import suppressions
 
-    with Client(options.to, credentials=credentials_of(options)) as client:
-        found = [client.revoke(options.revoke)] if options.revoke else client.suppressions()
-    for suppression in found:
-        print(as_json(suppression) if options.json else suppression_line(suppression))
-    return 0
+    return suppressions(options)
+
+
+def _reload(options: argparse.Namespace) -> int:
+    from .service.operate import reload
+
+    return reload(options)
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from .service.operate import audit
+
+    return audit(options)
 
 
 def _token(options: argparse.Namespace) -> int:
@@ -265,7 +260,7 @@ def _token(options: argparse.Namespace) -> int:
     secret = add_token(options.tokens, options.name, options.scopes.split(","))
     print(
         f"added {options.name} ({options.scopes}) to {options.tokens}, which a service reads when "
-        "it starts; its secret, shown this once:",
+        "it starts or gets SIGHUP; its secret, shown this once:",
         file=sys.stderr,
     )
     print(secret)
@@ -290,17 +285,6 @@ def _needs_torch() -> None:
         ) from error
 
 
-def _wish(options: argparse.Namespace) -> pb.Wish | None:
-    from .protos import detector_pb2 as pb
-
-    if options.suppress is None:
-        return None
-    if not 0.0 < options.days <= 3660.0:
-        raise InputError(f"expected --days above 0 and at most 3660, got {options.days:g}")
-    seconds = max(1, round(options.days * 86_400))
-    return pb.Wish(everywhere=options.suppress == "everywhere", seconds=seconds)
-
-
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "train": _train,
     "evaluate": _evaluate,
@@ -311,6 +295,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "explain": _explain,
     "feedback": _feedback,
     "suppressions": _suppressions,
+    "reload": _reload,
+    "audit": _audit,
     "token": _token,
     "card": _card,
     "demo": _demo,

@@ -195,7 +195,11 @@ def parser() -> argparse.ArgumentParser:
         "offscript alerts --watch",
     )
     to(alerts)
-    alerts.add_argument("--watch", action="store_true", help="print alerts as they come")
+    instead = alerts.add_mutually_exclusive_group()
+    instead.add_argument("--watch", action="store_true", help="print alerts as they come")
+    instead.add_argument(
+        "--parquet", type=Path, metavar="FILE", help="write all of them to a Parquet file instead"
+    )
     alerts.add_argument("--stream", metavar="KEY", help="of one stream")
     alerts.add_argument("--detector", choices=DETECTORS)
     alerts.add_argument("--since", metavar="TIME", help="seen since, as in 2026-03-01T12:00")
@@ -243,6 +247,31 @@ def parser() -> argparse.ArgumentParser:
     to(suppressions)
     suppressions.add_argument("--revoke", metavar="ID", help="end this one now")
     suppressions.add_argument("--json", action="store_true", help="one JSON object a line")
+
+    reload = command(
+        "reload",
+        "have a service serve another model, without losing a call or an event",
+        "offscript reload models/2026-03-02",
+    )
+    reload.add_argument(
+        "model",
+        nargs="?",
+        type=Path,
+        metavar="MODEL",
+        help="its folder, on the service's machine; without, what now lies at the MODEL that it "
+        "was started with, which is also what it serves after a restart",
+    )
+    to(reload)
+
+    audit = command(
+        "audit",
+        "list who gave verdicts, suppressed, revoked, or changed what is served",
+        "offscript audit --since 2026-03-01",
+    )
+    to(audit)
+    audit.add_argument("--since", metavar="TIME", help="done since, as in 2026-03-01T12:00")
+    audit.add_argument("--most", type=int, default=50, metavar="N", help="how many (50)")
+    audit.add_argument("--json", action="store_true", help="a JSON object a line")
 
     token = command(
         "token",

@@ -85,6 +85,16 @@ class DetectorStub:
                 request_serializer=detector__pb2.DescribeModelRequest.SerializeToString,
                 response_deserializer=detector__pb2.ModelDescription.FromString,
                 _registered_method=True)
+        self.Reload = channel.unary_unary(
+                '/offscript.v1.Detector/Reload',
+                request_serializer=detector__pb2.ReloadRequest.SerializeToString,
+                response_deserializer=detector__pb2.ReloadResponse.FromString,
+                _registered_method=True)
+        self.ListDeeds = channel.unary_unary(
+                '/offscript.v1.Detector/ListDeeds',
+                request_serializer=detector__pb2.ListDeedsRequest.SerializeToString,
+                response_deserializer=detector__pb2.ListDeedsResponse.FromString,
+                _registered_method=True)
 
 
 class DetectorServicer:
@@ -164,6 +174,23 @@ class DetectorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Reload(self, request, context):
+        """Puts another model in the place of the one that is served. It is read, checked and tried on the
+        events that came last; if it does not pass, FAILED_PRECONDITION says why and the other one goes
+        on. A batch is scored by one of them: those accepted before by the other, those after by this.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDeeds(self, request, context):
+        """Lists the audit trail, newest first: who gave a verdict, suppressed or revoked, had a model
+        served, or had tokens and certificate read again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DetectorServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -211,6 +238,16 @@ def add_DetectorServicer_to_server(servicer, server):
                     servicer.DescribeModel,
                     request_deserializer=detector__pb2.DescribeModelRequest.FromString,
                     response_serializer=detector__pb2.ModelDescription.SerializeToString,
+            ),
+            'Reload': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reload,
+                    request_deserializer=detector__pb2.ReloadRequest.FromString,
+                    response_serializer=detector__pb2.ReloadResponse.SerializeToString,
+            ),
+            'ListDeeds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeeds,
+                    request_deserializer=detector__pb2.ListDeedsRequest.FromString,
+                    response_serializer=detector__pb2.ListDeedsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -462,6 +499,60 @@ class Detector:
             '/offscript.v1.Detector/DescribeModel',
             detector__pb2.DescribeModelRequest.SerializeToString,
             detector__pb2.ModelDescription.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/offscript.v1.Detector/Reload',
+            detector__pb2.ReloadRequest.SerializeToString,
+            detector__pb2.ReloadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeeds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/offscript.v1.Detector/ListDeeds',
+            detector__pb2.ListDeedsRequest.SerializeToString,
+            detector__pb2.ListDeedsResponse.FromString,
             options,
             channel_credentials,
             insecure,

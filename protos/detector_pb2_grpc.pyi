@@ -68,6 +68,15 @@ class DetectorStub:
     """Ends a suppression before its time."""
     DescribeModel: _grpc.UnaryUnaryMultiCallable[_detector_pb2.DescribeModelRequest, _detector_pb2.ModelDescription]
     """Describes the model that is served: what it reads, what it knows, when it raises an alert."""
+    Reload: _grpc.UnaryUnaryMultiCallable[_detector_pb2.ReloadRequest, _detector_pb2.ReloadResponse]
+    """Puts another model in the place of the one that is served. It is read, checked and tried on the
+    events that came last; if it does not pass, FAILED_PRECONDITION says why and the other one goes
+    on. A batch is scored by one of them: those accepted before by the other, those after by this.
+    """
+    ListDeeds: _grpc.UnaryUnaryMultiCallable[_detector_pb2.ListDeedsRequest, _detector_pb2.ListDeedsResponse]
+    """Lists the audit trail, newest first: who gave a verdict, suppressed or revoked, had a model
+    served, or had tokens and certificate read again.
+    """
 
 @_typing.type_check_only
 class DetectorAsyncStub(DetectorStub):
@@ -105,6 +114,15 @@ class DetectorAsyncStub(DetectorStub):
     """Ends a suppression before its time."""
     DescribeModel: _aio.UnaryUnaryMultiCallable[_detector_pb2.DescribeModelRequest, _detector_pb2.ModelDescription]  # type: ignore[assignment]
     """Describes the model that is served: what it reads, what it knows, when it raises an alert."""
+    Reload: _aio.UnaryUnaryMultiCallable[_detector_pb2.ReloadRequest, _detector_pb2.ReloadResponse]  # type: ignore[assignment]
+    """Puts another model in the place of the one that is served. It is read, checked and tried on the
+    events that came last; if it does not pass, FAILED_PRECONDITION says why and the other one goes
+    on. A batch is scored by one of them: those accepted before by the other, those after by this.
+    """
+    ListDeeds: _aio.UnaryUnaryMultiCallable[_detector_pb2.ListDeedsRequest, _detector_pb2.ListDeedsResponse]  # type: ignore[assignment]
+    """Lists the audit trail, newest first: who gave a verdict, suppressed or revoked, had a model
+    served, or had tokens and certificate read again.
+    """
 
 class DetectorServicer(metaclass=_abc_1.ABCMeta):
     """Scores event streams against one model, keeps the alerts that they raise, and explains them.
@@ -193,5 +211,26 @@ class DetectorServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_detector_pb2.ModelDescription, _abc.Awaitable[_detector_pb2.ModelDescription]]:
         """Describes the model that is served: what it reads, what it knows, when it raises an alert."""
+
+    @_abc_1.abstractmethod
+    def Reload(
+        self,
+        request: _detector_pb2.ReloadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_detector_pb2.ReloadResponse, _abc.Awaitable[_detector_pb2.ReloadResponse]]:
+        """Puts another model in the place of the one that is served. It is read, checked and tried on the
+        events that came last; if it does not pass, FAILED_PRECONDITION says why and the other one goes
+        on. A batch is scored by one of them: those accepted before by the other, those after by this.
+        """
+
+    @_abc_1.abstractmethod
+    def ListDeeds(
+        self,
+        request: _detector_pb2.ListDeedsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_detector_pb2.ListDeedsResponse, _abc.Awaitable[_detector_pb2.ListDeedsResponse]]:
+        """Lists the audit trail, newest first: who gave a verdict, suppressed or revoked, had a model
+        served, or had tokens and certificate read again.
+        """
 
 def add_DetectorServicer_to_server(servicer: DetectorServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..model.errors import OffscriptError, ScopeError, TokenError
+from .audit import LOCAL
 from .metrics import Metrics
 from .tokens import Scope, Token, find_token
 
@@ -35,12 +36,16 @@ class Access:
         self._untold = 0  # refused calls since the last line about them
         self._told = float("-inf")
 
+    def use(self, tokens: Sequence[Token]) -> None:
+        """Admit these from now on; what was admitted before goes on until it ends."""
+        self._tokens = tokens
+
     def refusal(self, authorization: str, scope: Scope, call: str) -> Refusal | None:
         """None if the header `authorization: Bearer SECRET` brings the scope that a call needs."""
         if self._tokens is None:
             return None
-        scheme, _, secret = authorization.partition(" ")
-        if scheme.lower() != "bearer":
+        secret = _secret(authorization)
+        if secret is None:
             return Refusal(
                 "no_token",
                 TokenError(
@@ -49,7 +54,7 @@ class Access:
                     "authorization: Bearer TOKEN"
                 ),
             )
-        token = find_token(self._tokens, secret.strip())
+        token = find_token(self._tokens, secret)
         if token is None:
             return Refusal(
                 "unknown_token",
@@ -68,6 +73,13 @@ class Access:
             )
         return None
 
+    def name(self, authorization: str) -> str:
+        """Who calls, for the audit trail: the token's name, or LOCAL where none is needed."""
+        if self._tokens is None:
+            return LOCAL
+        token = find_token(self._tokens, _secret(authorization) or "")
+        return "a token taken back" if token is None else token.name  # a moment ago it was there
+
     def record(self, refusal: Refusal, call: str, peer: str) -> None:
         """Count a refused call, and log it unless one was logged a moment ago."""
         self._metrics.calls_refused[refusal.reason].inc()
@@ -85,3 +97,8 @@ class Access:
             refusal.reason,
             others,
         )
+
+
+def _secret(authorization: str) -> str | None:
+    scheme, _, secret = authorization.partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 
 from ..model.errors import InputError, OffscriptError
 from ..protos import detector_pb2 as pb
@@ -125,9 +128,7 @@ class Client:
 
     def score_once(self, batch: pb.EventBatch) -> pb.ScoreBatch:
         """Score one batch in a call of its own."""
-        return self._call(
-            lambda: self._stub.ScoreOnce(batch, timeout=_CALL_SECONDS, metadata=self._metadata)
-        )
+        return self._ask(self._stub.ScoreOnce, batch)
 
     def alerts(
         self,
@@ -151,16 +152,8 @@ class Client:
             since_micros=0 if since is None else round(since * 1e6),
             status=_STATUSES[status],
         )
-        while True:
-            page = self._call(
-                lambda: self._stub.ListAlerts(
-                    request, timeout=_CALL_SECONDS, metadata=self._metadata
-                )
-            )
+        for page in self._pages(self._stub.ListAlerts, request):
             yield from page.alerts
-            request.page_token = page.next_page_token
-            if not page.next_page_token:
-                return
 
     def watch(
         self, *, stream: str | None = None, detector: str = "", since: float | None = None
@@ -196,9 +189,7 @@ class Client:
     def explain(self, alert_id: str, *, checks: bool = True) -> pb.Explanation:
         """Why an alert was raised; `checks` also replaces the evidence and scores again."""
         request = pb.ExplainRequest(alert_id=alert_id, checks=checks)
-        return self._call(
-            lambda: self._stub.Explain(request, timeout=4 * _CALL_SECONDS, metadata=self._metadata)
-        )
+        return self._ask(self._stub.Explain, request, seconds=4 * _CALL_SECONDS)
 
     def feedback(
         self,
@@ -219,35 +210,36 @@ class Client:
             by=by,
             suppress=suppress,
         )
-        return self._call(
-            lambda: self._stub.Feedback(request, timeout=_CALL_SECONDS, metadata=self._metadata)
-        )
+        return self._ask(self._stub.Feedback, request)
 
     def suppressions(self) -> list[pb.Suppression]:
         """All suppressions, those over too, newest first."""
         request = pb.ListSuppressionsRequest()
-        found = self._call(
-            lambda: self._stub.ListSuppressions(
-                request, timeout=_CALL_SECONDS, metadata=self._metadata
-            )
-        )
+        found = self._ask(self._stub.ListSuppressions, request)
         return list(found.suppressions)
 
     def revoke(self, suppression_id: str) -> pb.Suppression:
         """End a suppression before its time."""
         request = pb.RevokeRequest(suppression_id=suppression_id)
-        return self._call(
-            lambda: self._stub.Revoke(request, timeout=_CALL_SECONDS, metadata=self._metadata)
-        ).suppression
+        return self._ask(self._stub.Revoke, request).suppression
 
     def describe(self) -> pb.ModelDescription:
         """The model that is served."""
         request = pb.DescribeModelRequest()
-        return self._call(
-            lambda: self._stub.DescribeModel(
-                request, timeout=_CALL_SECONDS, metadata=self._metadata
-            )
-        )
+        return self._ask(self._stub.DescribeModel, request)
+
+    def reload(self, path: Path | None = None) -> pb.ReloadResponse:
+        """Have a model served: of a folder on the service's machine, or where it began."""
+        # A path may be no Unicode, as the service will say of it.
+        name = "" if path is None else os.fsencode(path.absolute()).decode(errors="replace")
+        request = pb.ReloadRequest(path=name)
+        return self._ask(self._stub.Reload, request, seconds=4 * _CALL_SECONDS)
+
+    def deeds(self, *, since: float | None = None) -> Iterator[pb.Deed]:
+        """The audit trail, newest first; `since` in unix seconds."""
+        request = pb.ListDeedsRequest(since_micros=0 if since is None else round(since * 1e6))
+        for page in self._pages(self._stub.ListDeeds, request):
+            yield from page.deeds
 
     def close(self) -> None:
         """Hang up; what is not acknowledged by now may not have arrived."""
@@ -318,6 +310,19 @@ class Client:
             return call()
         except grpc.RpcError as error:
             raise self._translated(error) from error
+
+    def _pages(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
+        while True:
+            page = self._ask(method, request)
+            yield page
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return
+
+    def _ask(
+        self, method: Callable[..., Answer], request: Message, *, seconds: float = _CALL_SECONDS
+    ) -> Answer:
+        return self._call(lambda: method(request, timeout=seconds, metadata=self._metadata))
 
     def _translated(self, error: grpc.RpcError) -> OffscriptError:
         return from_rpc(error, self._address, self._credentials.trouble)

@@ -43,6 +43,12 @@ class Clocks:
         heard = wall + _RETURN_SECONDS
         self._clocks = {client: (event, heard) for client, event in times.items()}
 
+    def of(self, idle_seconds: float) -> Clocks:
+        """The same clocks for streams that are over after another silence."""
+        clocks = Clocks(idle_seconds)
+        clocks._clocks = self._clocks
+        return clocks
+
     def now(self, wall: float) -> float:
         """Event time at wall time `wall`; nan if no client was ever heard."""
         if not self._clocks:

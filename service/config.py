@@ -30,6 +30,7 @@ class ServiceConfig:
     webhook: str | None = None  # URL that incidents are posted to
     webhook_secret: Path | None = None  # what they are signed with
     otlp_stream: tuple[str, ...] = ()  # attributes that make a log record's stream; docs/otlp.md
+    watch_model: bool = False  # serve another model as soon as it lies in the folder
     insecure: bool = False  # listen outside loopback without TLS or without tokens
     threads: int = 1  # scorer threads; a stream belongs to one of them
     max_streams: int = 1_000_000  # remembered at a time; past that the longest silent are forgotten
@@ -41,6 +42,7 @@ class ServiceConfig:
     repeat_seconds: float = 3600.0  # the same cause within this time is the same alert
     keep_days: float = 90.0  # an alert is deleted so long after it changed last
     max_alerts: int = 100_000  # kept; past that the longest unchanged are deleted
+    keep_audit_days: float = 365.0  # an entry of the audit trail is deleted so long after
     grace_seconds: float = 10.0  # for clients to finish when the service stops
     spool_bytes: int = 256 << 20  # raw lines kept on disk for alerts to come; 0: none
 
@@ -52,8 +54,9 @@ class ServiceConfig:
         for name in ("checkpoint_seconds", "repeat_seconds", "grace_seconds", "spool_bytes"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} is {getattr(self, name)}; it must not be negative")
-        if not self.keep_days > 0:
-            raise InputError(f"keep_days is {self.keep_days}; it must be more than 0")
+        for name in ("keep_days", "keep_audit_days"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be more than 0")
         if self.webhook_secret is not None and self.webhook is None:
             raise InputError("--webhook-secret signs what --webhook sends: give that too")
         if not all(self.otlp_stream):

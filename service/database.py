@@ -21,7 +21,7 @@ from . import tables
 _BUSY_MILLISECONDS = 5000
 _CLAIM = 0x0FF5C217  # PostgreSQL's locks that a program may use as it likes have numbers
 
-_OLDER = ("1", "2")  # schemas that are brought up to date
+_OLDER = ("1", "2", "3")  # schemas that are brought up to date
 
 # (in the database's message, what to do about it)
 _ADVICE = {
@@ -161,6 +161,15 @@ def _parse(url: str) -> sa.URL:
 
 
 def _upgrade(connection: sa.Connection, schema: str) -> None:
+    """Schema 3 had no audit trail, which is a table of its own and is there by now."""
+    if schema in ("1", "2"):
+        _add_mechanisms(connection, schema)
+    table = tables.meta
+    number = sa.update(table).where(table.c.key == "schema")
+    connection.execute(number.values(value=str(tables.SCHEMA)))
+
+
+def _add_mechanisms(connection: sa.Connection, schema: str) -> None:
     """Schema 1 did not know when an alert changed: those it holds count from now. Schema 2 had what
     was expected in the alert's JSON alone, and knew no mechanism.
     """
@@ -183,9 +192,6 @@ def _upgrade(connection: sa.Connection, schema: str) -> None:
         last = rows[-1].row
     for index in tables.alerts.indexes:
         index.create(connection, checkfirst=True)
-    table = tables.meta
-    number = sa.update(table).where(table.c.key == "schema")
-    connection.execute(number.values(value=str(tables.SCHEMA)))
 
 
 _SOME = sa.select(tables.alerts.c.row, tables.alerts.c.alert).order_by(tables.alerts.c.row)

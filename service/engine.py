@@ -11,24 +11,36 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 
 from ..model.errors import OverloadError
 from ..model.folder import Model
 from ..model.warm import warm
 from .batch import Batch, Outcome
+from .carry import Carried
 from .config import ServiceConfig
+from .late import Late
 from .metrics import Metrics
 from .reading import Reader
 from .shard import Shard
 from .spool import Spool
 from .store import Store
 from .ticket import Ticket
-from .writer import Writer
+from .writer import Entry, Writer
 
 logger = logging.getLogger("offscript")
 
 _RETRY_SECONDS = 0.2
 _STORE_RETRY_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class _Change:
+    """A model that is to score the batches behind this."""
+
+    model: Model
+    future: Future[Carried] = field(default_factory=Future)
 
 
 class Engine:
@@ -45,6 +57,7 @@ class Engine:
         metrics: Metrics,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
+        self.late = Late()
         self._model = model
         self._store = store
         self._config = config
@@ -52,11 +65,16 @@ class Engine:
         self._reader = Reader(model)
         self._writer = Writer(store, config, metrics, changed)
         self._shards: list[Shard] = []
-        self._tickets: deque[Ticket] = deque()
+        self._tickets: deque[Ticket | _Change] = deque()
         self._wake = threading.Condition()
         self._events = self._bytes = 0  # accepted and not scored yet
         self._open = False
         self._thread = threading.Thread(target=self._read, name="reader", daemon=True)
+
+    @property
+    def model(self) -> Model:
+        """The model that batches are read and scored by from now on."""
+        return self._model
 
     @property
     def store_error(self) -> Exception | None:
@@ -112,6 +130,23 @@ class Engine:
         self._show_queue()
         return ticket.future
 
+    def change(self, model: Model) -> Future[Carried]:
+        """Have all batches from here on scored by another model; what becomes of the streams.
+
+        Those accepted before are scored by the model that was. If it fails, nothing has changed.
+        """
+        change = _Change(model)
+        with self._wake:
+            if not self._open:
+                raise OverloadError("the service is not ready", retry_seconds=1.0)
+            self._tickets.append(change)
+            self._wake.notify()
+        return change.future
+
+    def when_stored(self, call: Callable[[], None]) -> None:
+        """Have this called once all alerts are stored that were raised before."""
+        self._writer.put(Entry(done=lambda _: call()))
+
     def stop(self) -> None:
         """Score and store all that was accepted, save the streams, end the threads."""
         with self._wake:
@@ -131,6 +166,13 @@ class Engine:
                 if not self._tickets:
                     return
                 ticket = self._tickets.popleft()
+            if isinstance(ticket, _Change):
+                try:
+                    ticket.future.set_result(self._adopt(ticket.model))
+                except Exception as error:  # noqa: BLE001 - as below
+                    ticket.future.set_exception(error)
+                continue
+            self.late.add(ticket.batch)
             try:
                 rows = self._reader.read(ticket.batch)
                 parts = ticket.split(rows, len(self._shards))
@@ -143,6 +185,21 @@ class Engine:
             self._metrics.events["broken"].inc(rows.broken)
             for part in parts:
                 self._shards[part.shard].put(part)
+
+    def _adopt(self, model: Model) -> Carried:
+        """Put a model in the place of the other between two batches, in all shards or in none."""
+        with ExitStack() as held:
+            for shard in self._shards:
+                held.enter_context(shard.held())
+            reader = Reader(model)
+            made = [shard.successor(model) for shard in self._shards]
+            for shard, (detector, _) in zip(self._shards, made, strict=True):
+                shard.adopt(model, detector)
+            self._model, self._reader = model, reader
+        return Carried(
+            streams=sum(carried.streams for _, carried in made),
+            left=sum(carried.left for _, carried in made),
+        )
 
     def _scored(self, batch: Batch) -> None:
         with self._wake:

@@ -27,6 +27,8 @@ NEEDED: dict[str, Scope | None] = {
     f"/{SERVICE}/ListSuppressions": Scope.READ,
     f"/{SERVICE}/Feedback": Scope.ADMIN,
     f"/{SERVICE}/Revoke": Scope.ADMIN,
+    f"/{SERVICE}/Reload": Scope.ADMIN,
+    f"/{SERVICE}/ListDeeds": Scope.ADMIN,  # names of tokens are told to no other caller
     f"/{health.SERVICE_NAME}/Check": None,
     f"/{health.SERVICE_NAME}/List": None,
     f"/{health.SERVICE_NAME}/Watch": None,

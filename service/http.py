@@ -50,7 +50,8 @@ Post = Callable[[Headers, Body], Reply]
 class HttpServer:
     """Serves on a thread from the moment it is made. `port` is the one that is bound.
 
-    `posts` are the paths that take a body, and what answers there.
+    `posts` are the paths that take a body, and what answers there; `tls` is asked at every
+    connection for the certificate of that moment.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class HttpServer:
         posts: Mapping[str, Post],
         *,
         access: Access,
-        tls: ssl.SSLContext | None,
+        tls: Callable[[], ssl.SSLContext] | None,
     ) -> None:
         needed = {"/metrics": Scope.READ, **dict.fromkeys(posts, Scope.SEND)}
 
@@ -189,7 +190,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _server(
-    host: str, port: int, handler: type[_Handler], tls: ssl.SSLContext | None
+    host: str, port: int, handler: type[_Handler], tls: Callable[[], ssl.SSLContext] | None
 ) -> ThreadingHTTPServer:
     class Server(ThreadingHTTPServer):
         address_family = AF_INET6 if ":" in host else AF_INET
@@ -202,7 +203,7 @@ def _server(
             if tls is not None:
                 # Whoever is slow to shake hands must not keep the others from being accepted, so
                 # that is left to the thread of the connection.
-                connection = tls.wrap_socket(
+                connection = tls().wrap_socket(
                     connection, server_side=True, do_handshake_on_connect=False
                 )
             return connection, peer

@@ -15,7 +15,6 @@ from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
 from ..model.errors import StoreError
-from ..model.folder import Model
 from .batch import Outcome
 from .config import MESSAGE_BYTES
 from .engine import Engine
@@ -50,10 +49,8 @@ class LogIntake:
     by a digest. One without any time is never taken for another: a program may say the same twice.
     """
 
-    def __init__(
-        self, model: Model, engine: Engine, metrics: Metrics, stream: tuple[str, ...]
-    ) -> None:
-        self._reader = LogReader(model.config.events, stream)
+    def __init__(self, engine: Engine, metrics: Metrics, stream: tuple[str, ...]) -> None:
+        self._stream = stream
         self._engine = engine
         self._metrics = metrics
         self._taken: OrderedDict[bytes, _Taken] = OrderedDict()
@@ -65,8 +62,9 @@ class LogIntake:
     def take(self, data: bytes, *, as_json: bool = False) -> Future[ExportLogsServiceResponse]:
         """The answer to come; OverloadError, and nothing happens, if there is no room."""
         now = time.time()
+        reader = LogReader(self._engine.model.config.events, self._stream)
         with self._large if len(data) > MESSAGE_BYTES else nullcontext():
-            logs = self._reader.read(data, as_json=as_json, received=now)
+            logs = reader.read(data, as_json=as_json, received=now)
         digest = blake2b(data, digest_size=16).digest()
         with self._lock:
             taken = self._taken.get(digest) if logs.timed else None

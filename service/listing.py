@@ -65,6 +65,12 @@ def suppression_line(suppression: pb.Suppression) -> str:
     ).rstrip()
 
 
+def deed_line(deed: pb.Deed) -> str:
+    """When, who and what."""
+    what = f"{deed.action:<11} {clean(deed.what)}"
+    return f"{_moment(deed.time_micros)}  {clean(deed.who):<12}  {what}"
+
+
 def _moment(micros: int) -> str:
     return datetime.fromtimestamp(micros / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S")
 

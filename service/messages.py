@@ -204,8 +204,8 @@ def read_filter(request: pb.ListAlertsRequest | pb.WatchAlertsRequest) -> Filter
     )
 
 
-def read_page(request: pb.ListAlertsRequest) -> tuple[int, int | None]:
-    """How many alerts a page has, and the row before which it begins."""
+def read_page(request: pb.ListAlertsRequest | pb.ListDeedsRequest) -> tuple[int, int | None]:
+    """How many entries a page has, and the row before which it begins."""
     if request.page_size > 1000:
         raise FieldError("page_size", f"expected at most 1000, got {request.page_size}")
     token = request.page_token

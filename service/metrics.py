@@ -10,6 +10,7 @@ from ..model.folder import Model
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _EVENTS = (1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536)
 _REFUSALS = ("no_token", "unknown_token", "scope")
+_RELOADS = ("loaded", "unchanged", "refused")
 _OUTCOMES = ("scored", "repeated", "unkeyed", "continuation", "broken", "refused")
 
 
@@ -137,9 +138,17 @@ class Metrics:
             "When the model was loaded.",
             registry=registry,
         )
+        reloads = Counter(
+            "offscript_reloads",
+            "Models that took the place of the one that serves, were the same, or were refused.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.reloads = {outcome: reloads.labels(outcome) for outcome in _RELOADS}
 
     def loaded(self, model: Model) -> None:
         """A model was loaded."""
+        self._model.clear()
         self._model.labels(model.sha256).set(1)
         self._loaded.set_to_current_time()
         self._budget.set(model.calibration.rate)

@@ -43,6 +43,13 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
         "anomalous are never deleted",
     )
     serve.add_argument(
+        "--keep-audit-days",
+        type=float,
+        default=365.0,
+        metavar="DAYS",
+        help="how long is kept who did what (365); see offscript audit",
+    )
+    serve.add_argument(
         "--max-alerts",
         type=int,
         default=100_000,
@@ -67,6 +74,12 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
     )
     serve.add_argument(
         "--threads", type=int, default=1, metavar="N", help="that score; each has its streams (1)"
+    )
+    serve.add_argument(
+        "--watch-model",
+        action="store_true",
+        help="serve another model as soon as it lies at MODEL, a folder or a link to one; without, "
+        "offscript reload or SIGHUP says when",
     )
     serve.add_argument(
         "--tls-cert", type=Path, metavar="FILE", help="certificate of both ports (PEM): speak TLS"
@@ -117,8 +130,10 @@ def config_of(options: argparse.Namespace) -> ServiceConfig:
         webhook=options.webhook,
         webhook_secret=options.webhook_secret,
         otlp_stream=options.otlp_stream,
+        watch_model=options.watch_model,
         insecure=options.insecure,
         keep_days=options.keep_days,
+        keep_audit_days=options.keep_audit_days,
         max_alerts=options.max_alerts,
         max_streams=options.max_streams,
         live_bytes=options.live_megabytes << 20,

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -18,23 +18,27 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from ..model.errors import InputError
+from ..model.errors import InputError, OffscriptError, StoreError
 from ..model.folder import Model, load_model, model_files
 from .access import Access
 from .alertmanager import Alertmanager
+from .audit import LOCAL
 from .config import LOGS_BYTES, ServiceConfig, split_address
 from .engine import Engine
 from .gate import Gate
 from .http import HttpServer
 from .intake import LOGS_SERVICE, LogIntake
 from .metrics import Metrics
+from .operations import Operations
 from .otlp_http import LOGS_PATH, LogsOverHttp
+from .reload import Reloader
 from .servicer import SERVICE, Servicer
 from .sink import Sink, Teller
 from .store import Store
 from .systemd import notify
-from .tls import http_context, server_credentials
+from .tls import certificate_of
 from .tokens import read_tokens
+from .watch import watch
 from .webhook import Webhook, read_secret
 
 logger = logging.getLogger("offscript")
@@ -78,6 +82,7 @@ async def _serve_until_signal(config: ServiceConfig) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     server = Server(config)
+    loop.add_signal_handler(signal.SIGHUP, server.renew)
     await server.start()
     threading.excepthook = _end_with
     try:
@@ -92,6 +97,7 @@ class Server:
     def __init__(self, config: ServiceConfig) -> None:
         self._config = config
         self._ready = False
+        self._tasks: set[asyncio.Task[None]] = set()  # else they may be collected under way
         self.grpc_port = self.http_port = 0
 
     async def start(self) -> None:
@@ -103,6 +109,7 @@ class Server:
         self._metrics.loaded(model)
         tokens = None if config.tokens is None else read_tokens(config.tokens)
         self._access = Access(tokens, self._metrics)
+        self._certificate = certificate_of(config)
         self._store = Store(config.store, repeat_seconds=config.repeat_seconds)
         try:
             self._store.claim()
@@ -115,27 +122,30 @@ class Server:
         config = self._config
         self._store.keep_model(model.sha256, model_files(config.model))
         self._engine = Engine(model, self._store, config, self._metrics, self._alerts_changed(loop))
-        intake = LogIntake(model, self._engine, self._metrics, config.otlp_stream)
+        intake = LogIntake(self._engine, self._metrics, config.otlp_stream)
+        self._reloader = Reloader(config.model, self._engine, self._store, self._metrics)
         self._servicer = Servicer(
-            model,
             self._engine,
             self._store,
             self._metrics,
             intake,
+            self._access,
             version=_version(),
             grace_seconds=config.grace_seconds,
         )
+        self._operations = Operations(self._store, self._reloader, self._servicer.alerts_changed)
         self._tellers = [Teller(sink, self._metrics) for sink in self._sinks()]
         self._health = health.aio.HealthServicer()
         await self._say(_NOT_SERVING)
         posts = {LOGS_PATH: LogsOverHttp(intake, self._metrics).answer}
+        certificate = self._certificate
         self._http = HttpServer(
             config.http,
             self._metrics,
             lambda: self._ready,
             posts,
             access=self._access,
-            tls=http_context(config),
+            tls=None if certificate is None else lambda: certificate.http,
         )
         self.http_port = self._http.port
         try:
@@ -148,6 +158,8 @@ class Server:
             raise
         await self._say(_SERVING)
         self._show_ready(True)
+        if config.watch_model:
+            self._begin(watch(config.model, self._reload))
         notify("READY=1")
         host, _ = split_address(config.grpc)
         web, _ = split_address(config.http)
@@ -159,6 +171,13 @@ class Server:
             flush=True,
         )
 
+    def renew(self) -> None:
+        """Read tokens, certificate and model again, each if it is right; on the loop's thread."""
+        if self._ready:
+            self._begin(self._renew())
+        else:
+            logger.warning("nothing is read again now: the service is not ready")
+
     async def stop(self) -> None:
         """Say so, let clients finish, score and store what was accepted, end."""
         self._show_ready(False)
@@ -166,6 +185,9 @@ class Server:
         await self._health.enter_graceful_shutdown()
         self._servicer.drain()
         await self._grpc.stop(self._config.grace_seconds)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.to_thread(self._reloader.close)
         await asyncio.to_thread(self._engine.stop)
         for teller in self._tellers:
             teller.end()
@@ -173,6 +195,33 @@ class Server:
             await asyncio.to_thread(teller.stop)
         self._http.stop()
         self._store.close()
+
+    async def _renew(self) -> None:
+        tokens, certificate = self._config.tokens, self._certificate
+        if tokens is not None:
+            await self._read("token file", lambda: self._access.use(read_tokens(tokens)))
+        if certificate is not None:
+            await self._read("certificate", certificate.read)
+        await self._reload()
+
+    async def _read(self, what: str, read: Callable[[], None]) -> None:
+        try:
+            await asyncio.to_thread(read)
+        except OffscriptError as error:
+            logger.warning("the %s is not taken, the last one holds: %s", what, error)
+            return
+        logger.info("the %s was read again", what)
+        with contextlib.suppress(StoreError):
+            await asyncio.to_thread(self._store.note, LOCAL, what, "read again at a hangup")
+
+    async def _reload(self) -> None:
+        with contextlib.suppress(OffscriptError):  # it is in the log
+            await asyncio.to_thread(self._reloader.reload)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _sinks(self) -> list[Sink]:
         config = self._config
@@ -196,7 +245,7 @@ class Server:
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
             ],
         )
-        server.add_generic_rpc_handlers(self._servicer.handlers())
+        server.add_generic_rpc_handlers(self._servicer.handlers(self._operations))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (SERVICE, LOGS_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
@@ -206,17 +255,9 @@ class Server:
         return server
 
     def _open(self, server: grpc.aio.Server) -> int:
-        config = self._config
-        credentials = server_credentials(config)
-        if credentials is None:
-            return server.add_insecure_port(config.grpc)
-        try:
-            return server.add_secure_port(config.grpc, credentials)
-        except RuntimeError as error:  # the address is free, and the key fits its certificate
-            raise InputError(
-                f"gRPC does not know the kind of key in {config.tls_key}: expected RSA, P-256, "
-                "P-384 or Ed25519; make a certificate with such a key"
-            ) from error
+        if self._certificate is None:
+            return server.add_insecure_port(self._config.grpc)
+        return server.add_secure_port(self._config.grpc, self._certificate.credentials())
 
     def _check_free(self) -> None:
         """gRPC's own complaint about an address in use is several lines of C++."""

@@ -18,12 +18,14 @@ from ..interpret.explain import explain
 from ..model.errors import OverloadError, StoreError
 from ..model.folder import Model, model_from_files
 from ..protos import detector_pb2 as pb
-from . import messages, verdicts
+from . import messages
+from .access import Access
 from .batch import Batch, Outcome
 from .engine import Engine
 from .errors import Context, abort
 from .intake import LOGS_SERVICE, LogIntake
 from .metrics import Metrics
+from .operations import Operations
 from .store import Store
 
 SERVICE = pb.DESCRIPTOR.services_by_name["Detector"].full_name
@@ -43,20 +45,20 @@ class Servicer:
 
     def __init__(
         self,
-        model: Model,
         engine: Engine,
         store: Store,
         metrics: Metrics,
         intake: LogIntake,
+        access: Access,
         *,
         version: str,
         grace_seconds: float,
     ) -> None:
-        self._model = model
         self._engine = engine
         self._store = store
         self._metrics = metrics
         self._intake = intake
+        self._access = access
         self._version = version
         self._grace_seconds = grace_seconds
         self._kept = lru_cache(maxsize=4)(self._load)
@@ -64,15 +66,12 @@ class Servicer:
         self._draining = False
         self._streams: set[_Answers] = set()
 
-    def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
+    def handlers(self, operations: Operations) -> tuple[grpc.GenericRpcHandler, ...]:
         """All methods of our service and of OTLP's, for a server."""
         unary = {
             "ScoreOnce": self._score_once,
             "ListAlerts": self._list_alerts,
             "Explain": self._explain,
-            "Feedback": self._feedback,
-            "ListSuppressions": self._list_suppressions,
-            "Revoke": self._revoke,
             "DescribeModel": self._describe_model,
         }
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
@@ -81,6 +80,10 @@ class Servicer:
             )
             for name, method in unary.items()
         }
+        for name, said in operations.methods().items():
+            handlers[name] = grpc.unary_unary_rpc_method_handler(
+                partial(self._answer_named, name, said), response_serializer=_serialize
+            )
         handlers["Score"] = grpc.stream_stream_rpc_method_handler(
             partial(self._answer_stream, "Score", self._score), response_serializer=_serialize
         )
@@ -207,38 +210,18 @@ class Servicer:
     def _explained(self, alert_id: str, checks: bool) -> pb.Explanation:
         alert = self._store.alert(alert_id).alert
         similar = self._store.similar(alert, limit=_SIMILAR)
-        model = self._model if alert.model == self._model.sha256 else self._kept(alert.model)
+        model = self._engine.model
+        if alert.model != model.sha256:
+            model = self._kept(alert.model)
         explanation = explain(model, alert, checks=checks)
         return messages.write_explanation(explanation, alert, model.vocabulary, similar)
 
     def _load(self, sha256: str) -> Model:
         return model_from_files(self._store.model_files(sha256))
 
-    async def _feedback(self, request: bytes) -> pb.FeedbackResponse:
-        message = messages.parse(pb.FeedbackRequest, request)
-        said = verdicts.read_feedback(message)
-        stored, quiet = await asyncio.to_thread(self._store.record, message.alert_id, *said)
-        self.alerts_changed()
-        return pb.FeedbackResponse(
-            alert=messages.write_alert(stored),
-            suppression=None if quiet is None else verdicts.write_suppression(quiet, time.time()),
-        )
-
-    async def _list_suppressions(self, request: bytes) -> pb.ListSuppressionsResponse:
-        messages.parse(pb.ListSuppressionsRequest, request)
-        found, now = await asyncio.to_thread(self._store.suppressions), time.time()
-        return pb.ListSuppressionsResponse(
-            suppressions=[verdicts.write_suppression(one, now) for one in found]
-        )
-
-    async def _revoke(self, request: bytes) -> pb.RevokeResponse:
-        message = messages.parse(pb.RevokeRequest, request)
-        ended = await asyncio.to_thread(self._store.revoke, message.suppression_id)
-        return pb.RevokeResponse(suppression=verdicts.write_suppression(ended, time.time()))
-
     async def _describe_model(self, request: bytes) -> pb.ModelDescription:
         messages.parse(pb.DescribeModelRequest, request)
-        return messages.write_model(self._model, self._version)
+        return messages.write_model(self._engine.model, self._version)
 
     def _batch(self, request: bytes) -> Batch:
         message = messages.parse(pb.EventBatch, request)
@@ -259,6 +242,18 @@ class Servicer:
                 return await method(request)
             except Exception as error:  # noqa: BLE001 - told apart in one place
                 await abort(context, error)
+
+    async def _answer_named(
+        self,
+        name: str,
+        method: Callable[[bytes, str], Awaitable[Message]],
+        request: bytes,
+        context: Context,
+    ) -> Message:
+        """The same for a method that wants to know who calls."""
+        headers = dict(context.invocation_metadata() or ())
+        who = self._access.name(str(headers.get("authorization", "")))
+        return await self._answer(name, lambda data: method(data, who), request, context)
 
     async def _answer_stream(
         self,

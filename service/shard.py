@@ -7,24 +7,27 @@ import math
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import accumulate
 
 import numpy as np
-from jaxtyping import Int64
 
 from ..model.alert import Alert
 from ..model.detector import Detector
 from ..model.finding import Finding, Observed
 from ..model.folder import Model
-from ..model.vocabulary import END, NEW
+from ..model.vocabulary import NEW
 from .arrays import Arrays, Saved
 from .batch import Rows
+from .carry import Carried, carry
 from .checkpoint import Checkpoint, from_arrays
 from .clocks import Clocks
 from .config import ServiceConfig
 from .feeding import feed, joined, strongest
+from .lines import Lines, Positions
 from .metrics import Metrics
 from .redaction import redact
 from .spool import Spool
@@ -36,7 +39,6 @@ logger = logging.getLogger("offscript")
 
 _KNOWN = 8  # one part in so many of the memory for fast scoring is for contexts that came before
 _CLIENTS = 10_000  # whose last batch is remembered
-_CAUSES = 10_000  # of recent alerts that are remembered
 _GROUP_EVENTS = 4096  # scored at a time; more would gain nothing
 _TICK_SECONDS = 1.0  # between two looks for streams that have ended by silence
 _SAVED_BYTES_PER_SECOND = 16 << 20  # of state, at most, on average
@@ -58,24 +60,19 @@ class Shard:
         self.number = number
         self._model = model
         self._config = config
-        self._spool = spool
+        self._lines = Lines(spool, config.repeat_seconds)
         self._writer = writer
         self._metrics = metrics
         self._most_streams = max(1, config.max_streams // config.threads)
-        memory = config.live_bytes // config.threads
-        self._detector = Detector(
-            model,
-            max_streams=self._most_streams,
-            live_bytes=memory - memory // _KNOWN,
-            known_bytes=memory // _KNOWN,
-        )
+        self._detector = self._new_detector(model)
         self._clocks = Clocks(model.config.streams.idle_seconds)
         self._scored: dict[str, int] = {}  # last batch scored of each client, latest client last
-        self._causes: dict[tuple[str, str, int, int], float] = {}  # of alerts, and when
         self._parts: deque[Part] = deque()
         self._wake = threading.Condition()
         self._stopping = False
+        self._between = False  # two groups of parts, with nothing under way
         self._saving = False
+        self._changed = False  # since the last save
         self._afresh = True  # what a service before saved is not this state
         self._thread = threading.Thread(target=self._run, name=f"scorer-{number}", daemon=True)
 
@@ -95,6 +92,32 @@ class Shard:
             self._parts.append(part)
             self._wake.notify()
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """All that was put is scored, and until this is over nothing happens here.
+
+        For the thread that puts parts; it may look at the streams and change them.
+        """
+        with self._wake:
+            self._wake.wait_for(lambda: self._between and not self._parts)
+            yield
+
+    def successor(self, model: Model) -> tuple[Detector, Carried]:
+        """While it is held: a detector of another model with the streams as they are now."""
+        detector = self._new_detector(model)
+        streams, carried = carry(self._detector.snapshot(), self._model, model)
+        if streams:
+            detector.restore(streams)
+        return detector, carried
+
+    def adopt(self, model: Model, detector: Detector) -> None:
+        """While it is held: go on with what `successor` made. What clients have sent is known."""
+        self._model, self._detector = model, detector
+        self._clocks = self._clocks.of(model.config.streams.idle_seconds)
+        self._lines.begin_anew()
+        self._changed = self._afresh = True
+        self._metrics.streams_active.labels(self.number).set(len(detector))
+
     def stop(self) -> None:
         """Score what waits, save the state, end."""
         with self._wake:
@@ -107,12 +130,11 @@ class Shard:
             time.monotonic()
         )  # with the first events, as the saved state is then out of date
         next_tick = next_save + _TICK_SECONDS
-        changed = False
         while True:
             group = self._take(next_tick - time.monotonic())
             if group:
                 self._score(group)
-                changed = True
+                self._changed = True
             elif self._stopping:
                 break
             now = time.monotonic()
@@ -120,20 +142,22 @@ class Shard:
                 self._end_idle()
                 next_tick = now + _TICK_SECONDS
             # One save at a time: while the store fails they must not pile up.
-            if changed and now >= next_save and not self._saving:
+            if self._changed and now >= next_save and not self._saving:
+                self._changed = False
                 next_save = now + max(
                     self._config.checkpoint_seconds, self._save() / _SAVED_BYTES_PER_SECOND
                 )
-                changed = False
         self._save(complete=True)
-        if self._spool is not None:
-            self._spool.close()
+        self._lines.close()
 
     def _take(self, timeout: float) -> list[Part]:
         """What waits, in order; parts that begin or end streams by a mark come alone."""
         with self._wake:
+            self._between = True
+            self._wake.notify_all()
             if not self._parts and not self._stopping:
                 self._wake.wait(max(0.0, timeout))
+            self._between = False
             group: list[Part] = []
             events = 0
             while self._parts:
@@ -170,7 +194,8 @@ class Shard:
 
     def _observe(self, parts: list[Part]) -> None:
         rows = joined([part.rows for part in parts])
-        positions = self._keep_lines(parts)
+        positions = self._lines.keep(parts)
+        self._metrics.spool_bytes.labels(self.number).set(len(self._lines))
         started = frozenset().union(*(part.started for part in parts))
         start = time.perf_counter()
         before = len(self._detector), self._detector.watermark
@@ -200,60 +225,24 @@ class Shard:
         while len(self._scored) > _CLIENTS:
             del self._scored[next(iter(self._scored))]
 
-    def _keep_lines(self, parts: list[Part]) -> Int64[np.ndarray, " events"] | None:
-        """Positions of the events' lines in the spool, −1 where there is none."""
-        if self._spool is None or all(part.lines is None for part in parts):
-            return None
-        kept = []
-        for part in parts:
-            if part.lines is None:
-                kept.append(np.full(len(part.rows), -1, np.int64))
-            else:
-                kept.append(self._spool.append(part.rows.stream, part.lines, part.rows.time))
-        self._metrics.spool_bytes.labels(self.number).set(len(self._spool))
-        return np.concatenate(kept)
-
     def _alert(
         self,
         finding: Finding,
         part: Part | None,
         begin: int,
-        positions: Int64[np.ndarray, " events"] | None,
+        positions: Positions,
     ) -> Alert:
-        """The alert with its lines; `begin` is the part's first event in the batch.
-
-        A repeat only makes a count grow, so its lines are not looked for: in a storm of alerts that
-        would be most of the work and of the memory.
-        """
-        lines: list[str | None] = [None] * len(finding.tokens)
-        if self._spool is not None and not self._is_repeat(finding):
-            position = None
-            if positions is not None and finding.index >= 0 and positions[finding.index] >= 0:
-                position = int(positions[finding.index])
-            lines = list(self._spool.window(finding.stream, finding.times, position))
-        lines[-1] = text = self._text(finding, part, begin)
+        """The alert with its lines; `begin` is the part's first event in the batch."""
+        lines = self._lines.window(finding, part, begin, positions)
         alert = self._detector.alert(finding, lines)
         if math.isnan(alert.time):
             now = time.time()
             alert = replace(alert, time=now, first_seen=now, last_seen=now)
-        if text is None and finding.token == NEW and part is not None and finding.index >= 0:
+        unseen = lines[-1] is None and finding.token == NEW and finding.index >= 0
+        if unseen and part is not None:
             name = part.rows.name[finding.index - begin]
             alert = replace(alert, text=None if name is None else redact([name])[0])
         return alert
-
-    def _is_repeat(self, finding: Finding) -> bool:
-        cause = (finding.stream, finding.detector, finding.token, finding.expected)
-        last = self._causes.pop(cause, -math.inf)
-        self._causes[cause] = finding.time
-        if len(self._causes) > _CAUSES:
-            del self._causes[next(iter(self._causes))]
-        return abs(finding.time - last) <= self._config.repeat_seconds
-
-    def _text(self, finding: Finding, part: Part | None, begin: int) -> str | None:
-        """The observed event's own line; an end has none."""
-        if part is None or part.lines is None or finding.index < 0 or finding.token == END:
-            return None
-        return redact([part.lines[finding.index - begin]])[0]
 
     def _raise(self, alerts: list[Alert], part: Part | None, outcome: PartOutcome | None) -> None:
         """Store alerts, then answer; with none there is nothing to wait for."""
@@ -294,6 +283,15 @@ class Shard:
         if not math.isnan(now):
             findings = strongest(self._detector.end_idle(now).findings)
             self._raise([self._alert(finding, None, 0, None) for finding in findings], None, None)
+
+    def _new_detector(self, model: Model) -> Detector:
+        memory = self._config.live_bytes // self._config.threads
+        return Detector(
+            model,
+            max_streams=self._most_streams,
+            live_bytes=memory - memory // _KNOWN,
+            known_bytes=memory // _KNOWN,
+        )
 
     def _save(self, *, complete: bool = False) -> int:
         """Have what has changed of the streams stored; its size in bytes.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,13 @@ from numpy.typing import NDArray
 
 from ..model.alert import Alert
 from ..model.errors import NotFoundError
-from . import incident, suppression, tables
+from . import audit, incident, suppression, tables
 from .arrays import Saved, load_arrays, save_arrays
+from .audit import LOCAL, Deed
 from .database import Database, text
 from .incident import Incident
 from .retention import Forgotten, forget, last_numbers
+from .rows import GROW, Row, columns, last_of, read_row
 from .stored import Feedback, Filter, StoredAlert
 from .suppression import Suppression, Wish, suppression_of
 
@@ -30,7 +31,7 @@ class Store:
     def __init__(self, url: str, *, repeat_seconds: float = 3600.0) -> None:
         self._database = Database(url)
         self._repeat_seconds = repeat_seconds
-        self._models_in_use: set[str] = set()
+        self._models_in_use: list[str] = []  # one as often as it was kept
 
     @property
     def path(self) -> Path | None:
@@ -52,31 +53,31 @@ class Store:
         `repeat_seconds` ago only makes that alert's count grow. One whose mechanism is suppressed
         is stored as such. Returns what each alert became.
         """
-        became: list[_Row] = []
+        became: list[Row] = []
         suppressed: list[str] = []
         now = time.time()
         with self._database.writing() as connection:
             last_row, revision = last_numbers(connection)
-            rows: dict[tuple[tuple[str, str, str, str], bool], _Row] = {}
+            rows: dict[tuple[tuple[str, str, str, str], bool], Row] = {}
             new: dict[int, dict[str, object]] = {}
             quiet = suppression.active(connection, now) if alerts else {}
             for alert in alerts:
                 by = suppression.covering(quiet, alert) if quiet else None
                 cause = (alert.model, alert.stream, alert.detector, alert.observed)
-                row = rows.get((cause, False)) or _last_of(connection, alert, quiet=False)
+                row = rows.get((cause, False)) or last_of(connection, alert, quiet=False)
                 if by is not None and (row is None or row.status != "anomalous"):
                     # What is kept quiet has a row of its own: others of its cause are heard.
-                    row = rows.get((cause, True)) or _last_of(connection, alert, quiet=True)
+                    row = rows.get((cause, True)) or last_of(connection, alert, quiet=True)
                     suppressed.append(by)
                 else:
                     by = None
                 if row is None or abs(alert.time - row.last_seen) > self._repeat_seconds:
                     status = "open" if by is None else "suppressed"
                     last_row += 1
-                    row = _Row(
+                    row = Row(
                         last_row, alert.id, 0, now, 0, alert.first_seen, alert.last_seen, status
                     )
-                    new[last_row] = _columns(alert)
+                    new[last_row] = columns(alert)
                 row.count += alert.count
                 row.last_seen = max(row.last_seen, alert.last_seen)
                 rows[cause, by is not None] = row
@@ -90,7 +91,7 @@ class Store:
             if added:
                 connection.execute(sa.insert(tables.alerts), added)
             if grown:
-                connection.execute(_GROW, grown)
+                connection.execute(GROW, grown)
             suppression.count(connection, suppressed)
             for shard, saved in states:
                 save_arrays(connection, shard, saved)
@@ -157,10 +158,10 @@ class Store:
         with self._database.reading() as connection:
             return suppression.read(connection)
 
-    def revoke(self, id: str) -> Suppression:  # noqa: A002
+    def revoke(self, id: str, *, who: str = LOCAL) -> Suppression:  # noqa: A002
         """End a suppression now, given by its id or the beginning of it."""
         with self._database.writing() as connection:
-            return suppression.revoke(connection, text(id), time.time())
+            return suppression.revoke(connection, text(id), time.time(), who)
 
     def record(
         self,
@@ -169,10 +170,13 @@ class Store:
         comment: str,
         by: str,
         wish: Wish | None = None,
+        *,
+        who: str = LOCAL,
     ) -> tuple[StoredAlert, Suppression | None]:
         """Record a verdict, normal or anomalous; returns the alert with all its feedback.
 
-        With a wish its mechanism is suppressed from now on, and open alerts of it are set so.
+        With a wish its mechanism is suppressed from now on, and open alerts of it are set so. `by`
+        is what the caller says, `who` whose token it has.
         """
         found = self.alert(id)
         row = found.row
@@ -187,11 +191,31 @@ class Store:
             )
             if judged.rowcount:  # else it was deleted a moment ago
                 connection.execute(sa.insert(tables.feedback).values(alert=row, time=now, **said))
+                what = f"alert {found.alert.id} is {verdict}" + (f", says {by}" if by else "")
+                audit.note(connection, Deed(now, who, "verdict", what))
             quiet = None
             if wish is not None and judged.rowcount:
                 quiet = suppression_of(found.alert, wish, now=now, comment=comment, by=by)
                 suppression.add(connection, quiet, revision=revision)
+                audit.note(connection, Deed(now, who, "suppression", quiet.said))
         return self.alert(found.alert.id), quiet
+
+    def note(self, who: str, action: str, what: str) -> None:
+        """Put on the audit trail what was done elsewhere than here."""
+        with self._database.writing() as connection:
+            audit.note(connection, Deed(time.time(), who, action, what))
+
+    def deeds(
+        self, *, since: float = -math.inf, limit: int, before: int | None = None
+    ) -> list[Deed]:
+        """The audit trail since a unix time, newest first; only rows before `before`."""
+        with self._database.reading() as connection:
+            return audit.read(connection, since=since, limit=limit, before=before)
+
+    def forget_deeds(self, *, before: float) -> None:
+        """Delete what of the audit trail is older than a unix time."""
+        with self._database.writing() as connection:
+            audit.forget(connection, before=before)
 
     def forget(self, *, before: float, most: int) -> Forgotten:
         """Delete a batch of alerts that last changed before that unix time or are past `most`."""
@@ -199,14 +223,18 @@ class Store:
             return forget(connection, before=before, most=most, models=self._models_in_use)
 
     def keep_model(self, sha256: str, files: Mapping[str, bytes]) -> None:
-        """Keep a model's files until the store is closed, and then while there are alerts of it."""
+        """Keep a model's files until it is released, and then while there are alerts of it."""
         table = tables.models
-        self._models_in_use.add(sha256)
+        self._models_in_use.append(sha256)
         with self._database.writing() as connection:
             known = sa.select(table.c.file).where(table.c.sha256 == sha256).limit(1)
             if connection.scalar(known) is None:
                 rows = [{"sha256": sha256, "file": name, "data": files[name]} for name in files]
                 connection.execute(sa.insert(table), rows)
+
+    def release_model(self, sha256: str) -> None:
+        """No more alerts will come of it than are stored."""
+        self._models_in_use.remove(sha256)
 
     def model_files(self, sha256: str) -> dict[str, bytes]:
         """A kept model's files by name."""
@@ -242,87 +270,4 @@ class Store:
                     said.setdefault(entry.alert, []).append(
                         Feedback(entry.verdict, entry.comment, entry.by, entry.time)
                     )
-        return [_stored(row, tuple(said.get(row["row"], ()))) for row in rows]
-
-
-@dataclass
-class _Row:
-    """What of an alert's row changes while repeats are counted into it."""
-
-    row: int
-    id: str
-    revision: int
-    changed: float
-    count: int
-    first_seen: float
-    last_seen: float
-    status: str
-
-    def grown(self) -> dict[str, object]:
-        """Parameters of `_GROW`."""
-        return {f"new_{name}": value for name, value in vars(self).items()}
-
-    def stored(self, alert: Alert) -> StoredAlert:
-        """One of the alerts that became this row."""
-        counted = replace(
-            alert,
-            id=self.id,
-            count=self.count,
-            first_seen=self.first_seen,
-            last_seen=self.last_seen,
-        )
-        return StoredAlert(self.row, self.revision, counted, status=self.status)
-
-
-def _stored(row: Mapping[Any, Any], feedback: tuple[Feedback, ...]) -> StoredAlert:
-    alert = Alert.from_json(json.loads(row["alert"]))
-    counted = replace(alert, count=row["count"], last_seen=row["last_seen"])
-    return StoredAlert(row["row"], row["revision"], counted, feedback, row["status"])
-
-
-def _last_of(connection: sa.Connection, alert: Alert, *, quiet: bool) -> _Row | None:
-    """The newest row of the same cause among those that are suppressed, or those that are not."""
-    cause = {
-        "of_model": alert.model,
-        "of_stream": text(alert.stream),
-        "of_detector": alert.detector,
-        "of_observed": text(alert.observed),
-    }
-    row = connection.execute(_LAST_QUIET if quiet else _LAST, cause).first()
-    return None if row is None else _Row(*row)
-
-
-def _columns(alert: Alert) -> dict[str, object]:
-    """What of an alert's row never changes."""
-    return {
-        "model": alert.model,
-        "stream": text(alert.stream),
-        "detector": alert.detector,
-        "observed": text(alert.observed),
-        "expected": text(alert.expected),
-        "mechanism": alert.mechanism,
-        "alert": json.dumps(alert.to_json()),
-    }
-
-
-# Made once, as building a statement costs more than running it.
-_ALERTS = tables.alerts.c
-_CAUSE = (
-    sa.select(*(_ALERTS[field.name] for field in fields(_Row)))
-    .where(
-        _ALERTS.stream == sa.bindparam("of_stream"),
-        _ALERTS.detector == sa.bindparam("of_detector"),
-        _ALERTS.observed == sa.bindparam("of_observed"),
-        _ALERTS.model == sa.bindparam("of_model"),
-    )
-    .order_by(_ALERTS.row.desc())
-    .limit(1)
-)
-_LAST = _CAUSE.where(_ALERTS.status != "suppressed")
-_LAST_QUIET = _CAUSE.where(_ALERTS.status == "suppressed")
-_GROWS = ("count", "last_seen", "revision", "changed", "status")
-_GROW = (
-    sa.update(tables.alerts)
-    .where(_ALERTS.row == sa.bindparam("new_row"))
-    .values({name: sa.bindparam(f"new_{name}") for name in _GROWS})
-)
+        return [read_row(row, tuple(said.get(row["row"], ()))) for row in rows]

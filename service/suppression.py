@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from ..model.alert import Alert
 from ..model.errors import NotFoundError
-from . import tables
+from . import audit, tables
+from .audit import Deed
 from .database import text
 
 _COLUMNS = tables.suppressions.c
@@ -38,6 +39,13 @@ class Suppression:
     until: float
     revoked: float = math.nan
     count: int = 0  # alerts that it kept quiet
+
+    @property
+    def said(self) -> str:
+        """For the audit trail."""
+        days = (self.until - self.created) / 86_400
+        where = "everywhere" if self.stream is None else "in its stream"
+        return f"{self.id} of alert {self.alert}, {where} for {days:g} days"
 
     def active(self, now: float) -> bool:
         return now < self.until and math.isnan(self.revoked)
@@ -108,7 +116,7 @@ def add(connection: sa.Connection, suppression: Suppression, *, revision: int) -
         connection.execute(quiet.values({**set_, "revision": sa.bindparam("to")}), numbered)
 
 
-def revoke(connection: sa.Connection, id_: str, now: float) -> Suppression:
+def revoke(connection: sa.Connection, id_: str, now: float, who: str) -> Suppression:
     """End it now; NotFoundError if there is none whose id begins so, or several."""
     begins = _COLUMNS.id.startswith(id_, autoescape=True)
     query = sa.select(tables.suppressions).where(begins).limit(2)
@@ -123,6 +131,7 @@ def revoke(connection: sa.Connection, id_: str, now: float) -> Suppression:
     if found[0].revoked is None:
         ended = sa.update(tables.suppressions).where(of_row).values(revoked=now)
         connection.execute(ended)
+        audit.note(connection, Deed(now, who, "revocation", f"of suppression {found[0].id}"))
     return _read(connection.execute(sa.select(tables.suppressions).where(of_row)).one())
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA = 3  # grows when a table changes
+SCHEMA = 4  # grows when a table changes
 
 metadata = MetaData()
 _row = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in INTEGER columns
@@ -78,6 +78,16 @@ suppressions = Table(
     Column("until", Float(53), nullable=False),
     Column("revoked", Float(53)),
     Column("count", BigInteger, nullable=False),
+)
+
+deeds = Table(  # who did what; rows are added, and deleted when they are old, and never changed
+    "deeds",
+    metadata,
+    Column("row", _row, primary_key=True, autoincrement=True),
+    Column("time", Float(53), nullable=False, index=True),
+    Column("who", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("what", Text, nullable=False),
 )
 
 cursors = Table(  # up to which revision a sink has told of alerts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -12,23 +13,49 @@ from .config import ServiceConfig
 from .private import read_private
 
 
-def http_context(config: ServiceConfig) -> ssl.SSLContext | None:
-    """For the HTTP port; None if the service has no certificate."""
-    if config.tls_cert is None or config.tls_key is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    _load(context, config.tls_cert, config.tls_key)
-    return context
+class Certificate:
+    """The service's certificate for both ports, which may be read anew while they are open.
+
+    Connections that are made from then on see what was read last.
+    """
+
+    def __init__(self, cert: Path, key: Path, client_ca: Path | None) -> None:
+        self._cert, self._key, self._client_ca = cert, key, client_ca
+        self.read()
+
+    def read(self) -> None:
+        """Read the files; if something is wrong with them, all stays as it was."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        pair = _load(context, self._cert, self._key)
+        roots = None if self._client_ca is None else _authorities(self._client_ca)
+        _check_kind(pair, self._key)
+        self.http = context
+        self._grpc = grpc.ssl_server_certificate_configuration([pair], roots)
+        self._known = False  # to gRPC
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """For the gRPC port; with a `client_ca` clients must show a certificate that it signed."""
+        self._known = True
+        return grpc.dynamic_ssl_server_credentials(
+            self._grpc,
+            self._renewed,  # type: ignore[arg-type] # the stubs forget that it may be None
+            require_client_authentication=self._client_ca is not None,
+        )
+
+    def _renewed(self) -> grpc.ServerCertificateConfiguration | None:
+        """What gRPC asks for at every handshake: the certificate, if it has not seen it."""
+        if self._known:
+            return None
+        self._known = True
+        return self._grpc
 
 
-def server_credentials(config: ServiceConfig) -> grpc.ServerCredentials | None:
-    """For the gRPC port; with a `client_ca` clients must show a certificate that it has signed."""
+def certificate_of(config: ServiceConfig) -> Certificate | None:
+    """What the configuration says; None if the service has no certificate."""
     if config.tls_cert is None or config.tls_key is None:
         return None
-    pair = _load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), config.tls_cert, config.tls_key)
-    roots = None if config.client_ca is None else _authorities(config.client_ca)
-    return grpc.ssl_server_credentials([pair], roots, require_client_auth=roots is not None)
+    return Certificate(config.tls_cert, config.tls_key, config.client_ca)
 
 
 def channel_credentials(
@@ -54,6 +81,20 @@ def _load(context: ssl.SSLContext, cert: Path, key: Path) -> tuple[bytes, bytes]
             f"in PEM: {_reason(error)}"
         ) from error
     return pair
+
+
+def _check_kind(pair: tuple[bytes, bytes], key: Path) -> None:
+    """See that gRPC can use the key: what it is given later it would pass over without a word."""
+    server = grpc.server(ThreadPoolExecutor(max_workers=1))
+    try:
+        server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
+    except RuntimeError as error:  # an address is free, and the key fits its certificate
+        raise InputError(
+            f"gRPC does not know the kind of key in {key}: expected RSA, P-256, P-384 or Ed25519; "
+            "make a certificate with such a key"
+        ) from error
+    finally:
+        server.stop(None)
 
 
 def _authorities(path: Path) -> bytes:

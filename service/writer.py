@@ -135,10 +135,12 @@ class Writer:
         return True
 
     def _forget(self) -> None:
-        before = time.time() - self._config.keep_days * _DAY_SECONDS
+        now = time.time()
+        before = now - self._config.keep_days * _DAY_SECONDS
         wait = _FORGET_SECONDS
         try:
             forgotten = self._store.forget(before=before, most=self._config.max_alerts)
+            self._store.forget_deeds(before=now - self._config.keep_audit_days * _DAY_SECONDS)
         except StoreError as error:
             logger.warning("%s; old alerts are deleted later", error)
         else:

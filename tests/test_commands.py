@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from offscript.cli import COMMANDS, main
+from offscript.model.folder import load_model
 from offscript.options import parser
+from offscript.tests.service.versions import saved
 
 SERVING = re.compile(r"on (\S+) \(gRPC\)")
 
@@ -233,6 +235,8 @@ def test_bad_input_is_answered_with_one_line_that_says_what_to_do(
         ("token", tmp_path / "tokens", "ann", "--scopes", "root"): "of send, read, admin",
         ("alerts", "--to", service, "--cert", "own.pem"): "--cert and --key together",
         ("explain", "nothing", "--to", service): "nothing",
+        ("reload", tmp_path / "nowhere", "--to", service): "no model folder",
+        ("audit", "--since", "lately", "--to", service): "2026-03-01T12:00",
         ("suppressions", "--revoke", "nothing", "--to", service): "no suppression 'nothing'",
         ("feedback", "x", "normal", "--suppress", "stream", "--days", "0"): "expected --days",
         ("alerts", "--to", "nowhere"): "expected an address like",
@@ -249,6 +253,27 @@ def test_bad_input_is_answered_with_one_line_that_says_what_to_do(
         assert status == 2, arguments
         assert line.startswith("offscript: "), arguments
         assert complaint in line, (arguments, line)
+
+
+def test_another_model_is_served_and_who_did_it_is_listed(
+    service: str, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = saved(load_model(tiny_model), tmp_path / "next", version=1)
+
+    assert [
+        main([*arguments, "--to", service])
+        for arguments in (
+            ["reload"],
+            ["reload", str(tmp_path / "next")],
+            ["audit", "--most", "1"],
+            ["reload", str(tiny_model)],
+        )
+    ] == [0] * 4
+
+    unchanged, served, deed, *_ = capsys.readouterr().out.splitlines()
+    assert unchanged.startswith("unchanged: model ")
+    assert served.startswith(f"serving model {model.sha256[:12]} in place of ")
+    assert re.fullmatch(r"[\d-]+ [\d:]+  local +  reload +serving .*/next, model .*", deed)
 
 
 def test_a_new_token_is_printed_once_alone(tmp_path: Path) -> None:

@@ -80,9 +80,7 @@ def test_a_body_with_a_key_and_no_time_stamp_is_no_part_of_the_record_before(
 ) -> None:
     records = [record(f"session=0a {text}", second=n) for n, text in enumerate(ODD)]
     engine = service.engine()
-    answer = LogIntake(service.model, engine, Metrics(), ()).take(
-        request(records).SerializeToString()
-    )
+    answer = LogIntake(engine, Metrics(), ()).take(request(records).SerializeToString())
 
     assert answer.result(20) == ExportLogsServiceResponse()
     alerts = service.alerts()
@@ -147,7 +145,7 @@ def test_a_request_that_comes_again_is_answered_again_and_scored_once(
 
 
 def test_a_repeat_waits_for_the_first_that_is_still_being_scored(service: Service) -> None:
-    intake = LogIntake(service.model, service.engine(), Metrics(), ())
+    intake = LogIntake(service.engine(), Metrics(), ())
     data = request([record("session=0a hi")]).SerializeToString()
 
     assert intake.take(data) is intake.take(data)
@@ -155,7 +153,7 @@ def test_a_repeat_waits_for_the_first_that_is_still_being_scored(service: Servic
 
 
 def test_records_without_any_time_are_no_repeats(service: Service) -> None:
-    intake = LogIntake(service.model, service.engine(), Metrics(), ())
+    intake = LogIntake(service.engine(), Metrics(), ())
     unset = record("session=0a hi")
     unset.time_unix_nano = 0
     data = request([unset]).SerializeToString()
@@ -167,7 +165,7 @@ def test_a_request_is_forgotten_after_so_many_others(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(intake_module, "_REMEMBERED", 2)
-    intake = LogIntake(service.model, service.engine(), Metrics(), ())
+    intake = LogIntake(service.engine(), Metrics(), ())
     data = [request([record(f"session=0a {n}")]).SerializeToString() for n in range(3)]
     first, second, _ = [intake.take(each) for each in data]
 
@@ -179,7 +177,7 @@ def test_a_request_for_which_there_was_no_room_is_no_repeat_when_it_comes_again(
     service: Service,
 ) -> None:
     engine = Engine(service.model, service.store, service.config, Metrics())
-    intake = LogIntake(service.model, engine, Metrics(), ())
+    intake = LogIntake(engine, Metrics(), ())
     data = request([record("session=0a hi")]).SerializeToString()
     with pytest.raises(OverloadError, match="not ready"):
         intake.take(data)
@@ -191,7 +189,7 @@ def test_a_request_for_which_there_was_no_room_is_no_repeat_when_it_comes_again(
 
 
 def test_one_who_stops_waiting_does_not_end_it_for_others(service: Service) -> None:
-    answer = LogIntake(service.model, service.engine(), Metrics(), ()).take(
+    answer = LogIntake(service.engine(), Metrics(), ()).take(
         request([record("session=0a hi")]).SerializeToString()
     )
 
@@ -207,7 +205,7 @@ def test_a_store_that_fails_is_said_to_one_who_waits(
     monkeypatch.setattr(engine._writer, "error", OSError("the disk is full"))
 
     with pytest.raises(StoreError, match="the disk is full"):
-        LogIntake(service.model, engine, Metrics(), ()).wait(Future())
+        LogIntake(engine, Metrics(), ()).wait(Future())
 
 
 def test_what_is_no_request_is_the_senders_mistake(channel: grpc.Channel, session: Lines) -> None:

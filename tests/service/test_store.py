@@ -198,7 +198,7 @@ def test_what_keeps_a_store_from_opening_is_said_in_one_line(tmp_path: Path) -> 
     for name, said in (
         ("text", "not a database"),
         ("missing/alerts.db", "No such file or directory"),
-        ("newer", "has schema 99, this version reads schema 3"),
+        ("newer", "has schema 99, this version reads schema 4"),
     ):
         with pytest.raises(StoreError, match=said) as caught:
             Store(f"sqlite:///{tmp_path}/{name}")

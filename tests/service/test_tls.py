@@ -21,7 +21,7 @@ from offscript.model.errors import InputError, OverloadError, ScopeError, TokenE
 from offscript.service.client import Client
 from offscript.service.config import ServiceConfig
 from offscript.service.credentials import Credentials
-from offscript.service.tls import http_context
+from offscript.service.tls import certificate_of
 from offscript.service.tokens import Scope
 from offscript.tests.service.certificates import Authority
 
@@ -262,10 +262,10 @@ def test_garbage_on_the_ports_harms_nobody(
 
 def test_nothing_older_than_tls_1_2_is_spoken(config: ServiceConfig, authority: Authority) -> None:
     cert, key = authority.issue("versions")
-    context = http_context(replace(config, tls_cert=cert, tls_key=key))
+    certificate = certificate_of(replace(config, tls_cert=cert, tls_key=key))
 
-    assert context is not None
-    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+    assert certificate is not None
+    assert certificate.http.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
 def test_files_that_do_not_fit_are_one_clear_line_before_anything_listens(

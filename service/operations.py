@@ -1,0 +1,89 @@
+"""The gRPC methods of those who keep a service; what they change is on the audit trail."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+from google.protobuf.message import Message
+
+from ..protos import detector_pb2 as pb
+from . import messages, verdicts
+from .reload import Reloader, read_path
+from .store import Store
+
+
+class Operations:
+    """Each method takes a request as bytes, and who sent it. `changed` tells of changed alerts."""
+
+    def __init__(self, store: Store, reloader: Reloader, changed: Callable[[], None]) -> None:
+        self._store = store
+        self._reloader = reloader
+        self._changed = changed
+
+    def methods(self) -> Mapping[str, Callable[[bytes, str], Awaitable[Message]]]:
+        """All of them by name."""
+        return {
+            "Feedback": self._feedback,
+            "ListSuppressions": self._list_suppressions,
+            "Revoke": self._revoke,
+            "Reload": self._reload,
+            "ListDeeds": self._list_deeds,
+        }
+
+    async def _feedback(self, request: bytes, who: str) -> pb.FeedbackResponse:
+        message = messages.parse(pb.FeedbackRequest, request)
+        said = verdicts.read_feedback(message)
+        stored, quiet = await asyncio.to_thread(
+            self._store.record, message.alert_id, *said, who=who
+        )
+        self._changed()
+        return pb.FeedbackResponse(
+            alert=messages.write_alert(stored),
+            suppression=None if quiet is None else verdicts.write_suppression(quiet, time.time()),
+        )
+
+    async def _list_suppressions(self, request: bytes, _: str) -> pb.ListSuppressionsResponse:
+        messages.parse(pb.ListSuppressionsRequest, request)
+        found, now = await asyncio.to_thread(self._store.suppressions), time.time()
+        return pb.ListSuppressionsResponse(
+            suppressions=[verdicts.write_suppression(one, now) for one in found]
+        )
+
+    async def _revoke(self, request: bytes, who: str) -> pb.RevokeResponse:
+        message = messages.parse(pb.RevokeRequest, request)
+        ended = await asyncio.to_thread(self._store.revoke, message.suppression_id, who=who)
+        return pb.RevokeResponse(suppression=verdicts.write_suppression(ended, time.time()))
+
+    async def _reload(self, request: bytes, who: str) -> pb.ReloadResponse:
+        path = read_path(messages.parse(pb.ReloadRequest, request).path)
+        done = await asyncio.to_thread(self._reloader.reload, path, who=who)
+        return pb.ReloadResponse(
+            sha256=done.sha256,
+            before=done.before,
+            carried=done.carried.streams,
+            left=done.carried.left,
+            tried=done.tried,
+        )
+
+    async def _list_deeds(self, request: bytes, _: str) -> pb.ListDeedsResponse:
+        message = messages.parse(pb.ListDeedsRequest, request)
+        limit, before = messages.read_page(message)
+        since = message.since_micros / 1e6
+        found = await asyncio.to_thread(
+            self._store.deeds, since=since, limit=limit + 1, before=before
+        )
+        page = found[:limit]
+        return pb.ListDeedsResponse(
+            deeds=[
+                pb.Deed(
+                    time_micros=messages.micros(deed.time),
+                    who=deed.who,
+                    action=deed.action,
+                    what=deed.what,
+                )
+                for deed in page
+            ],
+            next_page_token=str(page[-1].row) if len(found) > limit else "",
+        )

@@ -1,0 +1,146 @@
+"""Another model in the place of the one that serves: read, checked, tried, and only then taken."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from ..model.errors import InputError, ModelError, OffscriptError, OverloadError, StoreError
+from ..model.folder import FILES, MANIFEST, Model, load_model, model_files, model_from_files
+from .audit import LOCAL
+from .carry import Carried
+from .engine import Engine
+from .metrics import Metrics
+from .store import Store
+from .trial import check
+
+logger = logging.getLogger("offscript")
+
+_LONGEST = 4096  # characters of a path
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Reloaded:
+    """What came of it; the same model twice: nothing was to be done."""
+
+    sha256: str
+    before: str
+    carried: Carried
+    tried: int  # events that came last
+
+    def __str__(self) -> str:
+        return (
+            f"tried on the last {self.tried:,} events: {self.carried.streams:,} streams go on, "
+            f"{self.carried.left:,} count as joined in the middle"
+        )
+
+
+class Reloader:
+    """Changes the model of an engine, once at a time; any thread may call."""
+
+    def __init__(self, path: Path, engine: Engine, store: Store, metrics: Metrics) -> None:
+        self._path = path
+        self._engine = engine
+        self._store = store
+        self._metrics = metrics
+        self._one = threading.Lock()
+        self._closed = False
+
+    def reload(self, path: Path | None = None, *, who: str = LOCAL) -> Reloaded:
+        """Serve the model that is at `path` now, or where the service was told to find one.
+
+        Whatever is wrong with it, the one that serves goes on, and the error is one line.
+        """
+        with self._one:
+            if self._closed:
+                raise OverloadError("the service stops", retry_seconds=1.0)
+            before = self._engine.model
+            place = path or self._path
+            try:
+                done = self._reload(place, before)
+            except OffscriptError as error:
+                self._metrics.reloads["refused"].inc()
+                told = f"the model at {place} is not taken, {before.sha256[:12]} goes on serving"
+                logger.warning("%s: %s", told, error)
+                self._note(who, told)
+                raise
+        if done.sha256 == before.sha256:
+            self._metrics.reloads["unchanged"].inc()
+            logger.info("%s holds the model that serves already, %s", place, done.sha256[:12])
+        else:
+            self._metrics.reloads["loaded"].inc()
+            told = f"serving {place}, model {done.sha256[:12]} in place of {done.before[:12]}"
+            logger.info("%s, %s", told, done)
+            self._note(who, told)
+        return done
+
+    def close(self) -> None:
+        """Let what is under way come to its end, and begin nothing more."""
+        with self._one:
+            self._closed = True
+
+    def _note(self, who: str, told: str) -> None:
+        """What was done is done, though the store may not take it."""
+        with suppress(StoreError):
+            self._store.note(who, "reload", told)
+
+    def _reload(self, path: Path, before: Model) -> Reloaded:
+        model, files = _without_surprise(path, lambda: _read(path))
+        if model.sha256 == before.sha256:
+            return Reloaded(model.sha256, before.sha256, Carried(0, 0), 0)
+        late = self._engine.late.batches()
+        trial = _without_surprise(path, lambda: check(model, before, late))
+        try:
+            self._store.keep_model(model.sha256, files)
+            carried = _without_surprise(path, lambda: self._engine.change(model).result())
+        except BaseException:
+            self._store.release_model(model.sha256)
+            raise
+        # Those that the model before has raised need it still.
+        self._engine.when_stored(lambda: self._store.release_model(before.sha256))
+        self._metrics.loaded(model)
+        return Reloaded(model.sha256, before.sha256, carried, trial.events)
+
+
+def read_path(text: str) -> Path | None:
+    """Where a caller says that a model is; None if it says nothing."""
+    if not text:
+        return None
+    if not text.startswith("/") or not text.isprintable() or len(text) > _LONGEST:
+        raise InputError(
+            "expected the absolute path of a model folder on the service's machine, got "
+            f"{text[:64]!r}"
+        )
+    return Path(text)
+
+
+def _read(path: Path) -> tuple[Model, dict[str, bytes]]:
+    """A model and its files. What is kept in the store is what serves, byte for byte, though the
+    folder, or what a link points to, may be replaced meanwhile.
+    """
+    folder = path.resolve()
+    for name in (MANIFEST, *FILES):
+        file = folder / name
+        if file.exists() and not file.is_file():  # a pipe would be read for ever
+            raise ModelError(f"{file} is no file; train again")
+    load_model(folder)
+    files = model_files(folder)
+    return model_from_files(files), files
+
+
+def _without_surprise(path: Path, work: Callable[[], Answer]) -> Answer:
+    """What a folder may hold that passes all checks and yet fails is an error of the folder."""
+    try:
+        return work()
+    except OffscriptError:
+        raise
+    except Exception as error:
+        logger.exception("the model at %s failed", path)
+        raise ModelError(f"the model at {path} fails: {error!r}; train again") from error

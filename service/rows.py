@@ -1,0 +1,99 @@
+"""An alert's row in the store: what of it never changes, and what grows while it is repeated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from ..model.alert import Alert
+from . import tables
+from .database import text
+from .stored import Feedback, StoredAlert
+
+
+@dataclass
+class Row:
+    """What of an alert's row changes while repeats are counted into it."""
+
+    row: int
+    id: str
+    revision: int
+    changed: float
+    count: int
+    first_seen: float
+    last_seen: float
+    status: str
+
+    def grown(self) -> dict[str, object]:
+        """Parameters of `GROW`."""
+        return {f"new_{name}": value for name, value in vars(self).items()}
+
+    def stored(self, alert: Alert) -> StoredAlert:
+        """One of the alerts that became this row."""
+        counted = replace(
+            alert,
+            id=self.id,
+            count=self.count,
+            first_seen=self.first_seen,
+            last_seen=self.last_seen,
+        )
+        return StoredAlert(self.row, self.revision, counted, status=self.status)
+
+
+def read_row(row: Mapping[Any, Any], feedback: tuple[Feedback, ...]) -> StoredAlert:
+    """The alert of a row that was read."""
+    alert = Alert.from_json(json.loads(row["alert"]))
+    counted = replace(alert, count=row["count"], last_seen=row["last_seen"])
+    return StoredAlert(row["row"], row["revision"], counted, feedback, row["status"])
+
+
+def last_of(connection: sa.Connection, alert: Alert, *, quiet: bool) -> Row | None:
+    """The newest row of the same cause among those that are suppressed, or those that are not."""
+    cause = {
+        "of_model": alert.model,
+        "of_stream": text(alert.stream),
+        "of_detector": alert.detector,
+        "of_observed": text(alert.observed),
+    }
+    row = connection.execute(_LAST_QUIET if quiet else _LAST, cause).first()
+    return None if row is None else Row(*row)
+
+
+def columns(alert: Alert) -> dict[str, object]:
+    """What of an alert's row never changes."""
+    return {
+        "model": alert.model,
+        "stream": text(alert.stream),
+        "detector": alert.detector,
+        "observed": text(alert.observed),
+        "expected": text(alert.expected),
+        "mechanism": alert.mechanism,
+        "alert": json.dumps(alert.to_json()),
+    }
+
+
+# Made once, as building a statement costs more than running it.
+_ALERTS = tables.alerts.c
+_CAUSE = (
+    sa.select(*(_ALERTS[field.name] for field in fields(Row)))
+    .where(
+        _ALERTS.stream == sa.bindparam("of_stream"),
+        _ALERTS.detector == sa.bindparam("of_detector"),
+        _ALERTS.observed == sa.bindparam("of_observed"),
+        _ALERTS.model == sa.bindparam("of_model"),
+    )
+    .order_by(_ALERTS.row.desc())
+    .limit(1)
+)
+_LAST = _CAUSE.where(_ALERTS.status != "suppressed")
+_LAST_QUIET = _CAUSE.where(_ALERTS.status == "suppressed")
+_GROWS = ("count", "last_seen", "revision", "changed", "status")
+GROW = (
+    sa.update(tables.alerts)
+    .where(_ALERTS.row == sa.bindparam("new_row"))
+    .values({name: sa.bindparam(f"new_{name}") for name in _GROWS})
+)

@@ -1,0 +1,36 @@
+"""A model's folder under watch: tells when another model lies there, whole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from ..model.folder import FILES, MANIFEST
+
+_SECONDS = 2.0  # between two looks
+_Files = tuple[tuple[int, ...], ...]
+
+
+async def watch(path: Path, changed: Callable[[], Awaitable[None]]) -> None:
+    """Call `changed` when the files at `path` are others, once each time.
+
+    They are when they have been the same for two looks: one that is being copied is not whole yet.
+    """
+    known = last = await asyncio.to_thread(_look, path)
+    while True:
+        await asyncio.sleep(_SECONDS)
+        now = await asyncio.to_thread(_look, path)
+        if now is not None and now == last and now != known:
+            known = now
+            await changed()
+        last = now
+
+
+def _look(path: Path) -> _Files | None:
+    """What tells files apart without reading them; None if some are not there."""
+    try:
+        stats = [(path / name).stat() for name in (MANIFEST, *FILES)]
+    except OSError:
+        return None
+    return tuple((s.st_dev, s.st_ino, s.st_mtime_ns, s.st_size) for s in stats)

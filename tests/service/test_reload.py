@@ -1,0 +1,311 @@
+"""Another model is served, and no call, event or alert is lost; what is no good is not served."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import numpy as np
+import pytest
+
+from offscript.model.errors import ModelError, OverloadError
+from offscript.model.folder import MANIFEST, Model, load_model
+from offscript.protos import detector_pb2 as pb
+from offscript.protos.detector_pb2_grpc import DetectorStub
+from offscript.service.carry import Carried
+from offscript.service.client import Client
+from offscript.service.config import ServiceConfig
+from offscript.service.late import Late
+from offscript.tests.service.engines import Service, raw, sessions
+from offscript.tests.service.versions import renumbered, saved, untrained, without
+
+if TYPE_CHECKING:
+    from offscript.tests.service.conftest import InProcess, Running
+
+Lines = Callable[..., list[str]]
+
+
+@pytest.fixture
+def model(tiny_model: Path) -> Model:
+    return load_model(tiny_model)
+
+
+def reloads(running: Running) -> dict[str, int]:
+    counters = running.server._metrics.reloads
+    return {outcome: int(counter._value.get()) for outcome, counter in counters.items()}
+
+
+def refused(stub: DetectorStub, path: object) -> tuple[str, str]:
+    """Code and text that a reload ends with."""
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.Reload(pb.ReloadRequest(path=str(path)))
+    call: Any = caught.value
+    assert "\n" not in call.details()
+    return call.code().name, call.details()
+
+
+@pytest.mark.parametrize(
+    ("times", "threads"), [(3, 1), pytest.param(20, 3, marks=pytest.mark.slow)]
+)
+def test_reloads_under_load_fail_no_call_and_change_no_alert(
+    model: Model,
+    config: ServiceConfig,
+    in_process: InProcess,
+    session: Lines,
+    tmp_path: Path,
+    times: int,
+    threads: int,
+) -> None:
+    paths = [tmp_path / "a", tmp_path / "b"]
+    saved(renumbered(model), paths[0])
+    saved(model, paths[1], version=1)
+    stop = threading.Event()
+    sent: list[list[str]] = [[], [], []]
+
+    def send(number: int) -> None:
+        """Sessions in pieces of two lines, so that most are open when the model changes."""
+        with Client(running.address, acknowledged=acknowledged.append) as sender:
+            while not stop.is_set():
+                keys = [f"{number}{len(sent[number]) + n:05x}" for n in range(10)]
+                sent[number] += keys
+                lines = [session(key, odd=n == 3) for n, key in enumerate(keys)]
+                for piece in range(0, 5, 2):
+                    for each in lines:
+                        for line in each[piece : piece + 2]:
+                            sender.line(line)
+                    assert sender.flush(60)
+
+    acknowledged: list[pb.ScoreBatch] = []
+    with (
+        in_process(replace(config, threads=threads)) as running,
+        Client(running.address) as admin,
+        ThreadPoolExecutor(3) as pool,
+    ):
+        senders: list[Future[None]] = [pool.submit(send, number) for number in range(3)]
+        for n in range(times):
+            until = len(acknowledged) + 12
+            while len(acknowledged) < until and not any(each.done() for each in senders):
+                time.sleep(0.01)
+            done = admin.reload(paths[n % 2])
+            assert done.sha256 != done.before
+        stop.set()
+        for each in senders:
+            each.result(60)
+        found = list(admin.alerts())
+        assert reloads(running) == {"loaded": times, "unchanged": 0, "refused": 0}
+
+    keys = [key for own in sent for key in own]
+    assert sum(reply.events for reply in acknowledged) == 5 * len(keys)
+    odd = {key for own in sent for at, key in enumerate(own) if at % 10 == 3}
+    assert {alert.stream for alert in found if alert.observed == "<new>"} == odd
+    assert {alert.stream for alert in found} == odd
+    assert len({alert.model for alert in found}) == 3
+
+
+def test_open_streams_go_on_across_a_change_of_the_vocabulary(
+    service: Service, session: Lines, tmp_path: Path
+) -> None:
+    lines = sessions(session, 40)
+    lines.sort(key=lambda line: line[:23])  # all sessions at once, so that all are open halfway
+    through = Service(service.model, replace(service.config, store=f"sqlite:///{tmp_path}/one.db"))
+    whole = through.engine(threads=2).submit(raw(lines)).result(30)
+    engine = service.engine(threads=2)
+    before = engine.submit(raw(lines[:83], client="me", seq=1)).result(30)
+
+    assert engine.change(replace(renumbered(service.model), sha256="b")).result(30) == Carried(
+        40, 0
+    )
+    repeated = engine.submit(raw(lines[:83], client="me", seq=1)).result(30)
+    after = engine.submit(raw(lines[83:], client="me", seq=2)).result(30)
+
+    assert repeated.repeated
+    assert service.alerts() == through.alerts() != []
+    scores: list[Any] = [outcome.surprisal for outcome in (before, after, whole)]
+    assert np.concatenate(scores[:2]) == pytest.approx(scores[2], abs=1e-5)
+    through.stop()
+
+
+def test_a_batch_accepted_before_a_change_is_scored_by_the_model_that_was(
+    service: Service, session: Lines
+) -> None:
+    engine = service.engine(threads=2)
+    other = replace(renumbered(service.model), sha256="b")
+    futures: list[Future[Any]] = []
+    for n in range(30):
+        futures.append(engine.submit(raw(session(f"{n:02x}", odd=True))))
+        if n == 14:
+            change = engine.change(other)
+    raised = [{stored.alert.model for stored in f.result(30).alerts} for f in futures]
+
+    assert change.result(30).streams == 15
+    assert raised == [{service.model.sha256}] * 15 + [{"b"}] * 15
+
+
+def test_a_change_that_fails_in_one_shard_changes_none(
+    service: Service, session: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = service.engine(threads=2)
+    engine.submit(raw(sessions(session, 10))).result(30)
+    shards = engine._shards
+
+    def fails(_: Model) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(shards[1], "successor", fails)
+    with pytest.raises(MemoryError):
+        engine.change(replace(renumbered(service.model), sha256="b")).result(30)
+
+    assert {shard._model.sha256 for shard in shards} == {engine.model.sha256}
+    assert engine.model is service.model
+    assert engine.submit(raw(session("ff"))).result(30).alerts == ()
+
+
+def test_after_a_change_the_streams_are_saved_for_the_new_model(
+    service: Service, session: Lines, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = service.engine()
+    first.submit(raw(session("0a")[:3], client="me", seq=1)).result(30)
+    service.model = replace(renumbered(service.model), sha256="b")
+    first.change(service.model).result(30)
+    first.stop()
+    with pytest.raises(OverloadError, match="not ready"):
+        first.change(service.model)
+
+    second = service.engine()
+    assert second.submit(raw(session("0a")[:3], client="me", seq=1)).result(30).repeated
+    assert second.submit(raw(session("0a")[3:], client="me", seq=2)).result(30).alerts == ()
+    assert "afresh" not in caplog.text
+
+
+def test_an_alert_is_explained_by_its_model_when_another_is_served(
+    running: Running, client: Client, model: Model, session: Lines, tmp_path: Path
+) -> None:
+    other = saved(renumbered(model), tmp_path / "b")
+    client.score_once(pb.EventBatch(lines=session("0a", odd=True)))
+    old = next(client.alerts(stream="0a"))
+    before = client.explain(old.id)
+    assert client.reload(tmp_path / "b").tried == 5
+    client.score_once(pb.EventBatch(lines=session("0b", odd=True)))
+    new = next(client.alerts(stream="0b"))
+
+    assert client.explain(old.id).text == before.text
+    assert client.explain(new.id).alert_id == new.id
+    assert (old.model, new.model) == (model.sha256, other.sha256)
+    assert client.describe().sha256 == other.sha256
+    page = running.server._metrics.text().decode()
+    assert re.findall(r'offscript_model_info{sha256="(\w+)"}', page) == [other.sha256]
+
+
+def test_a_model_without_alerts_is_not_kept_once_another_is_served(
+    running: Running, client: Client, model: Model, tmp_path: Path
+) -> None:
+    store = running.server._store
+    for version in range(3):
+        saved(model, tmp_path / "next", version=version)
+        client.reload(tmp_path / "next")
+    deadline = time.monotonic() + 10
+    while len(store._models_in_use) > 1 and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+    assert store._models_in_use == [load_model(tmp_path / "next").sha256]
+
+
+def test_the_same_model_again_is_no_change(
+    running: Running, client: Client, stub: DetectorStub
+) -> None:
+    done = client.reload()
+
+    assert done.sha256 == done.before == client.describe().sha256
+    assert reloads(running) == {"loaded": 0, "unchanged": 1, "refused": 0}
+
+
+def test_what_is_no_good_model_is_refused_and_the_other_goes_on(
+    running: Running,
+    client: Client,
+    stub: DetectorStub,
+    model: Model,
+    session: Lines,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    damaged, cut, pipe = tmp_path / "damaged", tmp_path / "cut", tmp_path / "pipe"
+    for path in (damaged, cut, pipe):
+        saved(model, path, version=1)
+    content = bytearray((damaged / "weights.safetensors").read_bytes())
+    content[len(content) // 2] ^= 1
+    (damaged / "weights.safetensors").write_bytes(content)
+    (cut / MANIFEST).write_bytes((cut / MANIFEST).read_bytes()[:100])
+    (pipe / "config.json").unlink()
+    os.mkfifo(pipe / "config.json")
+    (tmp_path / "loop").symlink_to("loop")
+    saved(untrained(model), tmp_path / "untrained")
+    client.score_once(pb.EventBatch(lines=sessions(session, 40)))
+    cases = {
+        damaged: "weights.safetensors is damaged or was changed",
+        cut: "manifest.json is not JSON",
+        pipe: "config.json is no file",
+        tmp_path / "none": "no model folder at",
+        tmp_path: "holds no manifest.json",
+        tmp_path / "loop": "loop",
+        Path("/dev/null"): "no model folder at",
+        Path("/" + "x" * 4000): "File name too long",
+        tmp_path / "untrained": "raises alerts in 40 of the 40 streams",
+    }
+
+    for path, said in cases.items():
+        code, details = refused(stub, path)
+        assert (code, said in details) == ("FAILED_PRECONDITION", True), details
+        assert f"{model.sha256[:12]} goes on serving: {details}" in caplog.text
+    assert client.describe().sha256 == model.sha256
+    assert client.score_once(pb.EventBatch(lines=session("0b"))).events == 5
+    assert reloads(running) == {"loaded": 0, "unchanged": 0, "refused": len(cases)}
+    for name in ("none", "\udcff"):
+        with pytest.raises(ModelError, match="no model folder"):
+            client.reload(tmp_path / name)
+
+
+@pytest.mark.parametrize("path", ["models/b", "~", "/a\0b", "/a\nb", "/" + "x" * 5000])
+def test_what_is_no_absolute_path_is_the_callers_mistake(stub: DetectorStub, path: str) -> None:
+    assert refused(stub, path)[0] == "INVALID_ARGUMENT"
+
+
+def test_streams_that_cannot_go_on_are_told(
+    running: Running,
+    client: Client,
+    model: Model,
+    session: Lines,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    saved(without(model, "session=<*> admin: setting <*> written"), tmp_path / "b")
+    client.score_once(pb.EventBatch(lines=[*session("0a")[:2], *session("0b")[:2]]))
+    running.server._engine.late = Late()  # as if that were long ago
+    client.score_once(pb.EventBatch(lines=session("0b")[2:3]))
+    running.server._engine.late = Late()
+    with caplog.at_level(logging.INFO):
+        done = client.reload(tmp_path / "b")
+
+    assert (done.carried, done.left) == (1, 1)
+    assert "1 streams go on, 1 count as joined in the middle" in caplog.text
+
+
+def test_many_at_once_take_their_turn(
+    running: Running, client: Client, model: Model, tmp_path: Path
+) -> None:
+    for version in range(4):
+        saved(model, tmp_path / str(version), version=version)
+    with ThreadPoolExecutor(8) as pool:
+        done = list(pool.map(client.reload, [tmp_path / str(n % 4) for n in range(16)]))
+
+    assert len({reply.sha256 for reply in done}) == 4
+    assert client.describe().sha256 in {reply.sha256 for reply in done}
+    assert sum(reloads(running).values()) == 16

@@ -1,0 +1,54 @@
+"""Versions of one model: as good as it, worse, or with another vocabulary."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from offscript.model.folder import Model, save_model
+from offscript.model.vocabulary import SPECIAL, Vocabulary
+from offscript.model.weights import random_weights
+
+
+def saved(model: Model, path: Path, *, version: int = 0) -> Model:
+    """The model as a folder at `path`; a number makes it another one that says the same."""
+    return save_model(replace(model, summary={**model.summary, "version": version}), path)
+
+
+def renumbered(model: Model) -> Model:
+    """The same model with other ids for its events."""
+    d_vocab, special = len(model.vocabulary), len(SPECIAL)
+    return _chosen(model, [*range(special), *reversed(range(special, d_vocab))])
+
+
+def without(model: Model, name: str) -> Model:
+    """A model that does not know one kind of event."""
+    ids = [token for token, known in enumerate(model.vocabulary.names) if known != name]
+    assert len(ids) == len(model.vocabulary) - 1
+    return _chosen(model, ids)
+
+
+def untrained(model: Model) -> Model:
+    """A whole model that has learned nothing."""
+    return replace(model, weights=random_weights(model.config.decoder, seed=1))
+
+
+def _chosen(model: Model, ids: list[int]) -> Model:
+    weights, vocabulary = model.weights, model.vocabulary
+    return replace(
+        model,
+        config=replace(model.config, decoder=replace(model.config.decoder, d_vocab=len(ids))),
+        weights=replace(
+            weights,
+            W_E=weights.W_E[ids],
+            W_U=np.ascontiguousarray(weights.W_U[:, ids]),
+            b_U=weights.b_U[ids],
+        ),
+        vocabulary=Vocabulary(
+            tuple(vocabulary.names[token] for token in ids),
+            tuple(vocabulary.counts[token] for token in ids),
+        ),
+        count_vectors=np.ascontiguousarray(model.count_vectors[:, ids]),
+    )
