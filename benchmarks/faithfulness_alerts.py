@@ -1,0 +1,114 @@
+"""Real alerts: does what an explanation names decide the score, and is the cause among it?"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from ..examples.postgres.labels import FOLDER, lines_by_stream, read_labels
+from ..interpret.explain import explain
+from ..model.alert import Alert
+from ..model.detector import Detector
+from ..model.folder import Model
+from ..model.logs import read_lines
+from ..model.vocabulary import END
+from ..service.messages import write_explanation
+from ..training.calibrate import Stream
+from .attributions.question import Explained, Method, Question
+from .attributions.replacement import replaced
+from .faithfulness_measures import named
+
+_DRAWS = 16
+ONE_EVENT = ("event", "end")  # detectors whose statistic is the surprisal of one event
+
+
+def alerts_of(model: Model, streams: Sequence[Stream]) -> list[Alert]:
+    """Every alert that the served detectors raise on these streams; a stream is called by index."""
+    detector = Detector(model)
+    keys = [str(index) for index in range(len(streams))]
+    pairs = list(zip(keys, streams, strict=True))
+    owners = [key for key, stream in pairs for _ in stream.names]
+    names = [name for stream in streams for name in stream.names]
+    started = {key for key, stream in pairs if stream.started}
+    found = detector.observe(owners, names, np.full(len(names), np.nan), started=started)
+    ends = detector.end([key for key, stream in pairs if stream.ended])
+    return [detector.alert(finding) for finding in [*found.findings, *ends.findings]]
+
+
+def alert_of(question: Question) -> Alert:
+    """The alert that a surprising event would raise, as far as its explanation asks for it."""
+    tokens = (*question.tokens.tolist(), question.observed)
+    unknown = (math.nan,) * len(tokens)
+    return Alert(
+        id="planted",
+        model="",
+        stream="",
+        detector="end" if question.observed == END else "event",
+        time=math.nan,
+        first_seen=math.nan,
+        last_seen=math.nan,
+        count=1,
+        score=math.nan,
+        threshold=math.nan,
+        statistic=math.nan,
+        limit=math.nan,
+        joined=False,
+        position=len(tokens) - 1,
+        surprisal=math.nan,
+        entropy=math.nan,
+        observed="",
+        text=None,
+        expected="",
+        expected_probability=math.nan,
+        tokens=tokens,
+        times=unknown,
+        lines=(None,) * len(tokens),
+    )
+
+
+def repaired(
+    model: Explained, alerts: Sequence[Alert], methods: Mapping[str, Method]
+) -> dict[str, float]:
+    """How often the surprisal falls below its limit when the first three named are replaced.
+
+    Over alerts and draws. The last event may be among the three, the observed one may not.
+    """
+    rng = np.random.default_rng(0)
+    shares: dict[str, list[float]] = {name: [] for name in methods}
+    for alert in alerts:
+        question = Question.of_alert(model, alert)
+        for name, method in methods.items():
+            windows = replaced(question, named(method(question)), rng, draws=_DRAWS)
+            with torch.no_grad():
+                logits = model.logits(model.embedded(windows))
+            surprisal = -torch.log_softmax(logits, dim=1)[:, alert.tokens[-1]]
+            shares[name].append(float((surprisal < alert.limit).float().mean()))
+    return {name: float(np.mean(found)) for name, found in shares.items()}
+
+
+def causes_named(model: Model, streams: Sequence[Stream], alerts: Sequence[Alert]) -> list[bool]:
+    """Of each caught session of the recording whose cause is known: is it among the first three?
+
+    Asked of the session's strongest alert, as an operator would.
+    """
+    strongest: dict[str, Alert] = {}
+    for alert in alerts:
+        key = streams[int(alert.stream)].key
+        if key not in strongest or alert.score > strongest[key].score:
+            strongest[key] = alert
+    lines = lines_by_stream(list(read_lines([FOLDER / "recording.log.xz"])))
+    found = []
+    for label in read_labels():
+        if label.stream in strongest and label.cause_line is not None:
+            alert = strongest[label.stream]
+            cause = bisect_left(lines[label.stream], label.cause_line)
+            # Events are counted from 0; an end is one past the last.
+            last = alert.position - (alert.tokens[-1] != END)
+            explanation = explain(model, alert, checks=False)
+            told = write_explanation(explanation, alert, model.vocabulary, ())
+            found.append(cause in [last - piece.distance for piece in told.evidence[:3]])
+    return found
