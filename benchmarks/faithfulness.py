@@ -4,11 +4,13 @@
 planted rules (planted.py); rules that a network did not learn are left out, and counted in
 `rules_learned`. A value is the mean over networks, its interval the least and the largest.
 `handmade`: a network whose weights are written by hand, with `exact_error`, the mean share by which
-the value of the cause misses what the weights say. Real sets: `repaired_at_3`, how often an alert
-of one event falls below its limit when the first three named events are replaced; `cause_at_3` of
-the recording, the true cause among the first three pieces of evidence of what was caught; and
-`completeness`, the largest error of the explanations of up to 100 alerts of each detector, in a
-float64 sum. faithfulness_measures.py has the rest.
+the value of the cause misses what the weights say. Real sets:
+`repaired_at_3`, how often an alert of one event falls below its limit when at most the first three
+named events are replaced; `cause_at_3` of the recording, the true cause among the first three
+pieces of evidence of what was caught. `completeness` is the largest error of an explanation, of
+real sets among up to 100 alerts of each detector. faithfulness_measures.py has the rest.
+
+Each part is kept in benchmarks/.work until the sources that it depends on change.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,6 +39,8 @@ from .faithfulness_measures import Case, Judged, judge
 from .faithfulness_timing import SIZES as TIMED
 from .faithfulness_timing import timings
 from .handmade import WORTH, broken_repetitions, induction
+from .kept import FOLDER as WORK
+from .kept import fingerprint, keep, read_kept
 from .kept_models import model_of
 from .labelled import read_dataset
 from .planted import Grammar, Rule, anomalies
@@ -56,6 +62,12 @@ TARGETS = {
     "milliseconds_checked": 60.0,
     "times_shap": 100.0,
 }
+_OF = {  # sources of a part, besides those of all
+    "planted": ("benchmarks/planted*.py", "benchmarks/faithfulness_measures.py"),
+    "handmade": ("benchmarks/handmade.py", "benchmarks/faithfulness_measures.py"),
+    "timing": ("benchmarks/faithfulness_timing.py",),
+}
+_OF_REAL = ("benchmarks/faithfulness_alerts.py", "benchmarks/datasets.py", "benchmarks/labelled.py")
 _EACH = 6  # anomalies of a rule
 _LEARNED = 0.9  # share of a rule's answers that come first in the prediction
 _TRIED = 200  # normal streams that it is taken on
@@ -222,22 +234,39 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    began = time.perf_counter()
     rows: list[Row] = []
+    seconds = 0.0
     for part in options.parts or PARTS:
-        if part == "planted":
-            rows += planted_rows()
-        elif part == "handmade":
-            rows += handmade_rows()
-        elif part == "timing":
-            rows += timing_rows()
-        else:
-            found, saved = real_rows(part, data_folder(options.data))
-            rows += found
-            began -= saved
-    seconds = time.perf_counter() - began
+        path, key = WORK / "faithfulness" / f"{part}.json", sources_of(part)
+        kept = read_kept(path, key)
+        if kept is None:
+            kept = measure(part, options.data)
+            keep(path, key, kept)
+        rows += [Row(**row) for row in kept["rows"]]
+        seconds += kept["seconds"]
     results = run_results("faithfulness", rows, seed=0, seconds=seconds)
     print(write_results(results, options.results))
+
+
+def sources_of(part: str) -> str:
+    """What the results of a part depend on; they are kept until it changes."""
+    every = ("benchmarks/attributions/*.py", "model/*.py", "training/*.py", "interpret/*.py")
+    return fingerprint((*every, *_OF.get(part, _OF_REAL)))
+
+
+def measure(part: str, data: str | None) -> dict[str, Any]:
+    """The rows of one part and the seconds that it took, its model's training included."""
+    began = time.perf_counter()
+    if part == "planted":
+        rows = list(planted_rows())
+    elif part == "handmade":
+        rows = list(handmade_rows())
+    elif part == "timing":
+        rows = list(timing_rows())
+    else:
+        rows, saved = real_rows(part, data_folder(data))
+        began -= saved
+    return {"rows": [asdict(row) for row in rows], "seconds": time.perf_counter() - began}
 
 
 def _say(line: str) -> None:

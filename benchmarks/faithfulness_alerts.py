@@ -73,21 +73,29 @@ def alert_of(question: Question) -> Alert:
 def repaired(
     model: Explained, alerts: Sequence[Alert], methods: Mapping[str, Method]
 ) -> dict[str, float]:
-    """How often the surprisal falls below its limit when the first three named are replaced.
+    """The share of alerts that fall below their limit when at most three named are replaced.
 
-    Over alerts and draws. The last event may be among the three, the observed one may not.
+    That is, when the first, the first two or the first three are, in the median over draws. The
+    last event may be among them, the observed one may not.
     """
     rng = np.random.default_rng(0)
-    shares: dict[str, list[float]] = {name: [] for name in methods}
+    found: dict[str, list[bool]] = {name: [] for name in methods}
     for alert in alerts:
         question = Question.of_alert(model, alert)
         for name, method in methods.items():
-            windows = replaced(question, named(method(question)), rng, draws=_DRAWS)
+            order = named(method(question))
+            windows = np.concatenate(
+                [
+                    replaced(question, order[:size], rng, draws=_DRAWS)
+                    for size in range(1, len(order) + 1)
+                ]
+            )
             with torch.no_grad():
                 logits = model.logits(model.embedded(windows))
             surprisal = -torch.log_softmax(logits, dim=1)[:, alert.tokens[-1]]
-            shares[name].append(float((surprisal < alert.limit).float().mean()))
-    return {name: float(np.mean(found)) for name, found in shares.items()}
+            median = surprisal.reshape(len(order), _DRAWS).median(dim=1).values
+            found[name].append(bool((median < alert.limit).any()))
+    return {name: float(np.mean(each)) for name, each in found.items()}
 
 
 def causes_named(model: Model, streams: Sequence[Stream], alerts: Sequence[Alert]) -> list[bool]:
@@ -110,5 +118,7 @@ def causes_named(model: Model, streams: Sequence[Stream], alerts: Sequence[Alert
             last = alert.position - (alert.tokens[-1] != END)
             explanation = explain(model, alert, checks=False)
             told = write_explanation(explanation, alert, model.vocabulary, ())
+            if explanation.attributions:  # of an event that need not be the last one
+                last -= len(alert.tokens) - 1 - explanation.attributions[0].index
             found.append(cause in [last - piece.distance for piece in told.evidence[:3]])
     return found
