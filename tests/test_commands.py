@@ -92,9 +92,9 @@ def test_training_scoring_and_evaluating_find_the_planted_sessions(
     model, alerts = tmp_path / "model", tmp_path / "alerts.jsonl"
     labels = tmp_path / "labels.csv"
     labels.write_text("".join(f"bad{number:03d},1\n" for number in range(5)))
-    key = r"session=(\w+)"
+    key = ("--stream-key", r"session=(\w+)")
 
-    train = offscript("train", tiny_log, "--out", model, "--stream-key", key, "--steps", 300)
+    train = offscript("train", tiny_log, "--out", model, *key, "--steps", 300, "--newest")
     score = offscript("score", model, planted_log, "--out", alerts)
     evaluate = offscript("evaluate", model, planted_log, "--labels", labels)
 

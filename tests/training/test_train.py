@@ -24,7 +24,9 @@ KEY = r"session=(\w+)"
 
 
 def config(log: Path, out: Path, **asked: Any) -> TrainConfig:
-    return replace(TrainConfig((log,), out, stream_key=KEY, steps=40, quiet=True), **asked)
+    """A few steps, and one fit unless a test is about the folds: they take four more."""
+    few = TrainConfig((log,), out, stream_key=KEY, steps=40, newest=True, quiet=True)
+    return replace(few, **asked)
 
 
 def silent(_: str) -> None:
@@ -57,7 +59,7 @@ def test_the_same_seed_trains_the_same_model(tmp_path: Path) -> None:
     log = sequences(tmp_path / "s.jsonl", 60)
 
     one, two = (
-        train_model(replace(config(log, tmp_path / name), stream_key=None), silent)
+        train_model(replace(config(log, tmp_path / name, newest=False), stream_key=None), silent)
         for name in ("one", "two")
     )
 
@@ -70,13 +72,14 @@ def test_few_streams_are_each_calibrated_by_a_decoder_that_did_not_see_them(
 ) -> None:
     log = sequences(tmp_path / "s.jsonl", 60)
 
-    model = train_model(replace(config(log, tmp_path / "m"), stream_key=None), silent)
+    model = train_model(replace(config(log, tmp_path / "m", newest=False), stream_key=None), silent)
 
     assert model.summary["folds"] == 4
     assert model.summary["fitted"] == model.summary["calibrated"] == 60
     assert model.held["whole"].shape == model.held["joined"].shape == (60, len(DETECTORS))
     assert model.calibration.whole.streams == 60
     assert load_model(tmp_path / "m").held["whole"].dtype == np.float32
+    assert not list(tmp_path.glob(".m.checkpoint*"))
 
 
 def test_the_newest_streams_can_be_held_out(tmp_path: Path) -> None:
@@ -130,8 +133,10 @@ def test_a_key_that_matches_nothing_is_answered_with_candidates(
 
 def test_auto_proposes_the_key(tiny_log: Path, tmp_path: Path) -> None:
     said: list[str] = []
+    log = tmp_path / "shop.log"
+    log.write_text("".join(tiny_log.read_text().splitlines(keepends=True)[:1500]))
 
-    model = train_model(config(tiny_log, tmp_path / "m", stream_key="auto"), said.append)
+    model = train_model(config(log, tmp_path / "m", stream_key="auto"), said.append)
 
     assert "session" in (model.config.events.stream_key or "")
     assert any(line.startswith("stream key: ") for line in said)
@@ -215,7 +220,7 @@ def test_streams_that_are_no_normals_set_no_threshold_and_are_named(tmp_path: Pa
         for key in bad:
             events = [rng.choice(["open", "read", "write", "shut"]) for _ in range(30)]
             file.write(json.dumps({"id": key, "events": events}) + "\n")
-    asked = replace(config(log, tmp_path / "m", steps=150), stream_key=None)
+    asked = replace(config(log, tmp_path / "m", steps=150, newest=False), stream_key=None)
     said: list[str] = []
 
     model = train_model(asked, said.append)

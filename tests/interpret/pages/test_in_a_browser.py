@@ -60,14 +60,18 @@ def test_an_alerts_page_opens_without_request_or_error_whatever_the_log_says(
     assert browser.evaluate("document.querySelectorAll('details').length") == 3
 
 
+@pytest.fixture(scope="module")
+def models_page(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    page = tmp_path_factory.mktemp("page") / "card.html"
+    page.write_text(card_page(read_model(load_model(tiny_model))))
+    return page
+
+
 @pytest.mark.parametrize(("width", "dark"), [(360, True), (1200, False)])
 def test_a_models_page_opens_without_request_or_error(
-    browser: Any, tiny_model: Path, tmp_path: Path, width: int, dark: bool
+    browser: Any, models_page: Path, width: int, dark: bool
 ) -> None:
-    page = tmp_path / "card.html"
-    page.write_text(card_page(read_model(load_model(tiny_model))))
-
-    opens_well(browser, page, width, dark=dark)
+    opens_well(browser, models_page, width, dark=dark)
 
     unfold = "document.querySelectorAll('details').forEach(part => part.open = true)"
     browser.evaluate(unfold)
