@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
 
 _KEYS = ("password", "passwd", "pwd", "secret", "token", "api_key", "api-key", "apikey")
 _VALUE = r"(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&\"'<]+)"
-# What stands before the number is looked at after its first digit, which is found fast.
-_CARD = re.compile(r"[3-6](?<![\w.-].)\d{3}(?:[ -]?\d){9,12}(?![\w-])")
-
+_CARD = re.compile(r"(?<![\w.-])[3-6]\d{3}(?:[ -]?\d){9,12}(?![\w-])")
 # (words in lower case of which one begins every match; pattern; what replaces it)
 # Anybody may write a line, so no pattern may take time that grows with the square of its length:
 # what can begin at many places has a bound.
 _PATTERNS = [
     (
-        _KEYS,
+        ("passw", "pwd", "secret", "token", "api"),
         re.compile(
             rf"(?i)((?:{'|'.join(_KEYS)})[\w-]{{0,64}}[\"']?[ \t]*(?:[=:]|=>)[ \t]*){_VALUE}"
         ),
@@ -41,23 +41,48 @@ def redact(lines: Sequence[str]) -> list[str]:
     text = "\n".join(lines)
     if text.count("\n") != len(lines) - 1:  # a line end inside a line
         text = "\n".join(line.replace("\n", " ") for line in lines)
-    for words, pattern, replacement in _PATTERNS:
-        text = _replace(text, words, pattern, replacement)
-    return _CARD.sub(_redact_card, text).split("\n") if lines else []
-
-
-def _replace(text: str, words: Sequence[str], pattern: re.Pattern[str], replacement: str) -> str:
-    """What `pattern.sub` gives, but it is tried only where one of the words stands."""
     folded = text.casefold()  # as (?i) sees letters: an old s is one too
-    if not any(word in folded for word in words):
-        return text
+    for words, pattern, replacement in _PATTERNS:
+        if any(word in folded for word in words):
+            text = _replace(text, folded, words, pattern, replacement)
+            folded = text.casefold()
+    return _replace_cards(text).split("\n") if lines else []
+
+
+def _replace(
+    text: str, folded: str, words: Sequence[str], pattern: re.Pattern[str], replacement: str
+) -> str:
+    """What `pattern.sub` gives, but it is tried only where one of the words stands."""
     if len(folded) != len(text):  # some letters fold to several
         return pattern.sub(replacement, text)
+    places = sorted(at for word in words for at in _places(word, folded))
+    return _replace_at(text, places, pattern, lambda found: found.expand(replacement))
+
+
+def _replace_cards(text: str) -> str:
+    """What `_CARD.sub` gives, but it is tried only where a number of four digits may begin."""
+    if not text.isascii():  # other scripts have digits too
+        return _CARD.sub(_redact_card, text)
+    code = np.frombuffer(text.encode(), np.uint8)
+    digit, first = code - np.uint8(48) < 10, code - np.uint8(51) < 4
+    begins = first[:-3] & digit[1:-2] & digit[2:-1] & digit[3:]
+    begins[1:] &= ~digit[:-4]
+    places = np.flatnonzero(begins).tolist()
+    return _replace_at(text, places, _CARD, _redact_card)
+
+
+def _replace_at(
+    text: str,
+    places: Sequence[int],
+    pattern: re.Pattern[str],
+    replacement: Callable[[re.Match[str]], str],
+) -> str:
+    """The text with what the pattern matches at one of the places, in order, replaced."""
     pieces, end = [], 0
-    for at in sorted(at for word in words for at in _places(word, folded)):
+    for at in places:
         found = pattern.match(text, at) if at >= end else None
         if found is not None:
-            pieces += [text[end:at], found.expand(replacement)]
+            pieces += [text[end:at], replacement(found)]
             end = found.end()
     return "".join(pieces) + text[end:]
 

@@ -69,21 +69,30 @@ class Spool:
         times: Float64[np.ndarray, " lines"],
         positions: Int64[np.ndarray, " lines"],
     ) -> None:
-        heads: dict[int, int] = {}  # of buckets, by the records not written yet
+        hashes = {stream: _key(stream) for stream in set(streams)}
+        keys = [hashes[stream] for stream in streams]
+        buckets = (np.array(keys, dtype=np.uint64) % np.uint64(_BUCKETS)).astype(np.int64)
+        rows = zip(
+            lines,
+            keys,
+            buckets.tolist(),
+            self._heads[buckets].tolist(),
+            times.tolist(),
+            strict=True,
+        )
+        heads: dict[int, int] = {}  # of buckets, by the records of this call
         records: list[bytes] = []
         places: list[int] = []  # their positions
         end = self._end
-        for index, line in enumerate(lines):
-            text = line.encode(errors="replace")[: self._segment // 4]
-            if end + _RECORD.size + len(text) > (self._number + 1) * self._segment:
+        longest, limit = self._segment // 4, (self._number + 1) * self._segment
+        for index, (line, key, bucket, head, time) in enumerate(rows):
+            text = line.encode(errors="replace")[:longest]
+            if end + _RECORD.size + len(text) > limit:
                 self._write(records, heads)
                 positions[index - len(places) : index] = places
                 self._begin_segment(self._number + 1)
-                heads, records, places, end = {}, [], [], self._end
-            key = _key(streams[index])
-            bucket = key % _BUCKETS
-            previous = heads.get(bucket, int(self._heads[bucket]))
-            records += [_RECORD.pack(previous, key, times[index], len(text)), text]
+                records, places, end, limit = [], [], self._end, limit + self._segment
+            records += (_RECORD.pack(heads.get(bucket, head), key, time, len(text)), text)
             places.append(end)
             heads[bucket] = end
             end += _RECORD.size + len(text)
