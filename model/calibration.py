@@ -55,6 +55,13 @@ class Tail:
         inside = np.where(np.isnan(x), np.nan, np.interp(x, self.values, self.scores))
         return np.where(x > self.start, self.base + tail, inside)
 
+    def score_at(self, x: float) -> float:
+        """`score` of one number; in the tail, where alerts are, without the cost of arrays."""
+        if not x > self.start:
+            return float(self.score(x))
+        y = (x - self.start) / self.scale
+        return self.base + (y if self.shape == 0.0 else math.log1p(self.shape * y) / self.shape)
+
     def limit(self, score: float) -> float:
         """The largest x whose score does not pass `score`."""
         if score >= self.base:
@@ -121,12 +128,13 @@ class Threshold:
         scores = np.full(statistics.shape, -np.inf)
         for index, name in enumerate(DETECTORS):
             if name in self.tails:
-                scores[:, index] = self.score_of(name, statistics[:, index])
+                root = math.sqrt(self.weights[name])
+                scores[:, index] = root * self.tails[name].score(statistics[:, index])
         return scores
 
-    def score_of(self, name: str, x: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    def score_of(self, name: str, x: float) -> float:
         """A statistic of the detector `name` as a score in nats."""
-        return np.asarray(math.sqrt(self.weights[name]) * self.tails[name].score(x))
+        return math.sqrt(self.weights[name]) * self.tails[name].score_at(x)
 
     def limits(self) -> Float64[np.ndarray, " detectors"]:
         """What each statistic must pass for an alert; ∞ for detectors that are not fitted."""
@@ -155,7 +163,7 @@ class Threshold:
     def in_tails(self, statistics: Mapping[str, float]) -> dict[str, float]:
         """Scores in nats of those statistics that lie in their tails, as `together` takes them."""
         scores = {
-            name: float(self.score_of(name, x))
+            name: self.score_of(name, x)
             for name, x in statistics.items()
             if name in self.tails and x > self.tails[name].start
         }

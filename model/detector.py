@@ -282,7 +282,9 @@ class Detector:
         statistic, surprisal, entropy, probability, time, *statistics = values.tolist()
         detector = DETECTORS[which]
         calibrated = self.model.calibration.of(bool(joined))
-        counts = {int(t): int(tally[t]) for t in np.flatnonzero(tally)}
+        counts = {}
+        if detector == "counts":
+            counts = {int(t): int(tally[t]) for t in np.flatnonzero(tally)}
         scores = {}
         if detector == "stream":
             scores = calibrated.in_tails(dict(zip(DETECTORS, statistics, strict=True)))
@@ -293,7 +295,7 @@ class Detector:
             detector=detector,
             statistic=statistic,
             limit=float(self._limits[joined, which]),
-            score=statistic if scores else float(calibrated.score_of(detector, statistic)),
+            score=statistic if scores else calibrated.score_of(detector, statistic),
             threshold=calibrated.threshold,
             surprisal=surprisal,
             entropy=entropy,
@@ -306,6 +308,6 @@ class Detector:
             expected_probability=probability,
             tokens=tuple(tokens[:size].tolist()),
             times=tuple(times[:size].tolist()),
-            counts=counts if detector == "counts" else {},
+            counts=counts,
             scores=scores,
         )
