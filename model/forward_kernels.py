@@ -84,14 +84,17 @@ def _gather0(t, plan, begin, end, z, weights):
 
 
 @_jit
-def _project(z, rows, panels, inner, outer, start, start_at, out, out_at):
+def _project(z, rows, panels, inner, outer, start, start_at, out, out_at, asked, kept):
     """out[i] = start[i] + z[i] · M for `rows` steps, four at a time; M in panels of 16 columns.
 
-    `start_at`, `out_at`: where a step's row begins in the flat `start` and `out`.
+    `start_at`, `out_at`: where a step's row begins in the flat `start` and `out`. Of four steps
+    that nobody `asked` for only the columns from `kept[0]` to `kept[1]` are needed.
     """
     for c in range(0, outer, 16):
         panel = c * inner
         for i in range(0, rows, 4):
+            if not (asked[i // 4] or kept[0] <= c < kept[1]):
+                continue
             s0, s1, s2, s3 = start_at[i], start_at[i + 1], start_at[i + 2], start_at[i + 3]
             a0, b0 = load8(start, s0 + c), load8(start, s0 + c + 8)
             a1, b1 = load8(start, s1 + c), load8(start, s1 + c + 8)
@@ -220,7 +223,7 @@ def forward(
     `ring`: the streams before the block (see streams.py); `tick`: the block's number.
     """
     t = Tables(*sizes_and_arrays)
-    z, y, scores, start_at, out_at = work
+    z, y, scores, start_at, out_at, asked = work
     steps = plan_steps(t, rows, tokens, order, state, ring, live, contexts, tick, plan, spare)
     at, goal, text = plan[0], plan[4], plan[5]
     sums = contexts[4]
@@ -229,24 +232,29 @@ def forward(
     for begin in range(0, steps, STEPS):
         end = min(begin + STEPS, steps)
         n = end - begin
+        asked[:] = False
         for i in range(-(-n // 4) * 4):
             inside = i < n
+            mine = inside and goal[begin + i] >= 0
+            asked[i // 4] |= mine
             start_at[i] = np.int64(text[at[begin + i]]) * t.columns if inside else 0
-            out_at[i] = (goal[begin + i] if inside and goal[begin + i] >= 0 else nobody) * t.width
+            out_at[i] = (goal[begin + i] if mine else nobody) * t.width
             if t.n_layers == 2:
                 out_at[i] = i * t.columns
         if t.n_layers > 0:
             _gather0(t, plan, begin, end, z, scores)
         first = y if t.n_layers == 2 else logits
         inner = heads if t.n_layers > 0 else 0
-        _project(z, n, t.out0, inner, t.columns, t.base, start_at, first, out_at)
+        # Of a step that only brings layer 1 up to date, its key and value there.
+        kept = (heads, 3 * heads)
+        _project(z, n, t.out0, inner, t.columns, t.base, start_at, first, out_at, asked, kept)
         if t.n_layers == 2:
             _gather1(t, plan, begin, end, y, z, live[0], scores)
             for i in range(-(-n // 4) * 4):
                 start_at[i] = i * t.columns + 3 * heads
-                asked = i < n and goal[begin + i] >= 0
-                out_at[i] = (goal[begin + i] if asked else nobody) * t.width
-            _project(z, n, t.out1, heads, t.width, y, start_at, logits, out_at)
+                mine = i < n and goal[begin + i] >= 0
+                out_at[i] = (goal[begin + i] if mine else nobody) * t.width
+            _project(z, n, t.out1, heads, t.width, y, start_at, logits, out_at, asked, (0, 0))
         for i in range(begin, end):
             if goal[i] >= 0:
                 whole, entropy = log_sum_and_entropy(logits, goal[i] * t.width, t.width)

@@ -101,6 +101,7 @@ class Scorer:
             np.zeros(max(t.cells, (t.window + 1) * t.lanes), np.float32),
             np.zeros(STEPS, np.int64),
             np.zeros(STEPS, np.int64),
+            np.zeros(STEPS // 4, np.bool_),
         )
         self._blocks = 0
 
