@@ -175,8 +175,14 @@ class Detector:
         rows = self._streams.rows(streams)
         return np.asarray(self._streams.state["joined"][rows], dtype=np.bool_)
 
-    def alert(self, finding: Finding, lines: Sequence[str | None] = ()) -> Alert:
-        """The alert that a finding makes; `lines` are raw lines of its last tokens, if known."""
+    def alert(
+        self, finding: Finding, lines: Sequence[str | None] = (), *, text: str | None = None
+    ) -> Alert:
+        """The alert that a finding makes.
+
+        `lines` are raw lines of its last tokens, if known; `text` stands for the observed one, such
+        as a name that is not in the vocabulary, else its line does.
+        """
         names = self.model.vocabulary.names
         kept = list(lines)[-len(finding.tokens) :]
         padded = (None,) * (len(finding.tokens) - len(kept)) + tuple(kept)
@@ -198,7 +204,7 @@ class Detector:
             surprisal=finding.surprisal,
             entropy=finding.entropy,
             observed=names[finding.token],
-            text=padded[-1] if padded else None,
+            text=padded[-1] if text is None else text,
             expected=names[finding.expected],
             expected_probability=finding.expected_probability,
             tokens=finding.tokens,

@@ -10,6 +10,7 @@ import numpy as np
 _KEYS = ("password", "passwd", "pwd", "secret", "token", "api_key", "api-key", "apikey")
 _VALUE = r"(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&\"'<]+)"
 _CARD = re.compile(r"(?<![\w.-])[3-6]\d{3}(?:[ -]?\d){9,12}(?![\w-])")
+_SHORTEST_CARD = 13  # digits
 # (words in lower case of which one begins every match; pattern; what replaces it)
 # Anybody may write a line, so no pattern may take time that grows with the square of its length:
 # what can begin at many places has a bound.
@@ -61,6 +62,8 @@ def _replace(
 
 def _replace_cards(text: str) -> str:
     """What `_CARD.sub` gives, but it is tried only where a number of four digits may begin."""
+    if len(text) < _SHORTEST_CARD:
+        return text
     if not text.isascii():  # other scripts have digits too
         return _CARD.sub(_redact_card, text)
     code = np.frombuffer(text.encode(), np.uint8)

@@ -6,6 +6,7 @@ import logging
 import math
 import threading
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -205,7 +206,7 @@ class Shard:
         raised: list[list[Alert]] = [[] for _ in parts]
         for finding in strongest(observed.findings):
             # An event's finding belongs to the part that the event came with.
-            at = int(np.searchsorted(bounds, max(finding.index, 0), side="right")) - 1
+            at = bisect_right(bounds, max(finding.index, 0)) - 1
             raised[at].append(self._alert(finding, parts[at], bounds[at], positions))
         for part, alerts in zip(parts, raised, strict=True):
             ended = strongest(self._detector.end(part.ended).findings)
@@ -234,14 +235,14 @@ class Shard:
     ) -> Alert:
         """The alert with its lines; `begin` is the part's first event in the batch."""
         lines = self._lines.window(finding, part, begin, positions)
-        alert = self._detector.alert(finding, lines)
+        text = lines[-1]
+        if text is None and finding.token == NEW and finding.index >= 0 and part is not None:
+            name = part.rows.name[finding.index - begin]
+            text = None if name is None else redact([name])[0]
+        alert = self._detector.alert(finding, lines, text=text)
         if math.isnan(alert.time):
             now = time.time()
             alert = replace(alert, time=now, first_seen=now, last_seen=now)
-        unseen = lines[-1] is None and finding.token == NEW and finding.index >= 0
-        if unseen and part is not None:
-            name = part.rows.name[finding.index - begin]
-            alert = replace(alert, text=None if name is None else redact([name])[0])
         return alert
 
     def _raise(self, alerts: list[Alert], part: Part | None, outcome: PartOutcome | None) -> None:
