@@ -63,6 +63,7 @@ def _train(options: argparse.Namespace) -> int:
         complete=options.complete,
         idle_seconds=options.idle,
         exclude=read_ids(read_lines([options.exclude])) if options.exclude else frozenset(),
+        keep_outliers=options.keep_outliers,
         budget=options.budget,
         newest=options.newest,
         preset=options.preset,

@@ -92,6 +92,11 @@ def parser() -> argparse.ArgumentParser:
         help="streams to leave out, one key a line: known incidents, streams kept for testing",
     )
     train.add_argument(
+        "--keep-outliers",
+        action="store_true",
+        help="streams far outside of what the others do are normal, too: set none apart",
+    )
+    train.add_argument(
         "--complete",
         action="store_true",
         help="every stream begins and ends within "

@@ -77,7 +77,9 @@ def _trained(config: TrainConfig, report: Callable[[str], None]) -> tuple[Model,
     report(f"budget: {wish} ({rate:.2g} false alerts a {unit})")
     learned = learn(Fits(config, events, data, _checkpoint(config)), report)
     model = bare_model(learned.fitted, learned.fit)
-    held, apart = set_apart(learned.held, count_scale=least_count_scale(model))
+    held, apart = learned.held, np.zeros(len(learned.held.whole.values), np.bool_)
+    if not config.keep_outliers:
+        held, apart = set_apart(held, count_scale=least_count_scale(model))
     if apart.any():
         report(_what_was_set_apart(apart, unit))
         least = 1.0 / (len(held.whole.values) + 1)
@@ -204,8 +206,9 @@ def _name_outliers(config: TrainConfig, keys: Sequence[str], report: Callable[[s
         lines = [json.dumps({"stream": key}) + "\n" for key in every]
         path.write_text("".join(lines), encoding="utf-8")
         report(
-            f"their keys are in {path}: look at them; if they are no normals, train again with "
-            f"--exclude {shlex.quote(str(path))}"
+            f"their keys are in {path}: look at them, and train again with "
+            f"--exclude {shlex.quote(str(path))} if they are no normals, with --keep-outliers if "
+            "they are"
         )
 
 

@@ -236,3 +236,9 @@ def test_streams_that_are_no_normals_set_no_threshold_and_are_named(tmp_path: Pa
 
     assert "far outside" not in "\n".join(said)
     assert read_ids(read_lines([tmp_path / "m.outliers"])) == bad  # for the next time
+
+    said.clear()
+    kept = train_model(replace(asked, steps=40, keep_outliers=True), said.append)
+
+    assert "far outside" not in "\n".join(said)
+    assert kept.calibration.whole.streams == 408
