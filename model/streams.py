@@ -106,22 +106,27 @@ class Streams:
         """
         coded = Coded.of(keys)
         found = map(self._rows.get, coded.values, repeat(-1))
-        rows = np.asarray(np.fromiter(found, np.int64, len(coded.values))[coded.codes])
+        row_of = np.fromiter(found, np.int64, len(coded.values))  # of each value
+        self.state["touched"][row_of[row_of >= 0]] = self.tick  # none of these must be forgotten
         opened: list[int] = []
         joined: list[bool] = []
-        for index in np.flatnonzero(rows < 0).tolist():
+        missing = np.flatnonzero(row_of[coded.codes] < 0)
+        values, first = np.unique(coded.codes[missing], return_index=True)
+        for at in np.argsort(first).tolist():
+            index = int(missing[first[at]])
             key = coded[index]
-            row = self._rows.get(key, -1)  # it may have begun in this batch
+            row = self._rows.get(key, -1)  # it may be there under another code
             if row < 0:
                 began = key in started or self._begins(names[index], float(times[index]))
                 if not self._free and len(self.keys) >= self.most:
-                    self._set_up(opened, joined)  # none of these must be forgotten
+                    self._set_up(opened, joined)  # nor of these
                     opened, joined = [], []
                     self._forget()
                 row = self._row(key)
                 opened.append(row)
                 joined.append(not began)
-            rows[index] = row
+            row_of[values[at]] = row
+        rows = np.asarray(row_of[coded.codes])
         self._set_up(opened, joined)
         self.changed(rows)
         return rows

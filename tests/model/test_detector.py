@@ -226,6 +226,20 @@ def test_the_longest_silent_streams_are_forgotten_and_return_joined_in_the_middl
     assert detector.joined(["8"]).tolist() == [False]
 
 
+def test_no_stream_of_a_batch_makes_room_for_another_of_it(model: Model) -> None:
+    name = model.vocabulary.names[-1]
+    detector, alone = Detector(model, max_streams=2), Detector(model)
+    for each in (detector, alone):
+        each.observe(["old"], [name], np.array([0.0]), started={"old"})
+    detector.observe(["newer"], [name], np.array([1.0]), started={"newer"})
+
+    seen = detector.observe(["old", "newest", "old"], [name] * 3, np.full(3, 2.0))
+
+    assert sorted(detector.known()) == ["newest", "old"]
+    expected = alone.observe(["old", "old"], [name] * 2, np.full(2, 2.0))
+    np.testing.assert_array_equal(seen.surprisal[[0, 2]], expected.surprisal)
+
+
 def test_a_batch_with_more_streams_than_are_kept_is_refused(model: Model) -> None:
     detector = Detector(model, max_streams=4)
 
