@@ -145,7 +145,7 @@ def plan_steps(t, rows, tokens, order, state, ring, live, contexts, tick, plan, 
         oldest = max(0, start + 1 - t.window)
         for p in range(oldest, min(length, last + base + 1)):
             text[written + p - oldest] = ring[row, p % RING]
-        for p in range(length, last + base + 1):
+        for p in range(max(length, oldest), last + base + 1):
             text[written + p - oldest] = tokens[order[p - length + begin]]
         for p in range(start, last + base + 1):
             asked = p >= length - 1 and fresh[p - base]

@@ -159,6 +159,32 @@ def test_what_is_known_of_a_context_is_what_would_be_computed(
         state["length"][ending], ring[ending, 0] = 1, START
 
 
+@pytest.mark.parametrize("n_layers", [0, 1, 2])
+def test_a_stream_that_is_known_for_long_leaves_the_others_of_its_block_alone(
+    n_layers: int,
+) -> None:
+    config = DecoderConfig(d_vocab=9, n_layers=n_layers, window=4)
+    weights = random_weights(config, seed=5)
+    known, computed = Scorer(weights, rows=3), Scorer(weights, rows=3, known_bytes=0)
+    for scorer in (known, computed):
+        scorer.follow(3)
+    state, ring = np.zeros(3, STATE), np.zeros((3, RING), np.uint16)
+    ring[:, 0], state["length"] = START, 1
+    rng = np.random.default_rng(6)
+    habit = rng.integers(3, 9, 300).astype(np.int32)
+    first = np.zeros(300, np.int64)
+    predicted(known, first, habit, state, ring)
+    feed(state, ring, first, habit)
+
+    # One that is new, and one that follows the habit for longer than the decoder reaches back.
+    rows = np.repeat([1, 2], [50, 310])
+    tokens = np.concatenate([rng.integers(3, 9, 50), habit, rng.integers(3, 9, 10)])
+    tokens = tokens.astype(np.int32)
+    expected = predicted(computed, rows, tokens, state, ring)
+
+    np.testing.assert_array_equal(predicted(known, rows, tokens, state, ring), expected)
+
+
 def test_a_context_that_came_before_is_not_computed_again() -> None:
     weights = random_weights(DecoderConfig(d_vocab=20, window=16), seed=3)
     scorer = Scorer(weights, rows=2)
