@@ -127,6 +127,8 @@ def plan_steps(t, rows, tokens, order, state, ring, live, contexts, tick, plan, 
         while end < order.shape[0] and rows[order[end]] == row:
             _ask_for(t, reach, rows, order, state, ring, live[2], contexts, end)
             end += 1
+        if contexts[6][row] != state[row].length and live[2][row] >= 0:
+            live[1][live[2][row]].filled = 0  # with events that were predicted but never fed
         first, last = _look_up(
             t, reach, row, tokens, order, begin, end, state, ring, contexts, tick, spare
         )

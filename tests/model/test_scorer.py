@@ -185,6 +185,26 @@ def test_a_stream_that_is_known_for_long_leaves_the_others_of_its_block_alone(
     np.testing.assert_array_equal(predicted(known, rows, tokens, state, ring), expected)
 
 
+def test_events_that_are_predicted_but_never_fed_leave_no_trace() -> None:
+    weights = random_weights(DecoderConfig(d_vocab=20, window=16), seed=3)
+    scorer, fresh = Scorer(weights, rows=2), Scorer(weights, rows=2)
+    for each in (scorer, fresh):
+        each.follow(2)
+    state, ring, _ = streams(2, 20, 30)
+    state["length"], ring[1] = 20, ring[0]
+    first, second = np.zeros(3, np.int64), np.ones(2, np.int64)
+    predicted(scorer, first, np.array([5, 6, 7], np.int32), state, ring)
+
+    # These come true in place of them, and are known of the other stream.
+    tokens = np.array([8, 9], np.int32)
+    for rows in (second, first[:2]):
+        predicted(scorer, rows, tokens, state, ring)
+        feed(state, ring, rows, tokens)
+    logits = predicted(scorer, first[:1], tokens[:1], state, ring)
+
+    np.testing.assert_array_equal(logits, predicted(fresh, first[:1], tokens[:1], state, ring))
+
+
 def test_a_context_that_came_before_is_not_computed_again() -> None:
     weights = random_weights(DecoderConfig(d_vocab=20, window=16), seed=3)
     scorer = Scorer(weights, rows=2)
