@@ -85,7 +85,7 @@ def check(new: Model, old: Model, batches: Sequence[Batch]) -> Trial:
     if not trial.finite:
         raise ModelError("the model's scores of what came last are not finite; train again")
     if trial.alerted:
-        share = max(new.calibration.rate, usual.alerted / usual.streams)
+        share = max(new.calibration.rate, usual.alerted / max(1, usual.streams))
         most = expected_at_most(trial.streams, min(share, 0.999))
         if trial.alerted > most:
             raise ModelError(

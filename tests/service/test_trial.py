@@ -56,6 +56,15 @@ def test_a_model_of_other_logs_is_refused(model: Model, session: Lines) -> None:
         check(other, model, [raw(session("0a"))])
 
 
+def test_a_model_may_take_the_place_of_one_that_reads_nothing(model: Model, session: Lines) -> None:
+    events = replace(model.config.events, stream_key=r"nothing=(\w+)")
+    blind = replace(model, config=replace(model.config, events=events))
+
+    assert check(model, blind, [raw(session("0a"))]).events == 5
+    with pytest.raises(ModelError, match="alerts in 4 of the 20 streams .* one that serves in 0"):
+        check(model, blind, [raw(sessions(session, 20))])
+
+
 def test_a_model_whose_scores_are_not_finite_is_refused(model: Model) -> None:
     b_U = np.full_like(model.weights.b_U, 3e38)
     weights = replace(model.weights, b_U=b_U, b_O=np.full_like(model.weights.b_O, 3e38))
