@@ -38,7 +38,7 @@ from .store import Store
 from .systemd import notify
 from .tls import certificate_of
 from .tokens import read_tokens
-from .watch import watch
+from .watch import look, watch
 from .webhook import Webhook, read_secret
 
 logger = logging.getLogger("offscript")
@@ -104,6 +104,7 @@ class Server:
         """Listen, load, and serve. Until all is loaded health says NOT_SERVING."""
         config = self._config
         loop = asyncio.get_running_loop()
+        self._seen = look(config.model)  # before: what comes meanwhile is another model
         model = load_model(config.model)
         self._metrics = Metrics()
         self._metrics.loaded(model)
@@ -159,7 +160,7 @@ class Server:
         await self._say(_SERVING)
         self._show_ready(True)
         if config.watch_model:
-            self._begin(watch(config.model, self._reload))
+            self._begin(watch(config.model, self._seen, self._reload))
         notify("READY=1")
         host, _ = split_address(config.grpc)
         web, _ = split_address(config.http)
@@ -214,9 +215,16 @@ class Server:
         with contextlib.suppress(StoreError):
             await asyncio.to_thread(self._store.note, LOCAL, what, "read again at a hangup")
 
-    async def _reload(self) -> None:
-        with contextlib.suppress(OffscriptError):  # it is in the log
+    async def _reload(self) -> bool:
+        """Whether that is done with; not while it is the store that fails, as that will work again.
+
+        What went wrong is in the log.
+        """
+        try:
             await asyncio.to_thread(self._reloader.reload)
+        except OffscriptError as error:
+            return not isinstance(error, StoreError)
+        return True
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -9,25 +9,25 @@ from pathlib import Path
 from ..model.folder import FILES, MANIFEST
 
 _SECONDS = 2.0  # between two looks
-_Files = tuple[tuple[int, ...], ...]
+Files = tuple[tuple[int, ...], ...]
 
 
-async def watch(path: Path, changed: Callable[[], Awaitable[None]]) -> None:
-    """Call `changed` when the files at `path` are others, once each time.
+async def watch(path: Path, known: Files | None, changed: Callable[[], Awaitable[bool]]) -> None:
+    """Call `changed` when the files at `path` are others than those known, until it says that all
+    is done.
 
     They are when they have been the same for two looks: one that is being copied is not whole yet.
     """
-    known = last = await asyncio.to_thread(_look, path)
+    last = known
     while True:
         await asyncio.sleep(_SECONDS)
-        now = await asyncio.to_thread(_look, path)
-        if now is not None and now == last and now != known:
+        now = await asyncio.to_thread(look, path)
+        if now is not None and now == last and now != known and await changed():
             known = now
-            await changed()
         last = now
 
 
-def _look(path: Path) -> _Files | None:
+def look(path: Path) -> Files | None:
     """What tells files apart without reading them; None if some are not there."""
     try:
         stats = [(path / name).stat() for name in (MANIFEST, *FILES)]

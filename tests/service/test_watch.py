@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -48,3 +49,30 @@ def test_a_watched_folder_or_link_is_served_once_it_is_whole(
 
         assert client.describe().sha256 == newest.sha256
         assert reloads(running) == {"loaded": 2, "unchanged": 0, "refused": 0}
+
+
+def test_a_model_that_came_while_the_service_started_is_told_until_it_is_taken(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_module, "_SECONDS", 0.01)
+    path, told = tmp_path / "model", asyncio.Event()
+    saved(load_model(tiny_model), path)
+    at_the_start = watch_module.look(path)
+    saved(load_model(tiny_model), path, version=1)
+    answers = [False, False, True]  # the store fails twice
+
+    async def changed() -> bool:
+        answer = answers.pop(0)
+        if answer:
+            told.set()
+        return answer
+
+    async def watched() -> None:
+        task = asyncio.create_task(watch_module.watch(path, at_the_start, changed))
+        await asyncio.wait_for(told.wait(), 20)
+        await asyncio.sleep(0.1)  # once is enough
+        assert not task.done()
+        task.cancel()
+
+    asyncio.run(watched())
+    assert answers == []
