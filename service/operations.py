@@ -58,7 +58,7 @@ class Operations:
 
     async def _reload(self, request: bytes, who: str) -> pb.ReloadResponse:
         path = read_path(messages.parse(pb.ReloadRequest, request).path)
-        done = await asyncio.to_thread(self._reloader.reload, path, who=who)
+        done = await self._reloader.reload(path, who=who)
         return pb.ReloadResponse(
             sha256=done.sha256,
             before=done.before,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,34 +44,42 @@ class Reloaded:
 
 
 class Reloader:
-    """Changes the model of an engine, once at a time; any thread may call."""
+    """Changes the model of an engine, once at a time, on a thread of its own: those that wait for
+    their turn hold up nothing else.
+    """
 
     def __init__(self, path: Path, engine: Engine, store: Store, metrics: Metrics) -> None:
         self._path = path
         self._engine = engine
         self._store = store
         self._metrics = metrics
-        self._one = threading.Lock()
-        self._closed = False
+        self._turns = ThreadPoolExecutor(1, "reload")
 
-    def reload(self, path: Path | None = None, *, who: str = LOCAL) -> Reloaded:
+    async def reload(self, path: Path | None = None, *, who: str = LOCAL) -> Reloaded:
         """Serve the model that is at `path` now, or where the service was told to find one.
 
         Whatever is wrong with it, the one that serves goes on, and the error is one line.
         """
-        with self._one:
-            if self._closed:
-                raise OverloadError("the service stops", retry_seconds=1.0)
-            before = self._engine.model
-            place = path or self._path
-            try:
-                done = self._reload(place, before)
-            except OffscriptError as error:
-                self._metrics.reloads["refused"].inc()
-                told = f"the model at {place} is not taken, {before.sha256[:12]} goes on serving"
-                logger.warning("%s: %s", told, error)
-                self._note(who, told)
-                raise
+        try:
+            turn = self._turns.submit(self._serve, path or self._path, who)
+        except RuntimeError:  # closed
+            raise OverloadError("the service stops", retry_seconds=1.0) from None
+        return await asyncio.wrap_future(turn)
+
+    def close(self) -> None:
+        """Let what is under way come to its end, and begin nothing more."""
+        self._turns.shutdown(cancel_futures=True)
+
+    def _serve(self, place: Path, who: str) -> Reloaded:
+        before = self._engine.model
+        try:
+            done = self._reload(place, before)
+        except OffscriptError as error:
+            self._metrics.reloads["refused"].inc()
+            told = f"the model at {place} is not taken, {before.sha256[:12]} goes on serving"
+            logger.warning("%s: %s", told, error)
+            self._note(who, told)
+            raise
         if done.sha256 == before.sha256:
             self._metrics.reloads["unchanged"].inc()
             logger.info("%s holds the model that serves already, %s", place, done.sha256[:12])
@@ -80,11 +89,6 @@ class Reloader:
             logger.info("%s, %s", told, done)
             self._note(who, told)
         return done
-
-    def close(self) -> None:
-        """Let what is under way come to its end, and begin nothing more."""
-        with self._one:
-            self._closed = True
 
     def _note(self, who: str, told: str) -> None:
         """What was done is done, though the store may not take it."""

@@ -221,7 +221,7 @@ class Server:
         What went wrong is in the log.
         """
         try:
-            await asyncio.to_thread(self._reloader.reload)
+            await self._reloader.reload()
         except OffscriptError as error:
             return not isinstance(error, StoreError)
         return True

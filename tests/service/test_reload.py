@@ -309,3 +309,19 @@ def test_many_at_once_take_their_turn(
     assert len({reply.sha256 for reply in done}) == 4
     assert client.describe().sha256 in {reply.sha256 for reply in done}
     assert sum(reloads(running).values()) == 16
+
+
+def test_those_that_wait_for_their_turn_hold_up_nothing_else(
+    running: Running, client: Client, model: Model, tmp_path: Path
+) -> None:
+    saved(model, tmp_path / "b")
+    with ThreadPoolExecutor(40) as pool:
+        with running.server._engine._shards[0].held():  # so that the first takes long
+            waiting = [pool.submit(client.reload, tmp_path / "b") for _ in range(40)]
+            time.sleep(0.5)
+            assert list(client.alerts()) == []
+            assert not any(each.done() for each in waiting)
+        for each in waiting:
+            each.result(30)
+
+    assert reloads(running) == {"loaded": 1, "unchanged": 39, "refused": 0}
