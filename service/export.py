@@ -20,6 +20,8 @@ def export(alerts: Iterable[pb.Alert], path: Path) -> int:
     Columns are the fields of Alert in protos/detector.proto: times as timestamps, 0 as null; the
     status as a word; and verdict, comment and by of the last feedback.
     """
+    if path.is_dir():
+        raise InputError(f"expected the name of a Parquet file, got the folder {path}; add a name")
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq

@@ -64,6 +64,12 @@ def test_a_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_is_refused_before_anything_is_asked_for(tmp_path: Path) -> None:
+    for folder in (tmp_path, Path(), Path("/")):
+        with pytest.raises(InputError, match="expected the name of a Parquet file, got the folder"):
+            export(iter(()), folder)
+
+
 def test_without_pyarrow_one_line_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
