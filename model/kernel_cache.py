@@ -1,12 +1,30 @@
-"""Whether what Numba compiles can be kept on disk; where it cannot, kernels still have to run."""
+"""What Numba compiles is kept on disk where it can be; where it cannot, kernels still run."""
 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
+from pathlib import Path
 
 from numba import njit
 
 logger = logging.getLogger("offscript")
+
+_SOURCES = ("*kernels.py", "simd.py", "tables.py")
+
+
+def forget_outdated(folder: Path) -> None:
+    """Remove what was compiled before a kernel's source changed.
+
+    Numba compares what it kept with the file of the kernel that is called, and would go on with
+    old versions of those in other files that are compiled into it.
+    """
+    sources = [path for pattern in _SOURCES for path in folder.glob(pattern)]
+    with suppress(OSError):  # another process may be faster, or nothing may be written here
+        newest = max(path.stat().st_mtime for path in sources)
+        for kept in (folder / "__pycache__").glob("*.nb[ic]"):
+            if kept.stat().st_mtime <= newest:
+                kept.unlink()
 
 
 def can_keep() -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Float64
 from numba import njit
 
-from .kernel_cache import can_keep
+from .kernel_cache import can_keep, forget_outdated
 from .simd import (
     add,
     exp,
@@ -27,6 +28,8 @@ TIMES = 64  # of the last of them, whose times are kept
 EVENT, DRIFT, END_DETECTOR, NEW_DETECTOR, COUNTS, LEVEL, STREAM = 0, 1, 2, 3, 4, 5, 6
 N_DETECTORS = 7
 LEVEL_PRIOR = 20  # events of usual surprise that a stream's level begins with: short ones vary more
+
+forget_outdated(Path(__file__).parent)
 
 # Sums may be reordered; comparisons with nan must keep their meaning (an unknown time is nan).
 _jit = njit(
