@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Int
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ..model.weights import Weights
 
@@ -16,40 +17,53 @@ Array = np.ndarray
 class Layer:
     """One attention layer at work, under TransformerLens's names.
 
-    `pattern` over the sources and `rest`, the share of the sink, sum to one. A score is −inf where
-    a source is not visible: in the future, or `window` events back or further.
+    Destinations are the last of the sources, in a full run all of them. `pattern` over the sources
+    and `rest`, the share of the sink, sum to one. A score is −inf where a source is not visible: in
+    the future, or `window` events back or further.
     """
 
-    q: Float64[Array, "heads positions d_head"]
-    k: Float64[Array, "heads positions d_head"]
-    v: Float64[Array, "heads positions d_head"]
+    q: Float64[Array, "heads destinations d_head"]
+    k: Float64[Array, "heads sources d_head"]
+    v: Float64[Array, "heads sources d_head"]
     scores: Float64[Array, "heads destinations sources"]
     pattern: Float64[Array, "heads destinations sources"]
     rest: Float64[Array, "heads destinations"]
     z: Float64[Array, "heads destinations d_head"]
-    attn_out: Float64[Array, "positions d_model"]
+    attn_out: Float64[Array, "destinations d_model"]
 
 
 @dataclass(frozen=True)
 class Activations:
-    """A whole run; row t of `logits` predicts the event after `tokens[t]`."""
+    """A run; a row of `logits` predicts the event after its token, the last row what comes next.
+
+    Where a run is of the last prediction alone, rows are fewer but end at the same position: count
+    them from the end.
+    """
 
     tokens: Int[Array, " positions"]
-    resid_pre: tuple[Float64[Array, "positions d_model"], ...]  # one a layer
+    resid_pre: tuple[Float64[Array, "_ d_model"], ...]  # one a layer
     layers: tuple[Layer, ...]
-    resid_post: Float64[Array, "positions d_model"]
-    logits: Float64[Array, "positions d_vocab"]
+    resid_post: Float64[Array, "predictions d_model"]
+    logits: Float64[Array, "predictions d_vocab"]
 
 
-def run(weights: Weights, tokens: Int[Array, " positions"]) -> Activations:
-    """All activations on `tokens`; `weights` in float64."""
+def run(
+    weights: Weights, tokens: Int[Array, " positions"], *, last_only: bool = False
+) -> Activations:
+    """All activations on `tokens`, or those that the last prediction depends on.
+
+    `weights` in float64. The last layer then asks at one position, and the layer before it at the
+    `window` positions that this one sees.
+    """
     resid = weights.W_E[tokens]
     resid_pre, layers = [], []
     for index in range(weights.n_layers):
-        layer = _attend(weights, index, resid)
+        layers_after = weights.n_layers - 1 - index
+        asking = 1 + layers_after * (weights.window - 1) if last_only else len(tokens)
+        layer = _attend(weights, index, resid, min(asking, len(resid)))
         resid_pre.append(resid)
         layers.append(layer)
-        resid = resid + layer.attn_out
+        resid = resid[-asking:] + layer.attn_out
     logits = resid @ weights.W_U + weights.b_U
     return Activations(tokens, tuple(resid_pre), tuple(layers), resid, logits)
 
@@ -62,26 +76,38 @@ def embedding_values(
     return np.asarray(written @ weights.W_V[1] + weights.b_V[1][:, None])
 
 
-def _attend(weights: Weights, index: int, resid: Float64[Array, "positions d_model"]) -> Layer:
+def _attend(
+    weights: Weights, index: int, resid: Float64[Array, "sources d_model"], asking: int
+) -> Layer:
+    """The layer at its last `asking` positions."""
     q, k, v = (
-        resid @ W[index] + b[index][:, None]
-        for W, b in (
-            (weights.W_Q, weights.b_Q),
-            (weights.W_K, weights.b_K),
-            (weights.W_V, weights.b_V),
+        read @ W[index] + b[index][:, None]
+        for read, W, b in (
+            (resid[-asking:], weights.W_Q, weights.b_Q),
+            (resid, weights.W_K, weights.b_K),
+            (resid, weights.W_V, weights.b_V),
         )
     )
-    positions = np.arange(len(resid))
-    distance = positions[:, None] - positions
-    visible = (distance >= 0) & (distance < weights.window)
-    bias = weights.rho[index][:, np.where(visible, distance, 0)]
-    scores = np.where(visible, q @ k.swapaxes(1, 2) / np.sqrt(weights.d_head) + bias, -np.inf)
+    scores = (q / np.sqrt(weights.d_head)) @ k.swapaxes(1, 2)
+    scores += _by_distance(weights.rho[index], asking, len(resid))
     sink = weights.sink[index][:, None]
     top = np.maximum(scores.max(axis=2), sink)
     pattern = np.exp(scores - top[:, :, None])
     rest = np.exp(sink - top)
     total = pattern.sum(axis=2) + rest
-    pattern, rest = pattern / total[:, :, None], rest / total
+    pattern /= total[:, :, None]
+    rest /= total
     z = pattern @ v
     attn_out = (z @ weights.W_O[index]).sum(axis=0) + weights.b_O[index]
     return Layer(q, k, v, scores, pattern, rest, z, attn_out)
+
+
+def _by_distance(
+    rho: Float64[Array, "heads window"], destinations: int, sources: int
+) -> Float64[Array, "heads {destinations} {sources}"]:
+    """rho[t − s] for the last destinations t, −inf where s is not visible from t."""
+    # A row is the one before it moved by one source: all are views of one line.
+    line = np.full((len(rho), destinations + sources - 1), -np.inf)
+    seen = min(rho.shape[1], sources)
+    line[:, sources - seen : sources] = rho[:, :seen][:, ::-1]
+    return sliding_window_view(line, sources, axis=1)[:, ::-1]

@@ -32,46 +32,46 @@ _PATHS = 3  # paths named for a piece of evidence
 
 @dataclass(frozen=True)
 class Window:
-    """An alert's tokens from `offset` on, without the last, run through its model."""
+    """All that an alert's event `index` was predicted from, run through its model."""
 
     weights: Weights  # float64
     vocabulary: Vocabulary
     reference: Reference
     alert: Alert
+    index: int  # into the alert's tokens
     activations: Activations
-    offset: int
+
+    @property
+    def offset(self) -> int:
+        """Index of the window's first event."""
+        return self.index - len(self.activations.tokens)
 
     def name(self, index: int) -> str:
         """The event at an index into the alert's tokens."""
         return self.vocabulary.names[self.alert.tokens[index]]
 
 
-def attribute(window: Window, index: int, view: View, *, checks: bool) -> tuple[Attribution, Paths]:
-    """The alert's event `index` explained along `view`, and all the paths into its prediction."""
+def attribute(window: Window, view: View, *, checks: bool) -> tuple[Attribution, Paths]:
+    """The window's event explained along `view`, and all the paths into its prediction."""
     weights, alert, reference = window.weights, window.alert, window.reference
-    destination = index - 1 - window.offset
-    logits = window.activations.logits[destination]
+    index, logits = window.index, window.activations.logits[-1]
     direction = view(logits, alert.tokens[index])
     rates = np.log(reference.base_rates())
     surprise = base_rate(rates, logits, alert.tokens[index])
     both = (direction, surprise)
-    paths = expand(
-        weights, window.activations, destination, np.stack([d.w for d in both]), reference
-    )
+    paths = expand(weights, window.activations, np.stack([d.w for d in both]), reference)
     errors = paths.total() + [d.remainder - d.total for d in both]
     last = paths.direct + paths.usual.sum(axis=1)
     by_source = paths.evidence.sum(axis=1)
     by_source[:, -1] += last
     evidence = tuple(
-        _evidence(window, index, direction, paths, by_source, source, rank, checks)
+        _evidence(window, direction, paths, by_source, source, rank, checks)
         for rank, source in enumerate(_listed(by_source[0], direction.total), start=1)
     )
     base = float(paths.base[0]) + direction.remainder
     anywhere = -float(rates[alert.tokens[index]])
     after = float(paths.base[1] - rates @ surprise.w + last[1])
-    expected = [
-        _outcome(window, index, logits, token) for token in ranked(logits)[:_EXPECTED].tolist()
-    ]
+    expected = [_outcome(window, logits, token) for token in ranked(logits)[:_EXPECTED].tolist()]
     attribution = Attribution(
         index=index,
         line=alert.lines[index],
@@ -88,10 +88,10 @@ def attribute(window: Window, index: int, view: View, *, checks: bool) -> tuple[
             last=after,
             evidence=surprise.total - anywhere - after,
         ),
-        observed=_outcome(window, index, logits, alert.tokens[index]),
+        observed=_outcome(window, logits, alert.tokens[index]),
         expected=tuple(expected),
         last=window.name(index - 1),
-        terms=_terms(window, index, direction, paths),
+        terms=_terms(window, direction, paths),
         evidence=evidence,
         completeness_error=float(np.abs(errors).max()),
     )
@@ -112,7 +112,6 @@ def _listed(by_source: Float64[Array, " sources"], total: float) -> list[int]:
 
 def _evidence(
     window: Window,
-    index: int,
     direction: Direction,
     paths: Paths,
     by_source: Float64[Array, "directions sources"],
@@ -120,12 +119,12 @@ def _evidence(
     rank: int,
     checks: bool,
 ) -> Evidence:
-    alert, at, value = window.alert, window.offset + source, float(by_source[0, source])
+    alert, index, at = window.alert, window.index, window.offset + source
+    value = float(by_source[0, source])
     checked = (
         check(
             window.weights,
             window.activations,
-            destination=index - 1 - window.offset,
             position=source,
             direction=direction,
             value=value,
@@ -144,19 +143,20 @@ def _evidence(
         line=alert.lines[at],
         value=value,
         surprise=float(by_source[1, source]),
-        paths=_path_shares(window, index, paths, source),
+        paths=_path_shares(window, paths, index - at),
         check=checked,
     )
 
 
-def _path_shares(window: Window, index: int, paths: Paths, source: int) -> tuple[PathShare, ...]:
-    """The paths that brought most of what `source` contributed, and why they looked there."""
-    brought = paths.evidence[0, :, source]
-    shares = []
-    for path in np.argsort(-np.abs(brought), kind="stable")[:_PATHS].tolist():
-        via, looks = _looks(window, index, path, source)
-        shares.append(PathShare(paths.names[path], float(brought[path]), via, looks))
-    if source == index - 1 - window.offset:
+def _path_shares(window: Window, paths: Paths, lag: int) -> tuple[PathShare, ...]:
+    """The paths that brought most of what the event `lag` back contributed; 1 is the last one."""
+    brought = paths.evidence[0, :, -lag]
+    shares = [
+        PathShare(paths.names[path], float(brought[path]), *_looks(window, path, lag))
+        for path in np.argsort(-np.abs(brought), kind="stable")[:_PATHS].tolist()
+        if brought[path]
+    ]
+    if lag == 1:
         shares += [
             PathShare("direct", float(paths.direct[0]), None, ()),
             PathShare("usual", float(paths.usual[0].sum()), None, ()),
@@ -165,83 +165,71 @@ def _path_shares(window: Window, index: int, paths: Paths, source: int) -> tuple
     return tuple(share for share in shares[:_PATHS] if share.value)
 
 
-def _looks(
-    window: Window, index: int, path: int, source: int
-) -> tuple[int | None, tuple[Look, ...]]:
+def _looks(window: Window, path: int, lag: int) -> tuple[int | None, tuple[Look, ...]]:
     """Lag of the event where a virtual head's second head mostly read, and each head's look."""
-    heads, destination = window.weights.n_heads, index - 1 - window.offset
+    heads = window.weights.n_heads
     if path < 2 * heads:
         layer, head = divmod(path, heads)
-        return None, (_look(window, index, layer, head, destination, source),)
+        return None, (_look(window, layer, head, 1, lag),)
     first, second = divmod(path - 2 * heads, heads)
-    middle = _middle(window, path, destination, source)
-    looks = (
-        _look(window, index, 1, second, destination, middle),
-        _look(window, index, 0, first, middle, source),
+    middle = _middle(window, path, lag)
+    return middle, (
+        _look(window, 1, second, 1, middle),
+        _look(window, 0, first, middle, lag),
     )
-    return index - window.offset - middle, looks
 
 
-def _middle(window: Window, path: int, destination: int, source: int) -> int:
-    """The event where the second head of a virtual one read most of what the first had brought."""
+def _middle(window: Window, path: int, lag: int) -> int:
+    """Lag of the event where a virtual head's second head read most of what the first brought."""
     first, second = divmod(path - 2 * window.weights.n_heads, window.weights.n_heads)
     brought, read = (layer.pattern for layer in window.activations.layers)
-    middle = slice(source, destination + 1)
-    return source + int(
-        np.argmax(read[second, destination, middle] * brought[first, middle, source])
-    )
+    at_work = read[second, -1] * brought[first, :, -lag]
+    return len(at_work) - int(np.argmax(at_work))
 
 
-def _look(window: Window, index: int, layer: int, head: int, reader: int, source: int) -> Look:
-    at_work, lag = window.activations.layers[layer], index - window.offset
-    distance = reader - source
-    bias = (
-        float(window.weights.rho[layer, head, distance])
-        if distance < window.weights.window
-        else 0.0
-    )
+def _look(window: Window, layer: int, head: int, reader: int, source: int) -> Look:
+    """From one event to another, both by their lags."""
+    at_work, distance = window.activations.layers[layer], source - reader
+    bias = float(window.weights.rho[layer, head, distance])
     return Look(
         head=f"L{layer}H{head}",
-        reader=lag - reader,
-        source=lag - source,
-        attention=float(at_work.pattern[head, reader, source]),
-        content=float(at_work.scores[head, reader, source]) - bias,
+        reader=reader,
+        source=source,
+        attention=float(at_work.pattern[head, -reader, -source]),
+        content=float(at_work.scores[head, -reader, -source]) - bias,
         distance=bias,
         sink=float(window.weights.sink[layer, head]),
     )
 
 
-def _outcome(window: Window, index: int, logits: Float64[Array, " d_vocab"], token: int) -> Outcome:
+def _outcome(window: Window, logits: Float64[Array, " d_vocab"], token: int) -> Outcome:
     return Outcome(
         event=window.vocabulary.names[token],
         probability=float(softmax(logits)[token]),
         base_rate=float(window.reference.base_rates()[token]),
         rank=1 + int(np.count_nonzero(logits[ranked(logits)] > logits[token])),
-        support=window.reference.support(window.alert.tokens[index - 1], token),
+        support=window.reference.support(window.alert.tokens[window.index - 1], token),
     )
 
 
-def _terms(window: Window, index: int, direction: Direction, paths: Paths) -> tuple[Term, ...]:
+def _terms(window: Window, direction: Direction, paths: Paths) -> tuple[Term, ...]:
     """Constants, the largest single terms, and each path's usual, resting and other parts."""
-    heads, destination = window.weights.n_heads, index - 1 - window.offset
+    heads, index = window.weights.n_heads, window.index
     terms = [Term("base", "base", float(paths.base[0]))]
     if direction.remainder:
         terms.append(Term("remainder", "entropy of the expected set", direction.remainder))
-    terms.append(Term("direct", "direct", float(paths.direct[0]), window.offset + destination, 1))
+    terms.append(Term("direct", "direct", float(paths.direct[0]), index - 1, 1))
     evidence = paths.evidence[0].copy()
     largest = np.argsort(-np.abs(evidence), axis=None, kind="stable")[:_TERMS]
     for path, source in np.stack(np.unravel_index(largest, evidence.shape), axis=1).tolist():
         if evidence[path, source] == 0.0:
             break
         virtual = path >= 2 * heads
-        via = (
-            index - window.offset - _middle(window, path, destination, source) if virtual else None
-        )
         at = window.offset + source
+        lag = index - at
+        via = _middle(window, path, lag) if virtual else None
         kind = "virtual" if virtual else "head"
-        terms.append(
-            Term(kind, paths.names[path], float(evidence[path, source]), at, index - at, via)
-        )
+        terms.append(Term(kind, paths.names[path], float(evidence[path, source]), at, lag, via))
         evidence[path, source] = 0.0
     for kind, values in (
         ("usual", paths.usual[0]),

@@ -85,13 +85,13 @@ def _surprising(model: Readable, alert: Alert, checks: bool) -> Explanation:
     """event, end, new: the observed event against what was expected in its place."""
     observed = len(alert.tokens) - 1
     field = _receptive_field(model.weights)
-    window = _window(model, alert, max(0, observed - field))
+    window = _window(model, alert, observed)
     warnings = []
     if not _whole(alert, observed, field):
         warnings.append(
             f"only {observed} of the {field} events that the score depends on are at hand"
         )
-    attribution, paths = attribute(window, observed, headline, checks=checks)
+    attribution, paths = attribute(window, headline, checks=checks)
     return _explanation(
         alert,
         view=attribution.view,
@@ -110,8 +110,7 @@ def _summed(model: Readable, alert: Alert, checks: bool) -> Explanation:
     """
     observed = len(alert.tokens) - 1
     field = _receptive_field(model.weights)
-    window = _window(model, alert, 0)
-    logits = window.activations.logits
+    logits = _logits(model, alert)
     added = surprisal(logits, np.array(alert.tokens[1:]))
     if alert.detector == "drift":
         added = added - entropy(logits) - model.calibration.kappa
@@ -125,7 +124,7 @@ def _summed(model: Readable, alert: Alert, checks: bool) -> Explanation:
     shares = [
         Excess(
             index=index,
-            event=window.name(index),
+            event=model.vocabulary.names[alert.tokens[index]],
             lag=observed - index,
             value=float(added[index - 1]),
         )
@@ -133,10 +132,15 @@ def _summed(model: Readable, alert: Alert, checks: bool) -> Explanation:
     ]
     shares.sort(key=lambda share: -share.value)
     worst = [share for share in shares[:_WORST] if share.value > 0.0]
-    explained = [attribute(window, share.index, own_expectation, checks=checks) for share in worst]
+    windows = [_window(model, alert, share.index) for share in worst]
+    explained = [attribute(window, own_expectation, checks=checks) for window in windows]
     recomputed = sum(share.value for share in shares)
     missing = alert.span - len(shares)
-    warnings = [warning for each in explained for warning in _warnings(window, *each)]
+    warnings = [
+        warning
+        for window, each in zip(windows, explained, strict=True)
+        for warning in _warnings(window, *each)
+    ]
     if missing:
         warnings.append(
             f"{missing} of the {alert.span} events of the span came before what is at hand; their "
@@ -165,13 +169,11 @@ def _together(model: Readable, alert: Alert, checks: bool) -> Explanation:
         for name, score in sorted(alert.scores.items(), key=lambda item: -item[1])
     ]
     field = _receptive_field(model.weights)
-    whole = _window(model, alert, 0)
-    logits = whole.activations.logits
-    surprisals = surprisal(logits, np.array(alert.tokens[1:]))
+    surprisals = surprisal(_logits(model, alert), np.array(alert.tokens[1:]))
     at_hand = [i for i in range(1, len(alert.tokens)) if _whole(alert, i, field)]
     index = max(at_hand, key=lambda i: float(surprisals[i - 1]), default=len(alert.tokens) - 1)
-    window = _window(model, alert, max(0, index - field))
-    attribution, paths = attribute(window, index, headline, checks=checks)
+    window = _window(model, alert, index)
+    attribution, paths = attribute(window, headline, checks=checks)
     return _explanation(
         alert,
         view="together",
@@ -234,16 +236,22 @@ def _scaled(
     return np.asarray(sizes[np.argmin(difference)] * normal)
 
 
-def _window(model: Readable, alert: Alert, offset: int) -> Window:
+def _logits(model: Readable, alert: Alert) -> Float64[Array, "predictions d_vocab"]:
+    """The predictions of all the alert's events but the first."""
+    return run(model.weights.astype(np.float64), np.array(alert.tokens[:-1])).logits
+
+
+def _window(model: Readable, alert: Alert, index: int) -> Window:
+    """What the prediction of event `index` depends on."""
     weights = model.weights.astype(np.float64)
-    tokens = np.array(alert.tokens[offset:-1])
+    tokens = np.array(alert.tokens[max(0, index - _receptive_field(weights)) : index])
     return Window(
         weights,
         model.vocabulary,
         read_reference(model.reference, weights),
         alert,
-        run(weights, tokens),
-        offset,
+        index,
+        run(weights, tokens, last_only=True),
     )
 
 

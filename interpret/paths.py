@@ -47,18 +47,17 @@ class Paths:
 def expand(
     weights: Weights,
     activations: Activations,
-    destination: int,
     directions: Float64[Array, "directions d_vocab"],
     reference: Reference,
 ) -> Paths:
-    """All paths into the prediction made at position `destination`, along each direction."""
-    last = int(activations.tokens[destination])
+    """All paths into the last prediction of a run, along each direction."""
+    last = int(activations.tokens[-1])
     u = directions @ weights.W_U.T
     read = reading_vectors(weights, u)
     mean_given_last = np.einsum("kpe,pe->kp", read, reference.means[last].astype(np.float64))
     mean = np.einsum("kpe,pe->kp", read, reference.mean.astype(np.float64))
-    pattern, rest = path_patterns(weights, activations, destination)
-    value = np.einsum("kpe,pse->kps", read, _values(weights, activations, destination))
+    pattern, rest = path_patterns(weights, activations)
+    value = (_values(weights, activations) @ np.moveaxis(read, 0, 2)).transpose(2, 0, 1)
     mean_embedding = reference.last @ weights.W_E
     return Paths(
         names=path_names(weights),
@@ -96,35 +95,33 @@ def reading_vectors(
 
 
 def path_patterns(
-    weights: Weights, activations: Activations, destination: int
+    weights: Weights, activations: Activations
 ) -> tuple[Float64[Array, "paths sources"], Float64[Array, " paths"]]:
-    """Each path's attention over the sources from `destination`, and its share that rests.
+    """Each path's attention over the sources from the last position, and its share that rests.
 
     A virtual head's is A¹A⁰: it rests where the second head rests, or where the first did.
     """
-    visible = destination + 1
-    patterns = [layer.pattern[:, destination, :visible] for layer in activations.layers]
-    rests = [layer.rest[:, destination] for layer in activations.layers]
+    positions = len(activations.tokens)
+    patterns = [layer.pattern[:, -1] for layer in activations.layers]
+    rests = [layer.rest[:, -1] for layer in activations.layers]
     if weights.n_layers == 2:
         first, second = activations.layers[0], patterns[1]
-        virtual = second[None] @ first.pattern[:, :visible, :visible]
-        rest = rests[1][None] + first.rest[:, :visible] @ second.T
-        patterns.append(virtual.reshape(-1, visible))
+        virtual = second[None] @ first.pattern
+        rest = rests[1][None] + first.rest @ second.T
+        patterns[1] = np.pad(second, ((0, 0), (positions - second.shape[1], 0)))
+        patterns.append(virtual.reshape(-1, positions))
         rests.append(rest.reshape(-1))
     if not patterns:
-        return np.zeros((0, visible)), np.zeros(0)
+        return np.zeros((0, positions)), np.zeros(0)
     return np.concatenate(patterns), np.concatenate(rests)
 
 
-def _values(
-    weights: Weights, activations: Activations, destination: int
-) -> Float64[Array, "paths sources d_head"]:
+def _values(weights: Weights, activations: Activations) -> Float64[Array, "paths sources d_head"]:
     """What each path would bring from each source at full attention."""
-    visible = destination + 1
     if not activations.layers:
-        return np.zeros((0, visible, weights.d_head))
-    first = activations.layers[0].v[:, :visible]
+        return np.zeros((0, len(activations.tokens), weights.d_head))
+    first = activations.layers[0].v
     if weights.n_layers == 1:
         return first
-    second = embedding_values(weights, activations)[:, :visible]
+    second = embedding_values(weights, activations)
     return np.concatenate([first, second, np.repeat(first, weights.n_heads, axis=0)])

@@ -35,7 +35,6 @@ class Check:
 def check(
     weights: Weights,
     activations: Activations,
-    destination: int,
     position: int,
     direction: Direction,
     value: float,
@@ -43,7 +42,7 @@ def check(
 ) -> Check:
     """Whether the event at `position` makes the difference `value` that was claimed for it."""
     tokens = replacements(int(activations.tokens[position]), reference)
-    logits = replaced_logits(weights, activations, destination, position, tokens)
+    logits = replaced_logits(weights, activations, position, tokens)
     effects = direction.total - direction.measure(logits)
     effect = float(effects.mean())
     error = float(effects.std() / np.sqrt(len(effects) - 1)) if len(effects) > 1 else 0.0
@@ -81,23 +80,22 @@ def cancels(first: float, virtual: float) -> bool:
 def replaced_logits(
     weights: Weights,
     activations: Activations,
-    destination: int,
     position: int,
     tokens: Int[Array, " draws"],
 ) -> Float64[Array, "draws d_vocab"]:
-    """The prediction at `destination` with each of `tokens` at `position`.
+    """The last prediction with each of `tokens` at `position`.
 
     In layer 0 the other events' keys, values and mutual scores stay as they are: attention without
     the replaced event is taken once, and each draw's own key is merged into it.
     """
-    embedded = weights.W_E[tokens]
+    embedded, positions = weights.W_E[tokens], len(activations.tokens)
     if not weights.n_layers:
-        own = np.repeat(activations.resid_post[destination][None], len(tokens), axis=0)
-        resid = embedded if position == destination else own
+        own = np.repeat(activations.resid_post[-1:], len(tokens), axis=0)
+        resid = embedded if position == positions - 1 else own
         return np.asarray(resid @ weights.W_U + weights.b_U)
-    first = destination if weights.n_layers == 1 else max(0, destination - weights.window + 1)
-    z = _replaced_layer0(weights, activations, slice(first, destination + 1), position, embedded)
-    resid = np.repeat(activations.resid_pre[0][None, first : destination + 1], len(tokens), axis=0)
+    first = positions - 1 if weights.n_layers == 1 else max(0, positions - weights.window)
+    z = _replaced_layer0(weights, activations, first, position, embedded)
+    resid = np.repeat(activations.resid_pre[0][None, first:], len(tokens), axis=0)
     if position >= first:
         resid[:, position - first] = embedded
     together = z.swapaxes(1, 2).reshape(*resid.shape[:2], -1)  # all heads' d_head side by side
@@ -110,10 +108,11 @@ def replaced_logits(
 def _replaced_layer0(
     weights: Weights,
     activations: Activations,
-    destinations: slice,
+    first: int,
     position: int,
     embedded: Float64[Array, "draws d_model"],
 ) -> Float64[Array, "draws heads destinations d_head"]:
+    """Layer 0's z at the positions from `first` on, for each draw."""
     layer, scale = activations.layers[0], np.sqrt(weights.d_head)
     rho, sink = weights.rho[0], weights.sink[0][:, None]
     q, k, v = (
@@ -126,20 +125,22 @@ def _replaced_layer0(
     )  # draws, heads, d_head
 
     # Attention of every destination without the replaced event: it never changes.
-    scores = layer.scores[:, destinations, : destinations.stop].copy()
+    positions = len(activations.tokens)
+    asking = slice(first - positions, None)
+    scores = layer.scores[:, asking].copy()
     scores[:, :, position] = -np.inf
-    own = position - destinations.start
+    own = position - first
     if own >= 0:  # its own row asks anew for each draw
         past = slice(max(0, position - weights.window + 1), position)
         asked = np.einsum("nhe,hse->nhs", q, layer.k[:, past]) / scale
         asked = asked + rho[:, position - np.arange(past.start, past.stop)]
-    top, without, mass = _merge_ready(scores, sink, layer.v[:, : destinations.stop])
+    top, without, mass = _merge_ready(scores, sink, layer.v)
 
     # The replaced event's key and value come in.
-    distance = np.arange(destinations.start, destinations.stop) - position
+    distance = np.arange(first, positions) - position
     sees = (distance >= 0) & (distance < weights.window)
     bias = rho[:, np.where(sees, distance, 0)]
-    score = np.einsum("hpe,nhe->nhp", layer.q[:, destinations], k) / scale + bias
+    score = np.einsum("hpe,nhe->nhp", layer.q[:, asking], k) / scale + bias
     score = np.where(sees, score, -np.inf)
     if own >= 0:
         score[:, :, own] = np.einsum("nhe,nhe->nh", q, k) / scale + rho[:, 0]

@@ -84,13 +84,7 @@ class Question:
         return headline(self.activations.logits[-1], self.observed)
 
     def paths(self, reference: Reference) -> Paths:
-        return expand(
-            self.model.weights,
-            self.activations,
-            len(self.tokens) - 1,
-            self.direction.w[None],
-            reference,
-        )
+        return expand(self.model.weights, self.activations, self.direction.w[None], reference)
 
     def log_odds(
         self, embedded: Float[Tensor, "batch position d_model"]

@@ -60,6 +60,24 @@ def test_pattern_and_rest_sum_to_one_and_see_only_the_window(make_random: Make) 
         assert layer.pattern[:, 9, 5:10].all()
 
 
+@pytest.mark.parametrize("n_layers", [0, 1, 2])
+@pytest.mark.parametrize("n_tokens", [1, 4, 9, 20])
+def test_a_run_of_the_last_prediction_alone_is_the_end_of_a_full_run(
+    make_random: Make, n_layers: int, n_tokens: int
+) -> None:
+    weights = make_random(n_layers, window=5).weights.astype(np.float64)
+    tokens = np.random.default_rng(3).integers(4, 12, size=n_tokens)
+
+    whole, last = run(weights, tokens), run(weights, tokens, last_only=True)
+
+    np.testing.assert_allclose(last.logits[-1], whole.logits[-1], atol=1e-12)
+    for ours, theirs in zip(last.layers, whole.layers, strict=True):
+        _, asked, seen = ours.pattern.shape
+        np.testing.assert_allclose(ours.z, theirs.z[:, -asked:], atol=1e-12)
+        np.testing.assert_allclose(ours.pattern, theirs.pattern[:, -asked:, -seen:], atol=1e-12)
+        assert not theirs.pattern[:, -asked:, :-seen].any()
+
+
 def test_a_prediction_depends_on_nothing_before_its_receptive_field(make_random: Make) -> None:
     weights = make_random(2, window=4).weights.astype(np.float64)
     tokens = np.random.default_rng(2).integers(4, 12, size=20)

@@ -36,7 +36,7 @@ def circuit(table: np.ndarray) -> Circuit:
 def test_the_tables_mixed_by_the_patterns_are_the_logits(make_random: Make, n_layers: int) -> None:
     weights = make_random(n_layers).weights.astype(np.float64)
     activations = run(weights, TOKENS)
-    patterns, _ = path_patterns(weights, activations, len(TOKENS) - 1)
+    patterns, _ = path_patterns(weights, activations)
 
     logits = weights.b_U + weights.b_O.sum(axis=0) @ weights.W_U
     logits = logits + direct_path(weights).table()[TOKENS[-1]]

@@ -30,7 +30,7 @@ def split(
         directions = np.stack([contrast(activations.logits[-1], 5, 6).w])
     if reference is None:
         reference = read_reference(model.reference, weights)
-    return expand(weights, activations, len(tokens) - 1, directions, reference), activations
+    return expand(weights, activations, directions, reference), activations
 
 
 @pytest.mark.parametrize("n_layers", [0, 1, 2])
