@@ -18,14 +18,12 @@ class Layer:
     """One attention layer at work, under TransformerLens's names.
 
     Destinations are the last of the sources, in a full run all of them. `pattern` over the sources
-    and `rest`, the share of the sink, sum to one. A score is −inf where a source is not visible: in
-    the future, or `window` events back or further.
+    and `rest`, the share of the sink, sum to one.
     """
 
     q: Float64[Array, "heads destinations d_head"]
     k: Float64[Array, "heads sources d_head"]
     v: Float64[Array, "heads sources d_head"]
-    scores: Float64[Array, "heads destinations sources"]
     pattern: Float64[Array, "heads destinations sources"]
     rest: Float64[Array, "heads destinations"]
     z: Float64[Array, "heads destinations d_head"]
@@ -76,6 +74,32 @@ def embedding_values(
     return np.asarray(written @ weights.W_V[1] + weights.b_V[1][:, None])
 
 
+def attention_scores(
+    weights: Weights,
+    index: int,
+    q: Float64[Array, "heads destinations d_head"],
+    k: Float64[Array, "heads sources d_head"],
+) -> Float64[Array, "heads destinations sources"]:
+    """q·k / √d_head + rho[t − s] in layer `index`, destinations being the last of the sources.
+
+    −inf where a source is not visible: in the future, or `window` events back or further.
+    """
+    scores: Array = (q / np.sqrt(weights.d_head)) @ k.swapaxes(1, 2)
+    scores += _by_distance(weights.rho[index], q.shape[1], k.shape[1])
+    return scores
+
+
+def _by_distance(
+    rho: Float64[Array, "heads window"], destinations: int, sources: int
+) -> Float64[Array, "heads {destinations} {sources}"]:
+    """rho[t − s] for the last destinations t, −inf where s is not visible from t."""
+    # A row is the one before it moved by one source: all are views of one line.
+    line = np.full((len(rho), destinations + sources - 1), -np.inf)
+    seen = min(rho.shape[1], sources)
+    line[:, sources - seen : sources] = rho[:, :seen][:, ::-1]
+    return sliding_window_view(line, sources, axis=1)[:, ::-1]
+
+
 def _attend(
     weights: Weights, index: int, resid: Float64[Array, "sources d_model"], asking: int
 ) -> Layer:
@@ -88,26 +112,16 @@ def _attend(
             (resid, weights.W_V, weights.b_V),
         )
     )
-    scores = (q / np.sqrt(weights.d_head)) @ k.swapaxes(1, 2)
-    scores += _by_distance(weights.rho[index], asking, len(resid))
+    # In place: fresh memory for all pairs of positions costs more than the sums in it (measured).
+    pattern = attention_scores(weights, index, q, k)
     sink = weights.sink[index][:, None]
-    top = np.maximum(scores.max(axis=2), sink)
-    pattern = np.exp(scores - top[:, :, None])
+    top = np.maximum(pattern.max(axis=2), sink)
+    pattern -= top[:, :, None]
+    np.exp(pattern, out=pattern)
     rest = np.exp(sink - top)
     total = pattern.sum(axis=2) + rest
     pattern /= total[:, :, None]
     rest /= total
     z = pattern @ v
     attn_out = (z @ weights.W_O[index]).sum(axis=0) + weights.b_O[index]
-    return Layer(q, k, v, scores, pattern, rest, z, attn_out)
-
-
-def _by_distance(
-    rho: Float64[Array, "heads window"], destinations: int, sources: int
-) -> Float64[Array, "heads {destinations} {sources}"]:
-    """rho[t − s] for the last destinations t, −inf where s is not visible from t."""
-    # A row is the one before it moved by one source: all are views of one line.
-    line = np.full((len(rho), destinations + sources - 1), -np.inf)
-    seen = min(rho.shape[1], sources)
-    line[:, sources - seen : sources] = rho[:, :seen][:, ::-1]
-    return sliding_window_view(line, sources, axis=1)[:, ::-1]
+    return Layer(q, k, v, pattern, rest, z, attn_out)

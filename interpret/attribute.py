@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int
 
 from ..model.alert import Alert
 from ..model.vocabulary import Vocabulary
@@ -71,7 +71,7 @@ def attribute(window: Window, view: View, *, checks: bool) -> tuple[Attribution,
     base = float(paths.base[0]) + direction.remainder
     anywhere = -float(rates[alert.tokens[index]])
     after = float(paths.base[1] - rates @ surprise.w + last[1])
-    expected = [_outcome(window, logits, token) for token in ranked(logits)[:_EXPECTED].tolist()]
+    order = ranked(logits)
     attribution = Attribution(
         index=index,
         line=alert.lines[index],
@@ -88,8 +88,8 @@ def attribute(window: Window, view: View, *, checks: bool) -> tuple[Attribution,
             last=after,
             evidence=surprise.total - anywhere - after,
         ),
-        observed=_outcome(window, logits, alert.tokens[index]),
-        expected=tuple(expected),
+        observed=_outcome(window, order, alert.tokens[index]),
+        expected=tuple(_outcome(window, order, token) for token in order[:_EXPECTED].tolist()),
         last=window.name(index - 1),
         terms=_terms(window, direction, paths),
         evidence=evidence,
@@ -189,25 +189,26 @@ def _middle(window: Window, path: int, lag: int) -> int:
 
 def _look(window: Window, layer: int, head: int, reader: int, source: int) -> Look:
     """From one event to another, both by their lags."""
-    at_work, distance = window.activations.layers[layer], source - reader
-    bias = float(window.weights.rho[layer, head, distance])
+    weights, at_work = window.weights, window.activations.layers[layer]
+    content = at_work.q[head, -reader] @ at_work.k[head, -source] / np.sqrt(weights.d_head)
     return Look(
         head=f"L{layer}H{head}",
         reader=reader,
         source=source,
         attention=float(at_work.pattern[head, -reader, -source]),
-        content=float(at_work.scores[head, -reader, -source]) - bias,
-        distance=bias,
-        sink=float(window.weights.sink[layer, head]),
+        content=float(content),
+        distance=float(weights.rho[layer, head, source - reader]),
+        sink=float(weights.sink[layer, head]),
     )
 
 
-def _outcome(window: Window, logits: Float64[Array, " d_vocab"], token: int) -> Outcome:
+def _outcome(window: Window, order: Int[Array, " ranked"], token: int) -> Outcome:
+    logits = window.activations.logits[-1]
     return Outcome(
         event=window.vocabulary.names[token],
         probability=float(softmax(logits)[token]),
         base_rate=float(window.reference.base_rates()[token]),
-        rank=1 + int(np.count_nonzero(logits[ranked(logits)] > logits[token])),
+        rank=1 + int(np.count_nonzero(logits[order] > logits[token])),
         support=window.reference.support(window.alert.tokens[window.index - 1], token),
     )
 

@@ -57,7 +57,7 @@ def expand(
     mean_given_last = np.einsum("kpe,pe->kp", read, reference.means[last].astype(np.float64))
     mean = np.einsum("kpe,pe->kp", read, reference.mean.astype(np.float64))
     pattern, rest = path_patterns(weights, activations)
-    value = (_values(weights, activations) @ np.moveaxis(read, 0, 2)).transpose(2, 0, 1)
+    value = _values(weights, activations, read)
     mean_embedding = reference.last @ weights.W_E
     return Paths(
         names=path_names(weights),
@@ -116,12 +116,21 @@ def path_patterns(
     return np.concatenate(patterns), np.concatenate(rests)
 
 
-def _values(weights: Weights, activations: Activations) -> Float64[Array, "paths sources d_head"]:
-    """What each path would bring from each source at full attention."""
+def _values(
+    weights: Weights, activations: Activations, read: Float64[Array, "directions paths d_head"]
+) -> Float64[Array, "directions paths sources"]:
+    """What each path would bring from each source at full attention, in nats."""
     if not activations.layers:
-        return np.zeros((0, len(activations.tokens), weights.d_head))
-    first = activations.layers[0].v
-    if weights.n_layers == 1:
-        return first
-    second = embedding_values(weights, activations)
-    return np.concatenate([first, second, np.repeat(first, weights.n_heads, axis=0)])
+        return np.zeros((len(read), 0, len(activations.tokens)))
+    values, heads = [activations.layers[0].v], weights.n_heads
+    if weights.n_layers == 2:
+        values += [embedding_values(weights, activations), values[0]]
+    # Of layer 0, of layer 1 and virtual, as the values are; one layer has the first kind only.
+    kinds = np.split(read, [heads, 2 * heads], axis=1)
+    brought = [
+        (kind.reshape(len(read), heads, -1, weights.d_head) @ value.swapaxes(1, 2)).reshape(
+            *kind.shape[:2], -1
+        )
+        for kind, value in zip(kinds, values, strict=False)
+    ]
+    return np.concatenate(brought, axis=1)

@@ -9,7 +9,7 @@ from jaxtyping import Float64, Int
 
 from ..model.vocabulary import PAST, SPECIAL, START
 from ..model.weights import Weights
-from .activations import Activations
+from .activations import Activations, attention_scores
 from .directions import Direction
 from .reference import Reference
 
@@ -127,7 +127,7 @@ def _replaced_layer0(
     # Attention of every destination without the replaced event: it never changes.
     positions = len(activations.tokens)
     asking = slice(first - positions, None)
-    scores = layer.scores[:, asking].copy()
+    scores = attention_scores(weights, 0, layer.q[:, asking], layer.k)
     scores[:, :, position] = -np.inf
     own = position - first
     if own >= 0:  # its own row asks anew for each draw
@@ -163,7 +163,8 @@ def _merge_ready(
 ) -> tuple[Array, Array, Array]:
     """Highest score, and the sums of values and of weights relative to it, the sink included."""
     top = np.maximum(scores.max(axis=-1, initial=-np.inf), sink)
-    weight = np.exp(scores - top[..., None])
+    weight = scores - top[..., None]
+    np.exp(weight, out=weight)
     shared = v.ndim == weight.ndim  # all destinations read the same values
     values = weight @ v if shared else (weight[..., None, :] @ v)[..., 0, :]
     return top, values, weight.sum(axis=-1) + np.exp(sink - top)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from offscript.interpret.activations import run
+from offscript.interpret.activations import attention_scores, run
 from offscript.interpret.circuits import (
     Circuit,
     compositions,
@@ -48,7 +48,8 @@ def test_the_tables_mixed_by_the_patterns_are_the_logits(make_random: Make, n_la
 
 def test_a_qk_table_is_the_score_of_layer_0_without_its_distance(make_random: Make) -> None:
     weights = make_random(1).weights.astype(np.float64)
-    scores = run(weights, TOKENS).layers[0].scores
+    layer = run(weights, TOKENS).layers[0]
+    scores = attention_scores(weights, 0, layer.q, layer.k)
 
     for head, qk in enumerate(qk_circuits(weights)):
         content = scores[head, 8, 6] - weights.rho[0, head, 2]
