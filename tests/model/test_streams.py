@@ -1,0 +1,54 @@
+"""The state of more streams than fit: who is forgotten, and who is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from offscript.model.detector import Detector
+from offscript.model.errors import InputError
+from offscript.model.folder import Model, load_model
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path) -> Model:
+    return load_model(tiny_model)
+
+
+def test_the_longest_silent_streams_are_forgotten_and_return_joined_in_the_middle(
+    model: Model,
+) -> None:
+    detector = Detector(model, max_streams=8)
+    name = model.vocabulary.names[-1]
+    for number in range(9):
+        detector.observe([str(number)], [name], np.array([float(number)]), started={str(number)})
+
+    returned = detector.observe(["0"], [name], np.array([20.0]))
+
+    assert len(detector) <= 8
+    assert detector.joined(["0"]).tolist() == [True]
+    assert returned.evicted >= 0
+    assert detector.joined(["8"]).tolist() == [False]
+
+
+def test_no_stream_of_a_batch_makes_room_for_another_of_it(model: Model) -> None:
+    name = model.vocabulary.names[-1]
+    detector, alone = Detector(model, max_streams=2), Detector(model)
+    for each in (detector, alone):
+        each.observe(["old"], [name], np.array([0.0]), started={"old"})
+    detector.observe(["newer"], [name], np.array([1.0]), started={"newer"})
+
+    seen = detector.observe(["old", "newest", "old"], [name] * 3, np.full(3, 2.0))
+
+    assert sorted(detector.known()) == ["newest", "old"]
+    expected = alone.observe(["old", "old"], [name] * 2, np.full(2, 2.0))
+    np.testing.assert_array_equal(seen.surprisal[[0, 2]], expected.surprisal)
+
+
+def test_a_batch_with_more_streams_than_are_kept_is_refused(model: Model) -> None:
+    detector = Detector(model, max_streams=4)
+
+    with pytest.raises(InputError, match="4 streams"):
+        detector.observe([str(i) for i in range(5)], ["x"] * 5, np.zeros(5))
