@@ -188,7 +188,7 @@ def _alerts(options: argparse.Namespace) -> int:
             return 0
         for number, alert in enumerate(found):
             if number == options.most and not options.watch:
-                print(f"… more; see all with --most {10 * options.most}")
+                print(f"… more; see all with --most {10 * options.most}", file=sys.stderr)
                 break
             print(as_json(alert) if options.json else one_line(alert), flush=options.watch)
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from ..model.errors import InputError
 from ..protos import detector_pb2 as pb
@@ -57,7 +58,7 @@ def audit(options: argparse.Namespace) -> int:
     with Client(options.to, credentials=credentials_of(options)) as client:
         for number, deed in enumerate(client.deeds(since=since)):
             if number == options.most:
-                print(f"… more; see all with --most {10 * options.most}")
+                print(f"… more; see all with --most {10 * options.most}", file=sys.stderr)
                 break
             print(as_json(deed) if options.json else deed_line(deed))
     return 0
