@@ -18,6 +18,7 @@ from .reading import Reader
 
 _MOST_STREAMS = 8192
 _LIVE_BYTES = 64 << 20
+_KNOWN_BYTES = 8 << 20
 _CHANCE = 1e-4  # with which a model is refused that keeps its budget
 
 
@@ -45,7 +46,9 @@ def expected_at_most(n: int, share: float) -> int:
 def attempt(model: Model, batches: Sequence[Batch]) -> Trial:
     """Have batches read and scored by a model that knows nothing of their streams yet."""
     reader, config = Reader(model), model.config.streams
-    detector = Detector(model, max_streams=_MOST_STREAMS, live_bytes=_LIVE_BYTES)
+    detector = Detector(
+        model, max_streams=_MOST_STREAMS, live_bytes=_LIVE_BYTES, known_bytes=_KNOWN_BYTES
+    )
 
     def judged(stream: str, moment: float) -> tuple[str, float]:
         return stream, moment // config.block_seconds if config.endless else 0.0
