@@ -5,18 +5,22 @@ the largest of them; methods that draw nothing at random run once. What is measu
 quality.py and training/measures.py, how the sets are split in datasets.py.
 
 Each result is kept in benchmarks/.work until the sources that it depends on change, so a run that
-was killed goes on where it was.
+was killed goes on where it was. With --jobs several are got at a time, each on cores of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import os
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +80,7 @@ class Asked:
     seeds: int
     device: str
     work: Path
+    scratch: Path
     fresh: bool
 
 
@@ -111,28 +116,57 @@ def runs(dataset: str, families: Sequence[str], seeds: int) -> Iterator[Run]:
 
 def of_set(name: str, families: Sequence[str], asked: Asked) -> Iterator[dict[str, Any]]:
     """An entry for each run and method: its name, setting, measures and what they were taken on."""
-    with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
+    planned = list(runs(name, families, asked.seeds))
+    for number, run in enumerate(planned, start=1):
+        entries, note = entries_of(run, asked)
+        seconds = sum(entry["seconds"] for entry in entries)
+        _say(f"{number}/{len(planned)} {run.path.stem} ({note}{seconds:.0f} s)")
+        for entry in entries:
+            shown = (f"{m} {v:.4f}" for m, v in entry["values"].items() if m in SHOWN)
+            _say(f"  {entry['method']}: {', '.join(shown)}")
+        yield from entries
 
-        @lru_cache(maxsize=1)
-        def dataset() -> Dataset:
-            return read_dataset(load(name, asked.data, scratch), scratch)
 
-        planned = list(runs(name, families, asked.seeds))
-        for number, run in enumerate(planned, start=1):
-            path, key = asked.work / run.path, sources_of(run.family)
-            entries = None if asked.fresh else read_kept(path, key)
-            note = "kept, "
-            if entries is None:
-                entries = measure(run, dataset(), scratch, asked.device)
-                keep(path, key, entries)
-                note = ""
-            seconds = sum(entry["seconds"] for entry in entries)
-            _say(f"{number}/{len(planned)} {path.stem} ({note}{seconds:.0f} s)")
-            for entry in entries:
-                shown = (f"{m} {v:.4f}" for m, v in entry["values"].items() if m in SHOWN)
-                _say(f"  {entry['method']}: {', '.join(shown)}")
-            yield from entries
+def entries_of(run: Run, asked: Asked) -> tuple[list[dict[str, Any]], str]:
+    """The entries of one run, and how they were come by if not by running it."""
+    path, key = asked.work / run.path, sources_of(run.family)
+    entries = None if asked.fresh else read_kept(path, key)
+    if entries is not None:
+        return entries, "kept, "
+    scratch = asked.scratch / f"{run.dataset}-{os.getpid()}"
+    dataset = _read(run.dataset, asked.data, scratch)
+    entries = measure(run, dataset, scratch, asked.device)
+    keep(path, key, entries)
+    return entries, ""
+
+
+@lru_cache(maxsize=1)
+def _read(name: str, data: Path, scratch: Path) -> Dataset:
+    """The set, once for all runs in a row that need it."""
+    scratch.mkdir(exist_ok=True)
+    return read_dataset(load(name, data, scratch), scratch)
+
+
+def run_ahead(planned: Sequence[Run], asked: Asked, jobs: int) -> None:
+    """Have all runs kept, `jobs` at a time in processes of their own."""
+    cores = max(1, len(os.sched_getaffinity(0)) // jobs)
+    os.environ["OMP_NUM_THREADS"] = str(cores)  # for the libraries that the workers import
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, context, _take_cores, (context.Value("i", 0), jobs))
+    with pool:
+        waiting = {pool.submit(entries_of, run, asked): run for run in planned}
+        for number, future in enumerate(as_completed(waiting), start=1):
+            future.result()
+            _say(f"{number}/{len(planned)} {waiting[future].path.stem} is there")
+
+
+def _take_cores(started: Synchronized[int], jobs: int) -> None:
+    """Keep this worker to its share of the cores."""
+    with started.get_lock():
+        number = started.value
+        started.value += 1
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, cores[number % jobs :: jobs] or cores)
 
 
 def measure(run: Run, dataset: Dataset, scratch: Path, device: str) -> list[dict[str, Any]]:
@@ -189,22 +223,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--methods", nargs="+", choices=FAMILIES, default=FAMILIES)
     parser.add_argument("--seeds", type=int, default=5, help="how many (5)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--jobs", type=int, default=1, help="how many runs at a time (1)")
     parser.add_argument("--data", help="folder of the data sets; else $OFFSCRIPT_DATA")
     parser.add_argument("--fresh", action="store_true", help="do again what was kept")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of detection.json")
     options = parser.parse_args(arguments)
-    asked = Asked(
-        data=data_folder(options.data),
-        seeds=options.seeds,
-        device=options.device,
-        work=WORK / "detection",
-        fresh=options.fresh,
-    )
+    names = options.sets or NAMES
     found, seconds = [], 0.0
-    for name in options.sets or NAMES:
-        entries = list(of_set(name, options.methods, asked))
-        found += rows(name, entries)
-        seconds += sum(entry["seconds"] for entry in entries)
+    with tempfile.TemporaryDirectory() as scratch:
+        asked = Asked(
+            data=data_folder(options.data),
+            seeds=options.seeds,
+            device=options.device,
+            work=WORK / "detection",
+            scratch=Path(scratch),
+            fresh=options.fresh,
+        )
+        if options.jobs > 1:
+            planned = [run for name in names for run in runs(name, options.methods, asked.seeds)]
+            run_ahead(planned, asked, options.jobs)
+            asked = replace(asked, fresh=False)
+        for name in names:
+            entries = list(of_set(name, options.methods, asked))
+            found += rows(name, entries)
+            seconds += sum(entry["seconds"] for entry in entries)
     results = run_results("detection", found, seed=0, seconds=seconds)
     print(write_results(results, options.results))
 

@@ -11,7 +11,7 @@ import pytest
 from offscript.benchmarks import detection
 from offscript.benchmarks.baselines import BASELINES
 from offscript.benchmarks.datasets import NAMES, published, sequences
-from offscript.benchmarks.detection import FAMILIES, Asked, of_set, rows, runs
+from offscript.benchmarks.detection import FAMILIES, Asked, of_set, rows, run_ahead, runs
 from offscript.benchmarks.kept import fingerprint, keep, read_kept
 from offscript.benchmarks.labelled import Labelled
 from offscript.benchmarks.results import read_results
@@ -26,6 +26,7 @@ def asked(tmp_path: Path) -> Asked:
         seeds=2,
         device="cpu",
         work=tmp_path / "work",
+        scratch=tmp_path,
         fresh=False,
     )
 
@@ -121,12 +122,27 @@ def test_one_command_writes_the_results_of_what_was_asked_for(
 ) -> None:
     monkeypatch.setattr(detection, "WORK", tmp_path)
 
-    detection.main(
-        ["sepsis_injected", "--methods", *SIMPLE, "--seeds", "1", "--results", str(tmp_path)]
-    )
+    asked = ["sepsis_injected", "--methods", *SIMPLE, "--seeds", "1", "--results", str(tmp_path)]
+    detection.main(asked)
 
     results = read_results(tmp_path / "detection.json")
     assert {row.method for row in results.rows} >= {"length", "counts_cosine", "isolation_forest"}
     assert {row.measure for row in results.rows} >= {"auroc", "f1_calibrated"}
     assert "--results" not in results.command
     assert set(NAMES) >= {row.dataset for row in results.rows}
+
+
+@pytest.mark.slow
+def test_runs_side_by_side_keep_what_runs_in_a_row_find(data: Path, tmp_path: Path) -> None:
+    asked = Asked(data, seeds=1, device="cpu", work=tmp_path / "work", scratch=tmp_path, fresh=True)
+    planned = list(runs("hadoop", ("length", "counts"), 1))
+
+    run_ahead(planned, asked, 2)
+
+    found = list(of_set("hadoop", ("length", "counts"), replace(asked, fresh=False)))
+    alone = replace(asked, work=tmp_path / "alone")
+    expected = list(of_set("hadoop", ("length", "counts"), alone))
+    assert [(one["method"], one["values"]) for one in found] == [
+        (one["method"], one["values"]) for one in expected
+    ]
+    assert len(list(asked.work.iterdir())) == len(planned)
