@@ -75,6 +75,7 @@ class Shard:
         self._saving = False
         self._changed = False  # since the last save
         self._afresh = True  # what a service before saved is not this state
+        self._next_save = -math.inf  # with the first events, as the saved state is then out of date
         self._thread = threading.Thread(target=self._run, name=f"scorer-{number}", daemon=True)
 
     def restore(self, arrays: Arrays) -> None:
@@ -117,6 +118,8 @@ class Shard:
         self._clocks = self._clocks.of(model.config.streams.idle_seconds)
         self._lines.begin_anew()
         self._changed = self._afresh = True
+        self._next_save = -math.inf  # what is saved is of no use to the model that serves now
+        self._wake.notify()
         self._metrics.streams_active.labels(self.number).set(len(detector))
 
     def stop(self) -> None:
@@ -127,10 +130,7 @@ class Shard:
         self._thread.join()
 
     def _run(self) -> None:
-        next_save = (
-            time.monotonic()
-        )  # with the first events, as the saved state is then out of date
-        next_tick = next_save + _TICK_SECONDS
+        next_tick = time.monotonic() + _TICK_SECONDS
         while True:
             group = self._take(next_tick - time.monotonic())
             if group:
@@ -143,9 +143,9 @@ class Shard:
                 self._end_idle()
                 next_tick = now + _TICK_SECONDS
             # One save at a time: while the store fails they must not pile up.
-            if self._changed and now >= next_save and not self._saving:
+            if self._changed and now >= self._next_save and not self._saving:
                 self._changed = False
-                next_save = now + max(
+                self._next_save = now + max(
                     self._config.checkpoint_seconds, self._save() / _SAVED_BYTES_PER_SECOND
                 )
         self._save(complete=True)

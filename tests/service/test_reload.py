@@ -325,3 +325,16 @@ def test_those_that_wait_for_their_turn_hold_up_nothing_else(
             each.result(30)
 
     assert reloads(running) == {"loaded": 1, "unchanged": 39, "refused": 0}
+
+
+def test_a_service_that_is_killed_right_after_a_change_has_saved_its_streams(
+    service: Service, session: Lines
+) -> None:
+    engine = service.engine(checkpoint_seconds=3600.0)
+    engine.submit(raw(session("0a")[:3], client="me", seq=1)).result(30)
+    engine.change(replace(renumbered(service.model), sha256="b")).result(30)
+
+    deadline = time.monotonic() + 30.0
+    while service.store.state(0).get("owner", np.zeros(0)).tolist() != ["b 0/1"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
