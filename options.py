@@ -213,7 +213,7 @@ def parser() -> argparse.ArgumentParser:
         choices=("open", "normal", "anomalous", "suppressed"),
         help="by last verdict; else all but the suppressed ones",
     )
-    alerts.add_argument("--most", type=int, default=50, metavar="N", help="how many (50)")
+    alerts.add_argument("--most", type=_count, default=50, metavar="N", help="how many (50)")
     alerts.add_argument("--json", action="store_true", help="a JSON object a line")
 
     explain = command("explain", "say why an alert was raised", "offscript explain 1f0c22a9")
@@ -275,7 +275,7 @@ def parser() -> argparse.ArgumentParser:
     )
     to(audit)
     audit.add_argument("--since", metavar="TIME", help="done since, as in 2026-03-01T12:00")
-    audit.add_argument("--most", type=int, default=50, metavar="N", help="how many (50)")
+    audit.add_argument("--most", type=_count, default=50, metavar="N", help="how many (50)")
     audit.add_argument("--json", action="store_true", help="a JSON object a line")
 
     token = command(
@@ -311,3 +311,11 @@ def parser() -> argparse.ArgumentParser:
         "--keep", type=Path, metavar="FOLDER", help="keep the model and the alerts here"
     )
     return top
+
+
+def _count(text: str) -> int:
+    """One or more."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {number}")
+    return number
