@@ -70,6 +70,8 @@ class Engine:
         self._events = self._bytes = 0  # accepted and not scored yet
         self._open = False
         self._thread = threading.Thread(target=self._read, name="reader", daemon=True)
+        metrics.queue_events.set_function(lambda: self._events)
+        metrics.queue_bytes.set_function(lambda: self._bytes)
 
     @property
     def model(self) -> Model:
@@ -127,7 +129,6 @@ class Engine:
             self._tickets.append(ticket)
             self._wake.notify()
         self._metrics.batches.inc()
-        self._show_queue()
         return ticket.future
 
     def change(self, model: Model) -> Future[Carried]:
@@ -205,11 +206,6 @@ class Engine:
         with self._wake:
             self._events -= len(batch)
             self._bytes -= batch.size
-        self._show_queue()
-
-    def _show_queue(self) -> None:
-        self._metrics.queue_events.set(self._events)
-        self._metrics.queue_bytes.set(self._bytes)
 
     def _spool(self, number: int) -> Spool | None:
         path, size = self._store.path, self._config.spool_bytes // self._config.threads

@@ -118,16 +118,15 @@ def _times(message: pb.EventBatch, rows: int) -> Float64[np.ndarray, " rows"] | 
         if any(deltas):
             raise FieldError("base_time_micros", "expected a base for the time deltas, got none")
         return None
-    micros = np.zeros(rows, np.int64)
+    # In floating point nothing overflows, and until the year 2255 nothing is rounded.
+    micros = np.full(rows, float(base))
     if deltas:
-        micros = np.array(deltas, dtype=np.int64)
-    # In floating point first, where nothing overflows.
-    reach = base + np.cumsum(micros.astype(np.float64))
-    if reach.min(initial=0.0) < 0.0 or reach.max(initial=0.0) >= _LATEST_MICROS:
+        micros += np.cumsum(np.array(deltas, dtype=np.float64))
+    if micros.min(initial=0.0) < 0.0 or micros.max(initial=0.0) >= _LATEST_MICROS:
         raise FieldError(
             "time_delta_micros", "expected microseconds of the years 1970 to 9999, got others"
         )
-    return np.asarray((base + np.cumsum(micros)) / 1e6)
+    return micros / 1e6
 
 
 def write_outcome(seq: int, outcome: Outcome) -> pb.ScoreBatch:

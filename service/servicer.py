@@ -165,6 +165,8 @@ class Servicer:
 
     async def _stored(self, future: Future[Answer]) -> Answer:
         """What comes of it; StoreError if that waits for a store that fails."""
+        if future.done():  # as most are where several batches were scored at a time
+            return future.result()
         wrapped = asyncio.wrap_future(future)
         while True:
             done, _ = await asyncio.wait({wrapped}, timeout=_PATIENCE_SECONDS)
