@@ -67,7 +67,7 @@ def read_events(model: Model, sent: Sequence[Sent], owners: Sequence[str] | None
     else:
         parser = EventParser(model.config.events, model.templates)
         parsed = parser.parse([one.text for one in sent])
-        stream, names, times = parsed.stream, parsed.name, parsed.time
+        stream, names, times = list(parsed.stream), list(parsed.name), parsed.time
         at = parsed.line.astype(np.int64)
     owner = stream if owners is None else [owners[index] for index in at.tolist()]
     return Events(stream, names, times, at, owner)

@@ -24,6 +24,13 @@ class Coded(Sequence[Text]):
         return rows if isinstance(rows, Coded) else cls(rows, np.arange(len(rows)))
 
     @classmethod
+    def compact(cls, rows: Sequence[Text]) -> Coded[Text]:
+        """The column of these rows, with each text once."""
+        places: dict[Text, int] = {}
+        codes = [places.setdefault(text, len(places)) for text in rows]
+        return cls(list(places), np.array(codes, dtype=np.int64))
+
+    @classmethod
     def joined(cls, columns: Sequence[Coded[Text]]) -> Coded[Text]:
         """The rows of several columns, one after the other."""
         values: list[Text] = []

@@ -268,12 +268,12 @@ class Detector:
     def _collect(self, begin: int) -> list[Finding]:
         """What was found in a block, `begin` events into the batch."""
         count, numbers, values, tokens, times, tallies = self._found
-        found = [
-            self._finding(begin, numbers[at], values[at], tokens[at], times[at], tallies[at])
-            for at in range(int(count[0]))
-        ]
+        found = int(count[0])
         count[0] = 0
-        return found
+        return [
+            self._finding(begin, numbers[at], values[at], tokens[at], times[at], tallies[at])
+            for at in range(found)
+        ]
 
     def _finding(
         self,

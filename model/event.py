@@ -62,8 +62,8 @@ class Parsed:
     """Columns, one row an event. A line may give none, one or several."""
 
     line: Int32[np.ndarray, "events"]  # index of the line that the event came from
-    stream: list[str]  # key; "" for the endless stream
-    name: list[str | None]  # event's name or template; None is an unseen template
+    stream: Sequence[str]  # key; "" for the endless stream
+    name: Sequence[str | None]  # event's name or template; None is an unseen template
     time: Float64[np.ndarray, "events"]  # Unix seconds, nan where there is none
     unkeyed: int = 0  # lines passed over because they hold no stream key
     continuations: int = 0  # lines passed over because they go on with the record before
@@ -201,6 +201,11 @@ class EventParser:
             broken=rows.broken,
             first_broken=rows.first_broken,
         )
+
+    @property
+    def depends_on_the_line_before(self) -> bool:
+        """Whether a time stamp may leave open what the one before it says."""
+        return self._time is not None and self._time.guesses
 
     def texts(self, lines: Sequence[str]) -> list[str]:
         """What templates are learned from: the text of each event; none where names are ready."""

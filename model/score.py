@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from .ahead import parsed
 from .alert import Alert
 from .detector import Detector
 from .event import EventParser
@@ -50,18 +51,18 @@ def score_logs(
     complete = complete or model.config.events.format == "sequences"
     detector = Detector(model)
     lines = read_lines(paths, progress=progress)
-    while chunk := list(islice(lines, _CHUNK)):
-        parsed = parser.parse(chunk)
-        started = set(parsed.stream) if complete else ()
-        observed = detector.observe(parsed.stream, parsed.name, parsed.time, started=started)
+    chunks = iter(lambda: list(islice(lines, _CHUNK)), [])
+    for chunk, events in parsed(parser, chunks):
+        started = set(events.stream) if complete else ()
+        observed = detector.observe(events.stream, events.name, events.time, started=started)
         totals.lines += len(chunk)
-        totals.events += len(parsed.stream)
+        totals.events += len(events.stream)
         totals.new += observed.new
-        totals.unkeyed += parsed.unkeyed
-        totals.continuations += parsed.continuations
-        totals.broken += parsed.broken
+        totals.unkeyed += events.unkeyed
+        totals.continuations += events.continuations
+        totals.broken += events.broken
         totals.streams = len(detector)
-        yield from _alerts(detector, observed, chunk, parsed.line.tolist(), totals)
+        yield from _alerts(detector, observed, chunk, events.line.tolist(), totals)
         if not complete:
             ended = detector.end_idle(detector.watermark)
             yield from _alerts(detector, ended, chunk, [], totals)

@@ -191,7 +191,7 @@ class TimeReader:
         self._match_parts = _compile(name, parts=True).match
         self._known: dict[str, float] = {}
         kind = name.partition("@")[0]
-        self._guessed = kind in _GUESSED
+        self.guesses = kind in _GUESSED  # the year, or the date
         # A stamp without a year is of the last twelve months; or of tomorrow, in another zone.
         self._last = time.time() - (0.0 if kind == "clock" else 0.5 * _YEAR - 3.0 * _DAY)
 
@@ -217,7 +217,7 @@ class TimeReader:
         found = self._match_parts(line)
         assert found is not None, "both expressions match the same"
         seconds = _seconds(found.groupdict(), self._last)
-        if self._guessed and not math.isnan(seconds):
+        if self.guesses and not math.isnan(seconds):
             self._last = seconds
         if len(self._known) >= _REMEMBERED:
             self._known.clear()

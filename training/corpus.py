@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float64, Int32, Int64
 from numpy.typing import NDArray
 
+from ..model.ahead import parsed
 from ..model.coded import Coded
 from ..model.errors import InputError, LogError
 from ..model.event import EventParser
@@ -91,19 +92,19 @@ def read_corpus(lines: Iterable[str], parser: EventParser, folder: Path | None =
     columns = _Columns(folder)
     unkeyed = continuations = first_line = 0
     iterator = iter(lines)
-    while chunk := list(islice(iterator, _CHUNK)):
-        parsed = parser.parse(chunk)
+    chunks = iter(lambda: list(islice(iterator, _CHUNK)), [])
+    for chunk, events in parsed(parser, chunks):
         columns.append(
-            np.array([streams.setdefault(k, len(streams)) for k in parsed.stream], np.int32),
+            np.array([streams.setdefault(k, len(streams)) for k in events.stream], np.int32),
             np.array(
-                [-1 if n is None else names.setdefault(n, len(names)) for n in parsed.name],
+                [-1 if n is None else names.setdefault(n, len(names)) for n in events.name],
                 np.int32,
             ),
-            parsed.time,
-            parsed.line.astype(np.int64) + first_line,
+            events.time,
+            events.line.astype(np.int64) + first_line,
         )
-        unkeyed += parsed.unkeyed
-        continuations += parsed.continuations
+        unkeyed += events.unkeyed
+        continuations += events.continuations
         first_line += len(chunk)
     if not first_line:
         raise LogError("the log is empty: no line was read; give a log that has events")

@@ -30,7 +30,7 @@ def events(model: Model, tiny_log: Path) -> tuple[list[str], list[str | None], n
     parsed = EventParser(model.config.events, model.templates).parse(
         tiny_log.read_text().splitlines()
     )
-    return parsed.stream, parsed.name, parsed.time
+    return list(parsed.stream), list(parsed.name), parsed.time
 
 
 def observe_in_pieces(

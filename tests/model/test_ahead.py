@@ -1,0 +1,78 @@
+"""Lines read by other processes come as if they were read here."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from offscript.model.ahead import parsed
+from offscript.model.errors import OffscriptError
+from offscript.model.event import EventConfig, EventParser
+from offscript.model.templates import Templates
+
+Line = Callable[[int], str]  # number of a line → its time stamp
+
+
+def parser(time: str) -> EventParser:
+    config = EventConfig(stream_key=r"job=(\w+)", time=time)
+    texts = ["job=<*> begins", "job=<*> ends"]
+    return EventParser(config, Templates.learn(texts))
+
+
+def chunks(count: int, line: Line) -> Iterator[list[str]]:
+    for number in range(count):
+        first = 3 * number
+        yield [f"{line(first)} job=a{number} begins", "  and goes on", f"{line(first + 2)} no job"]
+
+
+def iso(number: int) -> str:
+    return f"2026-03-01 10:00:{number % 60:02d}"
+
+
+def year_end(number: int) -> str:
+    """Four days after the line before, which alone says what year it is."""
+    return str(np.datetime64("2022-01-01") + 4 * number)[5:10] + " 10:00:00"
+
+
+@pytest.mark.parametrize(("time", "line"), [("iso@0", iso), ("month_day@0", year_end)])
+def test_what_other_processes_read_is_what_is_read_here(time: str, line: Line) -> None:
+    here = list(parsed(parser(time), chunks(200, line), processes=0))
+    there = list(parsed(parser(time), chunks(200, line), processes=2))
+
+    assert [chunk for chunk, _ in there] == [chunk for chunk, _ in here]
+    for (_, one), (_, other) in zip(here, there, strict=True):
+        assert list(one.stream) == list(other.stream) != []
+        assert list(one.name) == list(other.name)
+        assert one.time.tolist() == other.time.tolist()
+        assert one.line.tolist() == other.line.tolist()
+        assert (one.unkeyed, one.continuations) == (other.unkeyed, other.continuations) == (1, 1)
+
+
+def test_a_short_log_starts_no_process() -> None:
+    for _ in parsed(parser("iso@0"), chunks(8, iso), processes=2):
+        assert multiprocessing.active_children() == []
+
+
+def test_who_stops_listening_leaves_no_process_behind() -> None:
+    found = parsed(parser("iso@0"), chunks(10_000, iso), processes=1)
+    for _ in range(9):
+        next(found)
+    assert multiprocessing.active_children()
+
+    found.close()
+
+    assert multiprocessing.active_children() == []
+
+
+def test_a_process_that_is_killed_is_told_in_one_line() -> None:
+    found = parsed(parser("iso@0"), chunks(10_000, iso), processes=1)
+    for _ in range(9):
+        next(found)
+    for child in multiprocessing.active_children():
+        child.kill()
+
+    with pytest.raises(OffscriptError, match="killed; is there enough memory"):
+        list(found)
