@@ -20,6 +20,7 @@ from ..model.warm import warm
 from .batch import Batch, Outcome
 from .carry import Carried
 from .config import ServiceConfig
+from .drift import Drift
 from .late import Late
 from .metrics import Metrics
 from .reading import Reader
@@ -63,6 +64,7 @@ class Engine:
         self._config = config
         self._metrics = metrics
         self._reader = Reader(model)
+        self._drift: Drift
         self._writer = Writer(store, config, metrics, changed)
         self._shards: list[Shard] = []
         self._tickets: deque[Ticket | _Change] = deque()
@@ -86,6 +88,8 @@ class Engine:
     def start(self) -> None:
         """Compile the kernels, take up the saved streams, start the threads."""
         warm()
+        self._drift = Drift(self._model)
+        self._metrics.surprisal_drift.set_function(self._drift_index)
         for number in range(self._config.threads):
             shard = Shard(
                 number,
@@ -94,6 +98,7 @@ class Engine:
                 spool=self._spool(number),
                 writer=self._writer,
                 metrics=self._metrics,
+                drift=self._drift,
             )
             shard.restore(self._store.state(number))
             self._shards.append(shard)
@@ -192,15 +197,18 @@ class Engine:
         with ExitStack() as held:
             for shard in self._shards:
                 held.enter_context(shard.held())
-            reader = Reader(model)
+            reader, drift = Reader(model), Drift(model)
             made = [shard.successor(model) for shard in self._shards]
             for shard, (detector, _) in zip(self._shards, made, strict=True):
-                shard.adopt(model, detector)
-            self._model, self._reader = model, reader
+                shard.adopt(model, detector, drift)
+            self._model, self._reader, self._drift = model, reader, drift
         return Carried(
             streams=sum(carried.streams for _, carried in made),
             left=sum(carried.left for _, carried in made),
         )
+
+    def _drift_index(self) -> float:
+        return self._drift.index()
 
     def _scored(self, batch: Batch) -> None:
         with self._wake:

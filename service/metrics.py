@@ -59,6 +59,11 @@ class Metrics:
         self.template_misses = Counter(
             "offscript_template_misses", "Events never seen in training.", registry=registry
         )
+        self.surprisal_drift = Gauge(
+            "offscript_surprisal_drift",
+            "How far the surprise of recent events is from the training's (stability index).",
+            registry=registry,
+        )
         self.last_event = Gauge(
             "offscript_last_event_timestamp_seconds",
             "Time of the latest event, as it says itself.",

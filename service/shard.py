@@ -27,6 +27,7 @@ from .carry import Carried, carry
 from .checkpoint import Checkpoint, from_arrays
 from .clocks import Clocks
 from .config import ServiceConfig
+from .drift import Drift
 from .feeding import feed, joined, strongest
 from .lines import Lines, Positions
 from .metrics import Metrics
@@ -57,6 +58,7 @@ class Shard:
         spool: Spool | None,
         writer: Writer,
         metrics: Metrics,
+        drift: Drift,
     ) -> None:
         self.number = number
         self._model = model
@@ -64,6 +66,7 @@ class Shard:
         self._lines = Lines(spool, config.repeat_seconds)
         self._writer = writer
         self._metrics = metrics
+        self._drift = drift
         self._most_streams = max(1, config.max_streams // config.threads)
         self._detector = self._new_detector(model)
         self._clocks = Clocks(model.config.streams.idle_seconds)
@@ -112,9 +115,9 @@ class Shard:
             detector.restore(streams)
         return detector, carried
 
-    def adopt(self, model: Model, detector: Detector) -> None:
+    def adopt(self, model: Model, detector: Detector, drift: Drift) -> None:
         """While it is held: go on with what `successor` made. What clients have sent is known."""
-        self._model, self._detector = model, detector
+        self._model, self._detector, self._drift = model, detector, drift
         self._clocks = self._clocks.of(model.config.streams.idle_seconds)
         self._lines.begin_anew()
         self._changed = self._afresh = True
@@ -259,6 +262,7 @@ class Shard:
 
     def _count(self, rows: Rows, observed: Observed) -> None:
         metrics = self._metrics
+        self._drift.add(observed.surprisal)
         metrics.events["scored"].inc(len(rows))
         metrics.batch_events.observe(len(rows))
         metrics.template_misses.inc(observed.new)

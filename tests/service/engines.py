@@ -33,7 +33,8 @@ class Service:
 
     def engine(self, **changes: object) -> Engine:
         config = replace(self.config, **changes)  # type: ignore[arg-type] # fields of it
-        engine = Engine(self.model, self.store, config, Metrics())
+        self.metrics = Metrics()
+        engine = Engine(self.model, self.store, config, self.metrics)
         engine.start()
         self._engines.append(engine)
         return engine
