@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from offscript.interpret.reference import fit_reference
-from offscript.model.alert import Alert
+from offscript.model.alert import DETECTORS, Alert
 from offscript.model.config import DecoderConfig
 from offscript.model.vocabulary import END, SPECIAL, START, Vocabulary
 from offscript.model.weights import Weights, random_weights, shapes
@@ -27,7 +27,11 @@ def _model(weights: Weights, *, reference: bool = True, seed: int = 0) -> Simple
         weights=weights,
         vocabulary=Vocabulary(names, (1,) * d_vocab),
         reference=fit_reference(weights, sequences) if reference else {},
-        calibration=SimpleNamespace(kappa=0.25, usual=1.5),
+        calibration=SimpleNamespace(
+            kappa=0.25,
+            usual=1.5,
+            of=lambda _: SimpleNamespace(limits=lambda: np.full(len(DETECTORS), 5.0)),
+        ),
         count_vectors=np.zeros((0, d_vocab), dtype=np.float32),
     )
 
