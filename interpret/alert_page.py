@@ -159,7 +159,9 @@ def _similar(similar: Sequence[Similar]) -> Markup:
     ]
     caption = "Newest first, with what was said of each"
     head = ("Alert", "first seen", "stream", "times", "status", "said")
-    return section("The same kind of alert before or since", table(caption, head, rows))
+    return section(
+        "The same kind of alert before or since", table(caption, head, rows, class_="listing")
+    )
 
 
 def _foot(explanation: Explanation) -> Markup:

@@ -46,10 +46,15 @@ def after_words(other: Instead) -> str:
         return "No later event of the stream is at hand."
     was, odd = sum(e.surprisal for e in after), sum(e.surprisal > other.limit for e in after)
     would, left = sum(e.instead for e in after), sum(e.instead > other.limit for e in after)
+    verdict = ""
+    if left > odd:
+        verdict = " What came after goes with what came."
+    elif left < odd:
+        verdict = " What came after is odd because of it."
     many = "The event" if len(after) == 1 else f"The {len(after)} events"
     return (
         f"{many} after it would have surprised by {bits(would)} bits, not {bits(was)}; past the "
-        f"limit of {bits(other.limit)} for one: {left}, not {odd}."
+        f"limit of {bits(other.limit)} for one: {left}, not {odd}.{verdict}"
     )
 
 
