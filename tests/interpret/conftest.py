@@ -1,15 +1,19 @@
 """Small decoders to explain: random ones, and one whose mechanism is written by hand."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from offscript.interpret.card import Card
+from offscript.interpret.reading import read_model
 from offscript.interpret.reference import fit_reference
 from offscript.model.alert import DETECTORS, Alert
 from offscript.model.config import DecoderConfig
+from offscript.model.folder import load_model
 from offscript.model.vocabulary import END, SPECIAL, START, Vocabulary
 from offscript.model.weights import Weights, random_weights, shapes
 
@@ -87,6 +91,12 @@ def make_alert() -> Callable[..., Alert]:
         return Alert(**{**fields, **changes})
 
     return make
+
+
+@pytest.fixture(scope="session")
+def trained_card(tiny_model: Path) -> Card:
+    """What a trained model has learned."""
+    return read_model(load_model(tiny_model))
 
 
 @pytest.fixture
