@@ -17,9 +17,8 @@ from .window import Window, receptive_field
 
 Array = np.ndarray
 
-_MOST = 3  # events that may be replaced
-_PLACES = 4  # tried for each of them, the most promising …
-_EVENTS = 16  # … with so many events in each
+_PLACES = 3  # where a replacement is tried, the most promising …
+_TRIED = (24, 8, 8)  # … with so many events in all, for the first, the second and the third
 
 
 @dataclass(frozen=True)
@@ -73,17 +72,17 @@ def gains(
     """g_s · (W_E[v] − W_E[e_s]): what log p(observed) gains if v stands at s instead of e_s.
 
     To first order and with attention as it is: g_s is the gradient of log p(observed) at the
-    embedding of position s, all patterns held. `activations` are of a full run.
+    embedding of position s, all patterns held.
     """
     w = -softmax(activations.logits[-1])
     w[observed] += 1.0
-    g = np.zeros_like(activations.resid_post)
+    g = np.zeros((len(activations.tokens), weights.d_model))
     g[-1] = weights.W_U @ w
-    for layer, W_V, W_O in reversed(
-        list(zip(activations.layers, weights.W_V, weights.W_O, strict=True))
-    ):
-        asked = layer.pattern.swapaxes(1, 2) @ (g @ W_O.swapaxes(1, 2))
-        g = g + (asked @ W_V.swapaxes(1, 2)).sum(axis=0)
+    layers = zip(activations.layers, weights.W_V, weights.W_O, strict=True)
+    for layer, W_V, W_O in reversed(list(layers)):
+        _, destinations, sources = layer.pattern.shape  # the last positions of each
+        read = layer.pattern.swapaxes(1, 2) @ (g[-destinations:] @ W_O.swapaxes(1, 2))
+        g[-sources:] += (read @ W_V.swapaxes(1, 2)).sum(axis=0)
     here = (g * weights.W_E[activations.tokens]).sum(axis=1)
     return np.asarray(g @ weights.W_E.T - here[:, None])
 
@@ -97,51 +96,56 @@ def repair(window: Window, limit: float) -> Repair:
     """
     weights, observed = window.weights, window.alert.tokens[window.index]
     tokens = window.activations.tokens.copy()
-    best = float(surprisal(window.activations.logits[-1:], np.array([observed]))[0])
+    activations = run(weights, tokens)
+    likely = log_softmax(activations.logits[:-1])  # of each event but the first, and of all others
+    best = float(surprisal(activations.logits[-1:], np.array([observed]))[0])
     changed: list[int] = []
-    for _ in range(_MOST):
-        found = _best(weights, run(weights, tokens), observed, changed, limit)
-        if found is None or found[0] >= best:
+    for many in _TRIED:
+        promised = gains(weights, activations, observed)
+        promised[1:] += likely
+        promised[[0, *changed]] = -np.inf
+        tried = _tried(weights, activations, observed, promised, many)
+        passing = [one for one in tried if one[0] <= limit]
+        if passing:
+            found = max(passing, key=lambda one: likely[one[1] - 1, one[2]] - one[0])
+        else:
+            found = min(tried, default=(best, 0, 0))
+        if found[0] >= best:
             break
         best, place, event = found
         tokens[place] = event
         changed.append(place)
-        if best <= limit:
+        if passing:
             return _repaired(window, limit, tokens, changed)
+        activations = run(weights, tokens, last_only=True)
     return Repair(limit, best, ())
 
 
-def _best(
+def _tried(
     weights: Weights,
     activations: Activations,
     observed: int,
-    changed: Sequence[int],
-    limit: float,
-) -> tuple[float, int, int] | None:
-    """The surprisal of the observed event after one more replacement: its place, and the event."""
+    promised: Float64[Array, "positions d_vocab"],
+    many: int,
+) -> list[tuple[float, int, int]]:
+    """The most promising replacements scored: the observed one's surprisal, place, and event."""
     tokens = activations.tokens
-    likely = log_softmax(activations.logits[:-1])
-    promised = gains(weights, activations, observed)
-    promised[1:] += likely
     promised[:, : len(SPECIAL)] = -np.inf
     promised[np.arange(len(tokens)), tokens] = -np.inf
-    promised[[0, *changed]] = -np.inf  # what could have come first is not predicted
     promised[(tokens == START) | (tokens == PAST)] = -np.inf
+    places = np.argsort(-promised.max(axis=1), kind="stable")[:_PLACES]
+    best = np.argsort(-promised[places], axis=None, kind="stable")[:many]
+    of, events = np.unravel_index(best, (len(places), promised.shape[1]))
     tried = []
-    for place in np.argsort(-promised.max(axis=1), kind="stable")[:_PLACES].tolist():
-        events = np.argsort(-promised[place], kind="stable")[:_EVENTS]
-        events = events[np.isfinite(promised[place, events])]
-        if len(events):
-            logits = replaced_logits(weights, activations, place, events)
-            left = surprisal(logits, np.full(len(events), observed))
+    for at, place in enumerate(places.tolist()):
+        chosen = events[(of == at) & np.isfinite(promised[place, events])]
+        if len(chosen):
+            logits = replaced_logits(weights, activations, place, chosen)
+            left = surprisal(logits, np.full(len(chosen), observed))
             tried += [
-                (float(s), place, int(event), float(p))
-                for s, event, p in zip(left, events, likely[place - 1, events], strict=True)
+                (s, place, event) for s, event in zip(left.tolist(), chosen.tolist(), strict=True)
             ]
-    passing = [one for one in tried if one[0] <= limit]
-    if passing:
-        return max(passing, key=lambda one: one[3] - one[0])[:3]
-    return min(tried)[:3] if tried else None
+    return tried
 
 
 def _repaired(
@@ -191,14 +195,10 @@ def instead(window: Window, later: Sequence[int], limit: float) -> Instead | Non
     expected = int(order[0])
     # What lies further ahead than the receptive field cannot see the difference.
     following = (*alert.tokens[index + 1 :], *later)[: receptive_field(weights)]
-    begin = window.offset
-    was = np.array((*alert.tokens[begin : index + 1], *following))
-    other = was.copy()
-    other[index - begin] = expected
-    first = index - begin  # the row of logits after it predicts the event that follows
+    context = alert.tokens[window.offset : index]
     before, after = (
-        surprisal(run(weights, tokens[:-1]).logits[first:], tokens[first + 1 :])
-        for tokens in (was, other)
+        _surprisals(weights, (*context, event), following)
+        for event in (alert.tokens[index], expected)
     )
     own = float(surprisal(logits[None], np.array([expected]))[0])
     statistic = max([own, *after.tolist()])
@@ -214,3 +214,14 @@ def instead(window: Window, later: Sequence[int], limit: float) -> Instead | Non
         statistic=statistic,
         raised=statistic > limit,
     )
+
+
+def _surprisals(
+    weights: Weights, context: Sequence[int], following: Sequence[int]
+) -> Float64[Array, " following"]:
+    """Of events that came one after another, after a context."""
+    if not following:
+        return np.zeros(0)
+    tokens = np.array((*context, *following[:-1]))
+    logits = run(weights, tokens).logits[len(context) - 1 :]
+    return surprisal(logits, np.array(following))

@@ -52,6 +52,8 @@ def test_a_replacement_gains_what_was_promised_where_attention_stays(
 
     promised = gains(weights, activations, 5)
 
+    last = gains(weights, run(weights, tokens, last_only=True), 5)
+    np.testing.assert_allclose(last, promised, atol=1e-12)
     for position in range(1, len(tokens)):
         other = tokens.copy()
         other[position] = 10
