@@ -227,7 +227,9 @@ def parser() -> argparse.ArgumentParser:
     to(explain)
     form(explain, "docs/explanations.md")
     explain.add_argument(
-        "--no-checks", action="store_true", help="do not rescore with the evidence replaced"
+        "--no-checks",
+        action="store_true",
+        help="score nothing again: neither with the evidence replaced, nor what would have been",
     )
 
     feedback = command(

@@ -103,7 +103,7 @@ def repair(window: Window, limit: float) -> Repair:
     for many in _TRIED:
         promised = gains(weights, activations, observed)
         promised[1:] += likely
-        promised[[0, *changed]] = -np.inf
+        promised[[0, *changed]] = -np.inf  # nothing says what could have come first
         tried = _tried(weights, activations, observed, promised, many)
         passing = [one for one in tried if one[0] <= limit]
         if passing:

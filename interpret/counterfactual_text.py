@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 
 from .counterfactual import Following, Instead, Repair, Replacement
@@ -44,18 +45,19 @@ def after_words(other: Instead) -> str:
     after = other.following
     if not after:
         return "No later event of the stream is at hand."
-    was, odd = sum(e.surprisal for e in after), sum(e.surprisal > other.limit for e in after)
-    would, left = sum(e.instead for e in after), sum(e.instead > other.limit for e in after)
+    was, would = sum(e.surprisal for e in after), sum(e.instead for e in after)
+    many = "The event" if len(after) == 1 else f"The {len(after)} events"
+    said = f"{many} after it would have surprised by {bits(would)} bits, not {bits(was)}"
+    if not math.isfinite(other.limit):  # this model has no detector of single events
+        return f"{said}."
+    odd = sum(e.surprisal > other.limit for e in after)
+    left = sum(e.instead > other.limit for e in after)
     verdict = ""
     if left > odd:
         verdict = " What came after goes with what came."
     elif left < odd:
         verdict = " What came after is odd because of it."
-    many = "The event" if len(after) == 1 else f"The {len(after)} events"
-    return (
-        f"{many} after it would have surprised by {bits(would)} bits, not {bits(was)}; past the "
-        f"limit of {bits(other.limit)} for one: {left}, not {odd}.{verdict}"
-    )
+    return f"{said}; past the limit of {bits(other.limit)} for one: {left}, not {odd}.{verdict}"
 
 
 def changed(other: Instead) -> list[Following]:

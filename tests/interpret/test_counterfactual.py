@@ -1,5 +1,6 @@
 """What would have been is what scoring the other stream says."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 
 from offscript.interpret.activations import run
-from offscript.interpret.counterfactual import gains, repair
-from offscript.interpret.counterfactual_text import what_if
+from offscript.interpret.counterfactual import Following, Instead, gains, repair
+from offscript.interpret.counterfactual_text import after_words, what_if
 from offscript.interpret.directions import entropy, softmax, surprisal
 from offscript.interpret.explain import explain
 from offscript.interpret.reference import read_reference
@@ -133,6 +134,20 @@ def test_later_events_are_scored_as_in_the_stream_with_the_expected_event(
     assert other.surprisal == pytest.approx(after[at - 1])
     assert other.statistic == pytest.approx(max(after[at - 1 : at + seen]))
     assert other.raised == (other.statistic > 5.0)
+
+
+def following(*surprisals: tuple[float, float]) -> Instead:
+    events = (Following("e", at, *both) for at, both in enumerate(surprisals, start=1))
+    return Instead("x", 0.5, 1.0, 5.0, tuple(events), 1.0, False)
+
+
+def test_it_is_said_whether_what_came_after_goes_with_what_came() -> None:
+    natural, caused = following((0.1, 9.0), (1.0, 1.0)), following((9.0, 0.1))
+
+    assert after_words(natural).endswith(": 1, not 0. What came after goes with what came.")
+    assert after_words(caused).endswith(": 0, not 1. What came after is odd because of it.")
+    assert after_words(replace(caused, limit=math.inf)).endswith("by 0.1 bits, not 13.0.")
+    assert after_words(following()) == "No later event of the stream is at hand."
 
 
 def test_a_drift_is_summed_again_with_the_expected_event(
