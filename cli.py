@@ -195,24 +195,9 @@ def _alerts(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from .service.client import Client
-    from .service.credentials import credentials_of
-    from .service.listing import similar_lines
+    from .service.why import explain
 
-    with Client(options.to, credentials=credentials_of(options)) as client:
-        explanation = client.explain(options.alert, checks=not options.no_checks)
-    if options.html:
-        from .interpret.alert_page import alert_page
-        from .interpret.explanation import Explanation
-
-        page = alert_page(Explanation.from_json(json.loads(explanation.json)))
-        options.html.write_text(page, encoding="utf-8")
-        print(f"page written to {options.html}")
-    else:
-        print(explanation.json if options.json else explanation.text)
-        if not options.json and explanation.similar:
-            print("\n".join(["", *similar_lines(explanation)]))
-    return 0
+    return explain(options)
 
 
 def _card(options: argparse.Namespace) -> int:
@@ -226,6 +211,11 @@ def _card(options: argparse.Namespace) -> int:
 
         options.html.write_text(card_page(card), encoding="utf-8")
         print(f"page written to {options.html}")
+    elif options.figures:
+        from .interpret.card_figures import card_figures
+        from .interpret.figure_files import write_figures
+
+        print(write_figures(options.figures, card_figures(card)))
     else:
         print(json.dumps(card.to_json(), ensure_ascii=False) if options.json else card_text(card))
     return 0

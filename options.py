@@ -61,6 +61,12 @@ def parser() -> argparse.ArgumentParser:
             metavar="FILE",
             help="as a page with figures: one file that loads nothing, to keep or to send",
         )
+        forms.add_argument(
+            "--figures",
+            type=Path,
+            metavar="DIR",
+            help="every figure by itself, as SVG and PNG, to put into documents",
+        )
 
     def logs(added: argparse.ArgumentParser) -> None:
         added.add_argument("logs", nargs="+", type=Path, metavar="LOGS", help=_LOGS)
@@ -221,7 +227,9 @@ def parser() -> argparse.ArgumentParser:
     to(explain)
     form(explain, "docs/explanations.md")
     explain.add_argument(
-        "--no-checks", action="store_true", help="do not rescore with the evidence replaced"
+        "--no-checks",
+        action="store_true",
+        help="score nothing again: neither with the evidence replaced, nor what would have been",
     )
 
     feedback = command(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from .attribution_page import attribution_sections, event_name, raw_line
-from .explanation import Attribution, Explanation
+from .counterfactual_page import what_if_section
+from .explanation import Attribution, Explanation, Similar
 from .markup import Markup, join, tag
 from .page import facts, note, page, prose, section, signed_bars, table
 from .sentence import sentence
@@ -43,6 +45,9 @@ def alert_page(explanation: Explanation) -> str:
     else:
         for number, attribution in enumerate(explanation.attributions):
             sections.append(_folded(attribution, opened=number == 0))
+    sections += what_if_section(explanation)
+    if explanation.similar:
+        sections.append(_similar(explanation.similar))
     return page(f"{title} · Offscript", head, sections, _foot(explanation))
 
 
@@ -137,6 +142,25 @@ def _counts(explanation: Explanation) -> Markup:
             rows,
         ),
         *([note(f"{left:,} other events")] if left else []),
+    )
+
+
+def _similar(similar: Sequence[Similar]) -> Markup:
+    rows = [
+        (
+            tag("code", clean(other.alert)[:12]),
+            date(other.time) or "unknown",
+            clean(other.stream) or "the only one",
+            f"{other.count:,}",
+            other.status,
+            "; ".join(clean(f"{said.by}: {said.comment}".strip(": ")) for said in other.feedback),
+        )
+        for other in similar
+    ]
+    caption = "Newest first, with what was said of each"
+    head = ("Alert", "first seen", "stream", "times", "status", "said")
+    return section(
+        "The same kind of alert before or since", table(caption, head, rows, class_="listing")
     )
 
 

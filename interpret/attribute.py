@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Int
 
-from ..model.alert import Alert
-from ..model.vocabulary import Vocabulary
-from ..model.weights import Weights
-from .activations import Activations
 from .directions import Direction, base_rate, ranked, softmax
 from .explanation import Attribution, Evidence, Look, Outcome, PathShare, Surprise, Term
 from .paths import Paths, expand
-from .reference import Reference
 from .verify import check
+from .window import Window
 
 Array = np.ndarray
 View = Callable[[Float64[Array, " d_vocab"], int], Direction]
@@ -28,27 +23,6 @@ _COVERED = 0.8  # … but no more than carry this share of what spoke for the to
 _NOTABLE = 0.03  # share of the total, or of the largest part, below which an event is not listed
 _TERMS = 48  # single path × event terms listed; the rest is one term a path
 _PATHS = 3  # paths named for a piece of evidence
-
-
-@dataclass(frozen=True)
-class Window:
-    """All that an alert's event `index` was predicted from, run through its model."""
-
-    weights: Weights  # float64
-    vocabulary: Vocabulary
-    reference: Reference
-    alert: Alert
-    index: int  # into the alert's tokens
-    activations: Activations
-
-    @property
-    def offset(self) -> int:
-        """Index of the window's first event."""
-        return self.index - len(self.activations.tokens)
-
-    def name(self, index: int) -> str:
-        """The event at an index into the alert's tokens."""
-        return self.vocabulary.names[self.alert.tokens[index]]
 
 
 def attribute(window: Window, view: View, *, checks: bool) -> tuple[Attribution, Paths]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from .explanation import Attribution, Evidence, Outcome
 from .markup import Markup, join, tag
 from .page import note, section, signed_bars, table, waterfall
@@ -10,8 +12,12 @@ from .svg import Node, arcs, bar
 from .text import by_path, checked, looks, path_shares, question
 from .words import SPOKEN, bits, clean, ordinal, percent, signed
 
-_ROW, _GAP = 3.25, 1.75  # em: height of an event on the ribbon, and of events left out
-_WIDTH = 5.0  # em: room for the arcs
+ROW, GAP = 3.25, 1.75  # em: height of an event on the ribbon, and of events left out
+WIDTH = 5.0  # em: room for the arcs
+SURPRISE = (
+    "How many bits each part adds to the surprise (−log₂ of the probability): what the event "
+    "costs anywhere, what the last event makes of that, what earlier ones add"
+)
 _NOTABLE = 0.02  # share of the surprise below which an event has no bar of its own
 
 
@@ -37,29 +43,14 @@ def event_name(event: str) -> Markup:
 
 def _ribbon(attribution: Attribution) -> tuple[Markup, ...]:
     """Evidence, the last event and the observed one, in the order of the stream."""
-    evidence = {item.source: item for item in attribution.evidence}
-    shown = sorted({*evidence, attribution.index - 1, attribution.index})
-    nodes, rows = [], []
-    for before, index in zip([shown[0], *shown], shown, strict=False):
-        if index - before > 1:
-            left_out = index - before - 1
-            nodes.append(Node(_GAP, None))
-            many = f"{left_out:,} other event{'s' if left_out > 1 else ''}"
-            rows.append(tag("li", many, class_="gap", style=f"height:{_GAP}em"))
-        item = evidence.get(index)
-        nodes.append(Node(_ROW, item.value if item else None))
-        rows.append(_row(attribution, index, item))
-    figure = arcs(
-        "Arcs from the evidence to the event explained",
-        f"{question(attribution)}: "
-        + "; ".join(
-            f"{clean(item.event)}, {where(item)}, {signed(item.value)}"
-            for item in attribution.evidence
-        ),
-        nodes,
-        len(nodes) - 1,
-        _WIDTH,
-    )
+    rows = []
+    for stop in stops(attribution):
+        if stop.left_out:
+            rows.append(tag("li", left_out(stop), class_="gap", style=f"height:{GAP}em"))
+        rows.append(_row(attribution, stop.index, stop.item))
+    figure = evidence_arcs(attribution)
+    style = f"width:{WIDTH:g}em;height:{figure_height(attribution):g}em"
+    figure = tag("div", figure, class_="thread-of-events", style=style)
     legend = tag(
         "p",
         tag("span", class_="key"),
@@ -71,8 +62,57 @@ def _ribbon(attribution: Attribution) -> tuple[Markup, ...]:
     return legend, tag("div", figure, tag("ol", *rows), class_="ribbon")
 
 
+@dataclass(frozen=True)
+class Stop:
+    """An event on the ribbon, after so many that are left out."""
+
+    index: int
+    left_out: int
+    item: Evidence | None
+
+
+def stops(attribution: Attribution) -> list[Stop]:
+    """Evidence, the last event and the observed one, in the order of the stream."""
+    evidence = {item.source: item for item in attribution.evidence}
+    shown = sorted({*evidence, attribution.index - 1, attribution.index})
+    return [
+        Stop(index, max(0, index - before - 1), evidence.get(index))
+        for before, index in zip([shown[0], *shown], shown, strict=False)
+    ]
+
+
+def left_out(stop: Stop) -> str:
+    """How many events are not shown before this one."""
+    return f"{stop.left_out:,} other event{'s' if stop.left_out > 1 else ''}"
+
+
+def evidence_arcs(attribution: Attribution) -> Markup:
+    """The figure beside the events of the ribbon, which has their heights."""
+    nodes = []
+    for stop in stops(attribution):
+        if stop.left_out:
+            nodes.append(Node(GAP, None))
+        nodes.append(Node(ROW, stop.item.value if stop.item else None))
+    return arcs(
+        "Arcs from the evidence to the event explained",
+        f"{question(attribution)}: "
+        + "; ".join(
+            f"{clean(item.event)}, {where(item)}, {signed(item.value)}"
+            for item in attribution.evidence
+        ),
+        nodes,
+        len(nodes) - 1,
+        WIDTH,
+    )
+
+
+def figure_height(attribution: Attribution) -> float:
+    """Of the ribbon, in em."""
+    return sum(ROW + (GAP if stop.left_out else 0.0) for stop in stops(attribution))
+
+
 def _row(attribution: Attribution, index: int, item: Evidence | None) -> Markup:
-    style = f"height:{_ROW}em"
+    style = f"height:{ROW}em"
     if index == attribution.index:
         observed, told = attribution.observed.event, _told(attribution.line)
         surprise = f"{bits(attribution.surprise.surprisal)} bits"
@@ -93,7 +133,8 @@ def _told(line: str | None) -> str:
     return clean(line) if line else ""
 
 
-def _surprise(attribution: Attribution) -> Markup:
+def surprise_rows(attribution: Attribution) -> list[tuple[str, float]]:
+    """What adds to the surprise, in nats."""
     surprise, observed = attribution.surprise, attribution.observed
     rows: list[tuple[str, float]] = [
         (join([event_name(observed.event), " by its share of all events"]), surprise.anywhere),
@@ -104,12 +145,12 @@ def _surprise(attribution: Attribution) -> Markup:
         if item.lag > 1 and abs(item.surprise) >= _NOTABLE * surprise.surprisal:
             rows.append((join([event_name(item.event), f" {where(item)}"]), item.surprise))
             rest -= item.surprise
-    rows.append(("all other events, and heads at rest", rest))
-    caption = (
-        "How many bits each part adds to the surprise (−log₂ of the probability): what the event "
-        "costs anywhere, what the last event makes of that, what earlier ones add"
-    )
-    return waterfall(caption, rows, ("Surprise", surprise.surprisal))
+    return [*rows, ("all other events, and heads at rest", rest)]
+
+
+def _surprise(attribution: Attribution) -> Markup:
+    total = ("Surprise", attribution.surprise.surprisal)
+    return waterfall(SURPRISE, surprise_rows(attribution), total)
 
 
 def _expected(attribution: Attribution) -> tuple[Markup, ...]:
@@ -144,6 +185,16 @@ def _outcome(outcome: Outcome, *, came: bool) -> Markup:
     return tag("strong", event_name(outcome.event), f" ← came, {ordinal(outcome.rank)}")
 
 
+def evidence_rows(attribution: Attribution) -> list[tuple[str, float]]:
+    """What the total of the evidence is the sum of, in nats."""
+    rows: list[tuple[str, float]] = [
+        (join([event_name(item.event), f" {where(item)}"]), item.value)
+        for item in attribution.evidence
+    ]
+    rows += [("all other events, and heads at rest", attribution.others)]
+    return [*rows, ("the average case", attribution.base)]
+
+
 def _evidence(attribution: Attribution, level: int) -> list[Markup]:
     parts = [note(question(attribution))]
     for item in attribution.evidence:
@@ -154,13 +205,8 @@ def _evidence(attribution: Attribution, level: int) -> list[Markup]:
         )
         told = tag("p", f"{where(item)}{against}; {path_shares(item)}")
         parts.append(tag("article", heading, told, *raw_line(item.line), *check, class_="evidence"))
-    rows: list[tuple[str, float]] = [
-        (join([event_name(item.event), f" {where(item)}"]), item.value)
-        for item in attribution.evidence
-    ]
-    rows += [("all other events, and heads at rest", attribution.others)]
-    rows += [("the average case", attribution.base)]
-    parts.append(waterfall("All of it together", rows, ("Total", attribution.total)))
+    total = ("Total", attribution.total)
+    parts.append(waterfall("All of it together", evidence_rows(attribution), total))
     paths = by_path(attribution)
     if len(paths) > 1:
         parts.append(signed_bars("By path, beyond the average case", paths))

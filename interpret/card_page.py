@@ -125,29 +125,33 @@ def _skip_table(card: Card, caption: str, skips: Sequence[Skip]) -> Markup:
     return table(caption, ("Rule", "", "bits"), rows, class_="bars wide")
 
 
+def direct_map(card: Card) -> Markup:
+    """What follows the last event by itself, as a figure."""
+    return heat_map(
+        "The direct path as a table",
+        "Rows: the last event; columns: what follows. Numbers are those of the list below.",
+        card.direct,
+        card.shown_groups,
+        largest=shade_scale(cell for row in card.direct for cell in row),
+    )
+
+
+def counted_map(card: Card) -> Markup:
+    """What followed the last event in training, as a figure."""
+    return heat_map(
+        "The counted bigram as a table",
+        "Rows: the last event; columns: what followed it in training.",
+        card.counted,
+        card.shown_groups,
+        largest=1.0,
+    )
+
+
 def _direct(card: Card) -> Markup:
     figures = tag(
         "div",
-        figure(
-            "Direct path W_E W_U, centred",
-            heat_map(
-                "The direct path as a table",
-                "Rows: the last event; columns: what follows. Numbers are those of the list below.",
-                card.direct,
-                card.shown_groups,
-                largest=shade_scale(cell for row in card.direct for cell in row),
-            ),
-        ),
-        figure(
-            "Counted in training: share of what followed",
-            heat_map(
-                "The counted bigram as a table",
-                "Rows: the last event; columns: what followed it in training.",
-                card.counted,
-                card.shown_groups,
-                largest=1.0,
-            ),
-        ),
+        figure("Direct path W_E W_U, centred", direct_map(card)),
+        figure("Counted in training: share of what followed", counted_map(card)),
         class_="figures",
     )
     key = tag(
@@ -206,19 +210,23 @@ def _groups(card: Card) -> Markup:
     )
 
 
-def _compositions(card: Card) -> Markup:
+def compositions_figure(card: Card) -> Markup:
+    """Heads that read what others wrote, as a figure."""
     first = [head.name for head in card.heads if head.name.startswith("L0")]
     second = [head.name for head in card.heads if head.name.startswith("L1")]
     links = [
         (each.first, each.second, each.side, max(each.score, 0.0)) for each in card.compositions
     ]
-    figure = heads_on_heads(
+    return heads_on_heads(
         "Heads that read what other heads wrote",
         "; ".join(f"{begin} to {end} by {side}, {score:.2f}" for begin, end, side, score in links),
         first,
         second,
         links,
     )
+
+
+def _compositions(card: Card) -> Markup:
     rows = [
         (
             join([tag("code", f"{each.first}→{each.second}"), f" by {each.side}"]),
@@ -243,7 +251,7 @@ def _compositions(card: Card) -> Markup:
     return section(
         "Heads that read heads",
         legend,
-        figure,
+        compositions_figure(card),
         table(
             f"Composition less that of random matrices, {card.compositions[0].baseline:.3f}. "
             "Matching: 1 if the head looks for events that the first marked with its own",

@@ -120,6 +120,11 @@ def softmax(logits: Float64[Array, "*batch d_vocab"]) -> Float64[Array, "*batch 
     return np.asarray(shares / shares.sum(axis=-1, keepdims=True))
 
 
+def log_softmax(logits: Float64[Array, "*batch d_vocab"]) -> Float64[Array, "*batch d_vocab"]:
+    """z − log Σ exp(z) over the last axis; finite where softmax is too small for a number."""
+    return np.asarray(logits - _lse(logits)[..., None])
+
+
 def entropy(logits: Float64[Array, "*batch d_vocab"]) -> Float64[Array, "*batch"]:
     """H = log Σ exp(z) − p·z in nats, over the last axis."""
     return np.asarray(_lse(logits) - (softmax(logits) * logits).sum(axis=-1))

@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Float64
 from numpy.typing import NDArray
 
-from ..model.alert import Alert
+from ..model.alert import DETECTORS, Alert
 from ..model.errors import InputError
-from ..model.kernels import LEVEL_PRIOR, count_directions
-from ..model.vocabulary import PAST, START, Vocabulary
+from ..model.kernels import LEVEL_PRIOR
+from ..model.vocabulary import NEW, Vocabulary
 from ..model.weights import Weights
 from .activations import run
-from .attribute import Window, attribute
+from .attribute import attribute
+from .counterfactual import Instead, instead, repair
+from .counts import split_counts
 from .directions import entropy, headline, own_expectation, surprisal
-from .explanation import Attribution, CountShare, DetectorShare, Excess, Explanation
-from .paths import Paths
+from .doubts import doubts
+from .explanation import DetectorShare, Excess, Explanation
 from .reference import read_reference
-from .verify import cancels
+from .window import Window, receptive_field, whole
 
 Array = np.ndarray
 
+_EVENT = DETECTORS.index("event")
 _WORST = 3  # drift and level: events of the span that are attributed
-_FEW = 5  # a last event seen less often than this gives no reliable reference
-_CANCELLING = 0.25  # share of all contributions from which a cancellation is worth a warning
+
+
+@runtime_checkable
+class _Threshold(Protocol):
+    def limits(self) -> Float64[np.ndarray, " detectors"]: ...
 
 
 @runtime_checkable
@@ -36,6 +43,7 @@ class _Calibration(Protocol):
     def kappa(self) -> float: ...
     @property
     def usual(self) -> float: ...
+    def of(self, joined: bool) -> _Threshold: ...
 
 
 @runtime_checkable
@@ -54,11 +62,15 @@ class Readable(Protocol):
     def count_vectors(self) -> Float32[np.ndarray, "vectors d_vocab"]: ...
 
 
-def explain(model: Readable, alert: Alert, *, checks: bool = True) -> Explanation:
+def explain(
+    model: Readable, alert: Alert, *, later: Sequence[int] = (), checks: bool = True
+) -> Explanation:
     """Why `alert` was raised, from the weights alone, in float64.
 
-    `checks` replaces each piece of evidence by typical events and scores again, which takes most
-    of the time. InputError if the alert was raised by a model of another vocabulary.
+    `checks` replaces events by others and scores again: each piece of evidence, and what may have
+    made the alert a normal event; they take most of the time. `later` are the tokens that came
+    after the alert's, as far as they are known. InputError if the alert was raised by a model of
+    another vocabulary.
     """
     d_vocab = model.weights.d_vocab
     tokens = (*alert.tokens, *alert.counts)
@@ -75,23 +87,30 @@ def explain(model: Readable, alert: Alert, *, checks: bool = True) -> Explanatio
             "one and at least one before it"
         )
     if alert.detector == "stream":
-        return _together(model, alert, checks)
+        return _together(model, alert, later, checks)
     if alert.detector in ("drift", "level"):
-        return _summed(model, alert, checks)
-    return _surprising(model, alert, checks)
+        return _summed(model, alert, later, checks)
+    return _surprising(model, alert, later, checks)
 
 
-def _surprising(model: Readable, alert: Alert, checks: bool) -> Explanation:
+def _surprising(model: Readable, alert: Alert, later: Sequence[int], checks: bool) -> Explanation:
     """event, end, new: the observed event against what was expected in its place."""
     observed = len(alert.tokens) - 1
-    field = _receptive_field(model.weights)
+    field = receptive_field(model.weights)
     window = _window(model, alert, observed)
     warnings = []
-    if not _whole(alert, observed, field):
+    if not whole(alert, observed, field):
         warnings.append(
             f"only {observed} of the {field} events that the score depends on are at hand"
         )
     attribution, paths = attribute(window, headline, checks=checks)
+    # After an end nothing comes, and a new event is one whatever came before.
+    after = checks and alert.detector != "end"
+    before = checks and alert.detector != "new"
+    other = instead(window, later, _event_limit(model, alert)) if after else None
+    if other and alert.detector == "new":
+        news = math.exp2(alert.statistic) - 2.0 + later.count(NEW)
+        other = _judged(other, alert, math.log2(1.0 + news))
     return _explanation(
         alert,
         view=attribution.view,
@@ -99,27 +118,24 @@ def _surprising(model: Readable, alert: Alert, checks: bool) -> Explanation:
         recomputed=attribution.surprise.surprisal,
         served=alert.surprisal,
         attributions=(attribution,),
-        warnings=(*warnings, *_warnings(window, attribution, paths)),
+        instead=other,
+        repair=repair(window, alert.limit) if before else None,
+        warnings=(*warnings, *doubts(window, attribution, paths)),
     )
 
 
-def _summed(model: Readable, alert: Alert, checks: bool) -> Explanation:
+def _summed(model: Readable, alert: Alert, later: Sequence[int], checks: bool) -> Explanation:
     """drift: C = Σ (S − H − κ) over the span; level: L = Σ (S − ū) / (n + 20) over the stream.
 
     Both with what is left for events no longer at hand, and the events that add most.
     """
     observed = len(alert.tokens) - 1
-    field = _receptive_field(model.weights)
-    logits = _logits(model, alert)
-    added = surprisal(logits, np.array(alert.tokens[1:]))
-    if alert.detector == "drift":
-        added = added - entropy(logits) - model.calibration.kappa
-    else:
-        added = (added - model.calibration.usual) / (alert.span + LEVEL_PRIOR)
+    field = receptive_field(model.weights)
+    added, last = _added(model, alert)
     span = [
         index
         for index in range(max(1, observed + 1 - alert.span), observed + 1)
-        if _whole(alert, index, field)
+        if whole(alert, index, field)
     ]
     shares = [
         Excess(
@@ -139,15 +155,28 @@ def _summed(model: Readable, alert: Alert, checks: bool) -> Explanation:
     warnings = [
         warning
         for window, each in zip(windows, explained, strict=True)
-        for warning in _warnings(window, *each)
+        for warning in doubts(window, *each)
     ]
     if missing:
         warnings.append(
             f"{missing} of the {alert.span} events of the span came before what is at hand; their "
             "sum is what the statistic leaves for them"
         )
+    earlier = alert.statistic - recomputed if missing else 0.0
+    other = None
+    if checks and worst:
+        other = instead(windows[0], later, _event_limit(model, alert))
+    if other:
+        tokens = list(alert.tokens)
+        tokens[worst[0].index] = model.vocabulary.names.index(other.event)
+        swapped, _ = _added(model, replace(alert, tokens=tuple(tokens)))
+        sums = earlier
+        for index in span:
+            sums += float(swapped[index - 1])
+            if alert.detector == "drift":
+                sums = max(0.0, sums)
+        other = _judged(other, alert, sums)
     # A sum that cannot be recomputed is compared by its last event instead.
-    last = float(surprisal(logits[-1:], np.array(alert.tokens[-1:]))[0])
     return _explanation(
         alert,
         view="cusum" if alert.detector == "drift" else "mean",
@@ -156,24 +185,26 @@ def _summed(model: Readable, alert: Alert, checks: bool) -> Explanation:
         served=alert.surprisal if missing else alert.statistic,
         attributions=tuple(attribution for attribution, _ in explained),
         span=tuple(shares),
-        earlier=alert.statistic - recomputed if missing else 0.0,
+        earlier=earlier,
+        instead=other,
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
 
-def _together(model: Readable, alert: Alert, checks: bool) -> Explanation:
+def _together(model: Readable, alert: Alert, later: Sequence[int], checks: bool) -> Explanation:
     """stream: √Σ s² = Σ s² / √Σ s² over the detectors, and its most surprising event at hand."""
     total = math.sqrt(sum(score**2 for score in alert.scores.values()))
     parts = [
         DetectorShare(name, score, score**2 / total)
         for name, score in sorted(alert.scores.items(), key=lambda item: -item[1])
     ]
-    field = _receptive_field(model.weights)
+    field = receptive_field(model.weights)
     surprisals = surprisal(_logits(model, alert), np.array(alert.tokens[1:]))
-    at_hand = [i for i in range(1, len(alert.tokens)) if _whole(alert, i, field)]
+    at_hand = [i for i in range(1, len(alert.tokens)) if whole(alert, i, field)]
     index = max(at_hand, key=lambda i: float(surprisals[i - 1]), default=len(alert.tokens) - 1)
     window = _window(model, alert, index)
     attribution, paths = attribute(window, headline, checks=checks)
+    other = instead(window, later, _event_limit(model, alert)) if checks else None
     return _explanation(
         alert,
         view="together",
@@ -182,58 +213,54 @@ def _together(model: Readable, alert: Alert, checks: bool) -> Explanation:
         served=alert.statistic,
         attributions=(attribution,),
         parts=tuple(parts),
-        warnings=tuple(_warnings(window, attribution, paths)),
+        instead=other and _judged(other, alert, math.nan),
+        warnings=tuple(doubts(window, attribution, paths)),
     )
 
 
 def _counts(model: Readable, alert: Alert) -> Explanation:
-    """1 − u·v = Σ_i ½ (u_i − v_i)², u the direction of the counts, v the nearest normal's."""
-    vectors = np.asarray(model.count_vectors, dtype=np.float64)
-    if not len(vectors) or not any(alert.counts.values()):
-        missing = "the model has no count vectors" if not len(vectors) else "it has no counts"
+    """1 − u·v, u the direction of the counts, v the nearest normal's; split over event names."""
+    if not len(model.count_vectors) or not any(alert.counts.values()):
+        missing = (
+            "it has no counts" if len(model.count_vectors) else "the model has no count vectors"
+        )
         raise InputError(
             f"alert {alert.id} of the counts detector cannot be explained: {missing}; explain it "
             "with the model that raised it"
         )
     counts = np.zeros(model.weights.d_vocab)
     counts[list(alert.counts)] = list(alert.counts.values())
-    (u,) = count_directions(counts[None, :])
-    directions = count_directions(vectors)
-    nearest = int(np.argmax(directions @ u))
-    v = directions[nearest]
-    shares = (u - v) ** 2 / 2.0
-    expected = _scaled(vectors[nearest], counts)
-    listed = [
-        CountShare(
-            event=model.vocabulary.names[token],
-            count=int(counts[token]),
-            expected=float(expected[token]),
-            value=float(shares[token]),
-        )
-        for token in np.argsort(-shares, kind="stable").tolist()
-        if counts[token] or v[token]
-    ]
-    total = 1.0 - float(u @ v)
+    vectors = np.asarray(model.count_vectors, dtype=np.float64)
+    total, listed = split_counts(counts, vectors, model.vocabulary.names)
     return _explanation(
         alert,
         view="counts",
         total=total,
         recomputed=total,
         served=alert.statistic,
-        counts=tuple(listed),
+        counts=listed,
     )
 
 
-def _scaled(
-    normal: Float64[Array, " d_vocab"], counts: Float64[Array, " d_vocab"]
-) -> Float64[Array, " d_vocab"]:
-    """The normal stream's counts at this stream's size: the whole multiple that differs least."""
-    present = normal > 0.0
-    ratios = counts[present] / normal[present]
-    sizes = np.maximum(1.0, np.concatenate([np.floor(ratios), np.ceil(ratios)]))
-    # The sum of absolute differences is convex and bends only at the ratios.
-    difference = np.abs(sizes[:, None] * normal - counts).sum(axis=1)
-    return np.asarray(sizes[np.argmin(difference)] * normal)
+def _added(model: Readable, alert: Alert) -> tuple[Float64[Array, " events"], float]:
+    """What each event but the first adds to a drift or a level, and the last one's surprisal."""
+    logits = _logits(model, alert)
+    added = surprisal(logits, np.array(alert.tokens[1:]))
+    last = float(added[-1])
+    if alert.detector == "drift":
+        return added - entropy(logits) - model.calibration.kappa, last
+    return (added - model.calibration.usual) / (alert.span + LEVEL_PRIOR), last
+
+
+def _event_limit(model: Readable, alert: Alert) -> float:
+    """What the surprisal of one event must pass for an alert."""
+    return float(model.calibration.of(alert.joined).limits()[_EVENT])
+
+
+def _judged(other: Instead, alert: Alert, statistic: float) -> Instead:
+    """With what the alert's own statistic would have come to; nan if that is not known."""
+    raised = None if math.isnan(statistic) else statistic > alert.limit
+    return replace(other, statistic=statistic, raised=raised)
 
 
 def _logits(model: Readable, alert: Alert) -> Float64[Array, "predictions d_vocab"]:
@@ -244,7 +271,7 @@ def _logits(model: Readable, alert: Alert) -> Float64[Array, "predictions d_voca
 def _window(model: Readable, alert: Alert, index: int) -> Window:
     """What the prediction of event `index` depends on."""
     weights = model.weights.astype(np.float64)
-    tokens = np.array(alert.tokens[max(0, index - _receptive_field(weights)) : index])
+    tokens = np.array(alert.tokens[max(0, index - receptive_field(weights)) : index])
     return Window(
         weights,
         model.vocabulary,
@@ -253,45 +280,6 @@ def _window(model: Readable, alert: Alert, index: int) -> Window:
         index,
         run(weights, tokens, last_only=True),
     )
-
-
-def _receptive_field(weights: Weights) -> int:
-    """Tokens that a prediction depends on."""
-    return weights.n_layers * (weights.window - 1) + 1
-
-
-def _whole(alert: Alert, index: int, field: int) -> bool:
-    """Whether all that the prediction of event `index` depends on is among the alert's tokens."""
-    return index >= field or alert.tokens[0] in (START, PAST)
-
-
-def _warnings(window: Window, attribution: Attribution, paths: Paths) -> list[str]:
-    """What to know before believing an attribution."""
-    warnings = [
-        f"the check of `{evidence.event}`, {evidence.lag} back, failed: with other events in its "
-        "place the total does not move as claimed"
-        for evidence in attribution.evidence
-        if evidence.check and evidence.check.verdict == "failed"
-    ]
-    heads = window.weights.n_heads
-    first, virtual = (paths.evidence[0, part] for part in (slice(heads), slice(2 * heads, None)))
-    notable = _CANCELLING * np.abs(paths.evidence[0].sum(axis=0)).sum()
-    pairs = zip(first.sum(axis=0).tolist(), virtual.sum(axis=0).tolist(), strict=True)
-    for source, (wrote, undone) in enumerate(pairs):
-        if cancels(wrote, undone) and abs(wrote) + abs(undone) > notable:
-            at = window.offset + source
-            warnings.append(
-                f"what layer 0 wrote about `{window.name(at)}`, {attribution.index - at} back, is "
-                "undone by layer 1: the paths one by one say more than their sum"
-            )
-    token = window.alert.tokens[attribution.index - 1]
-    seen = window.reference.last_count(token)
-    if seen < _FEW and window.reference.pairs.size:
-        warnings.append(
-            f"`{attribution.last}`, the last event, was followed by another only {seen} times in "
-            "training: what is usual after it is little known"
-        )
-    return warnings
 
 
 def _explanation(alert: Alert, **parts: Any) -> Explanation:

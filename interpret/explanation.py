@@ -14,6 +14,7 @@ from types import UnionType
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from ..model.errors import InputError
+from .counterfactual import Instead, Repair
 from .verify import Check
 
 SCHEMA_VERSION = 1
@@ -166,6 +167,28 @@ class DetectorShare:
 
 
 @dataclass(frozen=True)
+class Said:
+    """What one person said of an alert."""
+
+    verdict: str  # normal or anomalous
+    comment: str
+    by: str
+    time: float
+
+
+@dataclass(frozen=True)
+class Similar:
+    """Another alert of the same detector, event, and event expected instead."""
+
+    alert: str
+    stream: str
+    time: float
+    count: int
+    status: str  # open, normal, anomalous or suppressed
+    feedback: tuple[Said, ...]  # oldest first
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Why an alert was raised: `total` is exactly the sum of what is listed.
 
@@ -193,6 +216,9 @@ class Explanation:
     earlier: float = 0.0  # drift, level: events whose whole context is not at hand
     counts: tuple[CountShare, ...] = ()  # largest first
     parts: tuple[DetectorShare, ...] = ()  # largest first
+    instead: Instead | None = None  # of the first attribution's event
+    repair: Repair | None = None
+    similar: tuple[Similar, ...] = ()  # newest first; only a service knows of them
     warnings: tuple[str, ...] = ()
 
     @property

@@ -48,7 +48,7 @@ def _twice(head: Head, name: str) -> Markup:
 
 def head_by_head(card: Card) -> Markup:
     """Every head, folded under its role."""
-    largest = shade_scale(cell for head in card.heads for row in head.ov for cell in row)
+    largest = ov_scale(card)
     return section(
         "Head by head",
         note(
@@ -56,6 +56,51 @@ def head_by_head(card: Card) -> Markup:
             "numbered above; what heads bring is shaded on one scale."
         ),
         *(_head(card, head, largest) for head in card.heads),
+    )
+
+
+def ov_scale(card: Card) -> float:
+    """One scale of shades for what all heads bring."""
+    return shade_scale(cell for head in card.heads for row in head.ov for cell in row)
+
+
+def ov_map(card: Card, head: Head, largest: float) -> Markup:
+    """What a head makes of what it reads, as a figure."""
+    return heat_map(
+        f"What {head.name} brings",
+        "Rows: the event read; columns: the outcome that it raises or lowers.",
+        head.ov,
+        card.shown_groups,
+        largest=largest,
+    )
+
+
+def qk_map(card: Card, head: Head) -> Markup:
+    """What a head looks for, as a figure."""
+    return heat_map(
+        f"What {head.name} looks for",
+        "Rows: the event that looks; columns: the event looked at, without distance.",
+        head.qk,
+        card.shown_groups,
+        largest=shade_scale(cell for row in head.qk for cell in row),
+    )
+
+
+def distance_words(head: Head) -> str:
+    """The numbers that the curve over distance is read for."""
+    return (
+        f"0 back {head.distance[0]:+.1f}, highest {max(head.distance):+.1f} at "
+        f"{head.distance.index(max(head.distance))} back; sink {head.sink:+.1f}"
+    )
+
+
+def distance_curve(head: Head) -> Markup:
+    """What distance adds to a head's score, as a figure."""
+    return curve(
+        f"Score of {head.name} by distance",
+        distance_words(head),
+        head.distance,
+        head.sink,
     )
 
 
@@ -73,36 +118,18 @@ def _head(card: Card, head: Head, largest: float) -> Markup:
         "div",
         figure(
             "OV: event read → outcome",
-            heat_map(
-                f"What {head.name} brings",
-                "Rows: the event read; columns: the outcome that it raises or lowers.",
-                head.ov,
-                card.shown_groups,
-                largest=largest,
-            ),
+            ov_map(card, head, largest),
         ),
         figure(
             "QK: event that looks → event looked at",
-            heat_map(
-                f"What {head.name} looks for",
-                "Rows: the event that looks; columns: the event looked at, without distance.",
-                head.qk,
-                card.shown_groups,
-                largest=shade_scale(cell for row in head.qk for cell in row),
-            ),
+            qk_map(card, head),
         ),
         class_="figures",
     )
     distance = figure(
         f"Distance: what it adds to the score, from 0 to {len(head.distance) - 1} back; "
         f"dashed: the sink, {head.sink:+.1f}".replace("-", "−"),
-        curve(
-            f"Score of {head.name} by distance",
-            f"0 back {head.distance[0]:+.1f}, highest {max(head.distance):+.1f} at "
-            f"{head.distance.index(max(head.distance))} back; sink {head.sink:+.1f}",
-            head.distance,
-            head.sink,
-        ),
+        distance_curve(head),
     )
     caption = "Where its attention went, of all events in the windows"
     return tag(

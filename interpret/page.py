@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 
 from .markup import Markup, join, tag
@@ -41,7 +42,9 @@ def page(title: str, head: Markup, sections: Iterable[Markup], foot: Markup) -> 
 
 @cache
 def _styles() -> Markup:
-    return Markup((Path(__file__).parent / "page.css").read_text(encoding="utf-8"))
+    folder = Path(__file__).parent
+    files = ("page.css", "figures.css")
+    return Markup("".join((folder / name).read_text(encoding="utf-8") for name in files))
 
 
 def section(title: str, *children: str, level: int = 2) -> Markup:
@@ -99,9 +102,7 @@ def signed_bars(caption: str, rows: Sequence[tuple[str, float]]) -> Markup:
 
 def waterfall(caption: str, rows: Sequence[tuple[str, float]], total: tuple[str, float]) -> Markup:
     """Parts that add up, in nats: each bar begins where the one before it ended."""
-    ends = [0.0]
-    for _, value in rows:
-        ends.append(ends[-1] + value)
+    ends = [0.0, *accumulate(value for _, value in rows)]
     low, high = min(ends), max(ends)
     steps = [
         (name, bar(begin, begin + value, low, high), signed(value))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 
+from .counterfactual import Replacement
 from .explanation import Attribution, CountShare, Evidence, Explanation, Outcome
 from .words import (
     SPOKEN,
@@ -122,8 +123,8 @@ def _differing(explanation: Explanation) -> tuple[CountShare, ...]:
     return differing or explanation.counts
 
 
-def where(item: Evidence) -> str:
-    """How far back a piece of evidence lies, in events and in time."""
+def where(item: Evidence | Replacement) -> str:
+    """How far back an event lies, in events and in time."""
     where = "right before" if item.lag == 1 else f"{item.lag} events before"
     if math.isnan(item.time):
         return where

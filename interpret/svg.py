@@ -96,11 +96,9 @@ def arcs(title: str, description: str, nodes: Sequence[Node], target: int, width
         elif index != target:
             dots.append(tag("circle", cx=x, cy=y, r=2.5, class_="dot"))
     dots.append(tag("circle", cx=x, cy=middles[target], r=7, class_="target"))
-    figure = picture(
+    return picture(
         title, description, *drawn, *dots, width=EM * width, height=EM * total, class_="arcs"
     )
-    style = f"width:{width:g}em;height:{total:g}em"
-    return tag("div", figure, class_="thread-of-events", style=style)
 
 
 def strip(title: str, description: str, values: Sequence[float], marked: Sequence[int]) -> Markup:

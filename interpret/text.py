@@ -6,6 +6,7 @@ import math
 import textwrap
 from collections import defaultdict
 
+from .counterfactual_text import what_if
 from .explanation import Attribution, Evidence, Explanation, Look
 from .sentence import sentence, where
 from .verify import Check
@@ -48,7 +49,7 @@ def text(explanation: Explanation) -> str:
             sections += [_surprise(attribution), _paths(attribution)]
             if lines := looks(attribution):
                 sections.append(["Why the heads looked there", *(f"  {line}" for line in lines)])
-    sections.append(_footer(explanation))
+    sections += [what_if(explanation), _footer(explanation)]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from .alert import DETECTORS, OVERALL, Alert
 from .errors import InputError
-from .finding import Finding, Observed
+from .finding import Finding, Observed, room_for
 from .folder import Model
 from .forward_kernels import BLOCK
-from .kernels import N_DETECTORS, RING, count_columns, count_directions
+from .kernels import N_DETECTORS, count_columns, count_directions
 from .scorer import Scorer
 from .stream_kernels import ROOM, end_rows, observe_rows
 from .streams import Streams
@@ -56,14 +56,7 @@ class Detector:
         self._scorer = Scorer(
             model.weights, rows=max_streams, live_bytes=live_bytes, known_bytes=known_bytes
         )
-        self._found = (
-            np.zeros(1, np.int64),
-            np.zeros((_ROOM + ROOM, 9), np.int64),
-            np.zeros((_ROOM + ROOM, 5 + N_DETECTORS)),
-            np.zeros((_ROOM + ROOM, RING), np.int32),
-            np.zeros((_ROOM + ROOM, RING)),
-            np.zeros((_ROOM + ROOM, d_vocab), np.uint16),
-        )
+        self._found = room_for(_ROOM + ROOM, d_vocab)
         self._limits = np.full((2, N_DETECTORS), np.inf)
         if limits:
             self._limits[0] = model.calibration.whole.limits()
@@ -149,6 +142,10 @@ class Detector:
     def known(self) -> list[str]:
         """Keys of all streams known."""
         return self._streams.known()
+
+    def recent(self, stream: str) -> tuple[int, tuple[int, ...]]:
+        """How many tokens a stream has had, its beginning's mark included, and the last of them."""
+        return self._streams.recent(stream)
 
     def end(self, streams: Iterable[str]) -> Observed:
         """End streams by an explicit mark; those not known or ended already are passed over."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
+from numpy.typing import NDArray
+
+from .kernels import N_DETECTORS, RING
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,18 @@ class Finding:
     times: tuple[float, ...]
     counts: dict[int, int] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
+
+
+def room_for(findings: int, d_vocab: int) -> tuple[NDArray[Any], ...]:
+    """Arrays for the kernels to write findings to: their number, and a row of each for one."""
+    return (
+        np.zeros(1, np.int64),
+        np.zeros((findings, 9), np.int64),
+        np.zeros((findings, 5 + N_DETECTORS)),
+        np.zeros((findings, RING), np.int32),
+        np.zeros((findings, RING)),
+        np.zeros((findings, d_vocab), np.uint16),
+    )
 
 
 @dataclass(frozen=True)

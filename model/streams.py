@@ -92,6 +92,15 @@ class Streams:
         """Row of a stream, None if it is not known."""
         return self._rows.get(key)
 
+    def recent(self, key: str) -> tuple[int, tuple[int, ...]]:
+        """How many tokens a stream has had, and those that are kept; none if it is not known."""
+        row = self._rows.get(key)
+        if row is None:
+            return 0, ()
+        length = int(self.state["length"][row])
+        places = np.arange(max(0, length - RING), length) % RING
+        return length, tuple(self.ring[row, places].tolist())
+
     def assign(
         self,
         keys: Sequence[str],

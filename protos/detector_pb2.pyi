@@ -518,7 +518,7 @@ class ExplainRequest(_message.Message):
     alert_id: _builtins.str
     """The alert: its id, or the beginning of it."""
     checks: _builtins.bool
-    """Also check it causally: replace the evidence and score again."""
+    """Also check it causally: replace the evidence and score again, and say what would have been."""
     def __init__(
         self,
         *,

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from ..model.alert import Alert
 from ..model.errors import OverloadError
 from ..model.folder import Model
 from ..model.warm import warm
@@ -24,10 +25,11 @@ from .drift import Drift
 from .late import Late
 from .metrics import Metrics
 from .reading import Reader
+from .sequel import sequel
 from .shard import Shard
 from .spool import Spool
 from .store import Store
-from .ticket import Ticket
+from .ticket import Ticket, shard_of
 from .writer import Entry, Writer
 
 logger = logging.getLogger("offscript")
@@ -148,6 +150,13 @@ class Engine:
             self._tickets.append(change)
             self._wake.notify()
         return change.future
+
+    def sequel(self, alert: Alert) -> tuple[int, ...]:
+        """What came in an alert's stream after it; nothing if that is not known, or no longer."""
+        if alert.model != self._model.sha256:
+            return ()
+        shard = self._shards[shard_of(alert.stream, len(self._shards))]
+        return sequel(alert, *shard.recent(alert.stream))
 
     def when_stored(self, call: Callable[[], None]) -> None:
         """Have this called once all alerts are stored that were raised before."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from ..model.alert import DETECTORS
+from ..model.finding import Observed
 from ..model.folder import Model
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -150,6 +151,15 @@ class Metrics:
             registry=registry,
         )
         self.reloads = {outcome: reloads.labels(outcome) for outcome in _RELOADS}
+
+    def scored(self, shard: int, events: int, observed: Observed, streams: int) -> None:
+        """Events were scored; so many streams are known now."""
+        self.events["scored"].inc(events)
+        self.batch_events.observe(events)
+        self.template_misses.inc(observed.new)
+        self.events_known.inc(observed.known)
+        self.streams_evicted.inc(observed.evicted)
+        self.streams_active.labels(shard).set(streams)
 
     def loaded(self, model: Model) -> None:
         """A model was loaded."""

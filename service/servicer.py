@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
@@ -213,9 +214,13 @@ class Servicer:
         alert = self._store.alert(alert_id).alert
         similar = self._store.similar(alert, limit=_SIMILAR)
         model = self._engine.model
+        later = self._engine.sequel(alert)
         if alert.model != model.sha256:
             model = self._kept(alert.model)
-        explanation = explain(model, alert, checks=checks)
+        explanation = replace(
+            explain(model, alert, later=later, checks=checks),
+            similar=tuple(stored.similar() for stored in similar),
+        )
         return messages.write_explanation(explanation, alert, model.vocabulary, similar)
 
     def _load(self, sha256: str) -> Model:

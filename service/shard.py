@@ -22,7 +22,6 @@ from ..model.finding import Finding, Observed
 from ..model.folder import Model
 from ..model.vocabulary import NEW
 from .arrays import Arrays, Saved
-from .batch import Rows
 from .carry import Carried, carry
 from .checkpoint import Checkpoint, from_arrays
 from .clocks import Clocks
@@ -43,6 +42,7 @@ _KNOWN = 8  # one part in so many of the memory for fast scoring is for contexts
 _CLIENTS = 10_000  # whose last batch is remembered
 _GROUP_EVENTS = 4096  # scored at a time; more would gain nothing
 _TICK_SECONDS = 1.0  # between two looks for streams that have ended by silence
+_PAUSE_SECONDS = 0.5  # that a look at a stream waits for a moment without scoring
 _SAVED_BYTES_PER_SECOND = 16 << 20  # of state, at most, on average
 
 
@@ -106,6 +106,13 @@ class Shard:
         with self._wake:
             self._wake.wait_for(lambda: self._between and not self._parts)
             yield
+
+    def recent(self, stream: str) -> tuple[int, tuple[int, ...]]:
+        """What the detector keeps of a stream; nothing while there is no pause in the scoring."""
+        with self._wake:
+            if not self._wake.wait_for(lambda: self._between, _PAUSE_SECONDS):
+                return 0, ()
+            return self._detector.recent(stream)
 
     def successor(self, model: Model) -> tuple[Detector, Carried]:
         """While it is held: a detector of another model with the streams as they are now."""
@@ -215,7 +222,10 @@ class Shard:
             ended = strongest(self._detector.end(part.ended).findings)
             alerts += [self._alert(finding, part, 0, None) for finding in ended]
         self._metrics.score_seconds.observe(time.perf_counter() - start)
-        self._count(rows, observed)
+        self._drift.add(observed.surprisal)
+        self._metrics.scored(self.number, len(rows), observed, len(self._detector))
+        if len(rows):
+            self._metrics.last_event.set(float(rows.time.max()))
         for at, part in enumerate(parts):
             batch = part.ticket.batch
             if batch.client and batch.seq:
@@ -259,18 +269,6 @@ class Shard:
                 part.ticket.done(part, outcome)
         elif alerts:
             self._writer.put(Entry(tuple(alerts)))
-
-    def _count(self, rows: Rows, observed: Observed) -> None:
-        metrics = self._metrics
-        self._drift.add(observed.surprisal)
-        metrics.events["scored"].inc(len(rows))
-        metrics.batch_events.observe(len(rows))
-        metrics.template_misses.inc(observed.new)
-        metrics.events_known.inc(observed.known)
-        metrics.streams_evicted.inc(observed.evicted)
-        metrics.streams_active.labels(self.number).set(len(self._detector))
-        if len(rows):
-            metrics.last_event.set(float(rows.time.max()))
 
     def _allow(self, events: int, observed: Observed, streams: int, watermark: float) -> None:
         """Count what the budget allows for what these events have added."""

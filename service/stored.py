@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from ..interpret.explanation import Said, Similar
 from ..model.alert import Alert
 from . import tables
 from .database import text
@@ -32,6 +33,17 @@ class StoredAlert:
     alert: Alert
     feedback: tuple[Feedback, ...] = ()
     status: str = "open"  # or normal, anomalous, suppressed
+
+    def similar(self) -> Similar:
+        """This alert beside another of its kind."""
+        return Similar(
+            alert=self.alert.id,
+            stream=self.alert.stream,
+            time=self.alert.time,
+            count=self.alert.count,
+            status=self.status,
+            feedback=tuple(Said(**vars(said)) for said in self.feedback),
+        )
 
 
 @dataclass(frozen=True)

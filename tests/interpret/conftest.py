@@ -1,15 +1,19 @@
 """Small decoders to explain: random ones, and one whose mechanism is written by hand."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from offscript.interpret.card import Card
+from offscript.interpret.reading import read_model
 from offscript.interpret.reference import fit_reference
-from offscript.model.alert import Alert
+from offscript.model.alert import DETECTORS, Alert
 from offscript.model.config import DecoderConfig
+from offscript.model.folder import load_model
 from offscript.model.vocabulary import END, SPECIAL, START, Vocabulary
 from offscript.model.weights import Weights, random_weights, shapes
 
@@ -27,7 +31,11 @@ def _model(weights: Weights, *, reference: bool = True, seed: int = 0) -> Simple
         weights=weights,
         vocabulary=Vocabulary(names, (1,) * d_vocab),
         reference=fit_reference(weights, sequences) if reference else {},
-        calibration=SimpleNamespace(kappa=0.25, usual=1.5),
+        calibration=SimpleNamespace(
+            kappa=0.25,
+            usual=1.5,
+            of=lambda _: SimpleNamespace(limits=lambda: np.full(len(DETECTORS), 5.0)),
+        ),
         count_vectors=np.zeros((0, d_vocab), dtype=np.float32),
     )
 
@@ -83,6 +91,12 @@ def make_alert() -> Callable[..., Alert]:
         return Alert(**{**fields, **changes})
 
     return make
+
+
+@pytest.fixture(scope="session")
+def trained_card(tiny_model: Path) -> Card:
+    """What a trained model has learned."""
+    return read_model(load_model(tiny_model))
 
 
 @pytest.fixture

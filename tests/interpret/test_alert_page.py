@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 from offscript.interpret.alert_page import alert_page
 from offscript.interpret.explain import explain
-from offscript.interpret.explanation import Explanation
+from offscript.interpret.explanation import Explanation, Said, Similar
 from offscript.interpret.markup import join, tag
 from offscript.interpret.page import waterfall
 from offscript.interpret.sentence import sentence
@@ -139,6 +140,31 @@ def test_the_page_of_an_induction_shows_the_copied_event_and_its_check(
     assert "raw line 3" in page.text
     assert "check confirmed" in page.text
     assert next(path["class"] for path in page.named("path")) == "arc for"
+
+
+def test_a_page_says_what_would_have_been_normal(
+    make_model: Make, make_alert: Callable[..., Alert], induction: Weights
+) -> None:
+    alert = make_alert((START, 7, 5, 6, 8, 10, 7, 5, 9), limit=1.0)
+
+    page = Page(alert_page(explain(make_model(induction), alert, later=(7, 5))))
+
+    assert "It would have been normal" in page.text
+    assert "instead" in page.text
+    assert "The 2 events after it" in page.text
+
+
+def test_a_page_shows_similar_alerts_with_what_was_said_of_them(
+    make_random: Make, make_alert: Callable[..., Alert]
+) -> None:
+    said = (Said("normal", "a release", "ann", 1e9), Said("normal", EVIL, "", 1e9))
+    other = Similar("b" * 32, "web-2", 1e9, 3, "normal", said)
+
+    explanation = explained(make_random, make_alert, "event")
+    page = Page(alert_page(replace(explanation, similar=(other,))))
+
+    assert "bbbbbbbbbbbb2001-09-09 01:46:40 UTCweb-23normalann: a release; " in page.text
+    assert not {"script", "img"} & {name for name, _ in page.elements}
 
 
 def test_each_bar_of_a_waterfall_begins_where_the_last_one_ended() -> None:

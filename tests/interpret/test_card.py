@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Callable
 from html import unescape
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,7 +22,6 @@ from offscript.interpret.roles import ROLES, repeated_windows
 from offscript.interpret.sample import draw_windows
 from offscript.interpret.skips import fit_skips
 from offscript.model.errors import ModelError
-from offscript.model.folder import load_model
 from offscript.model.vocabulary import SPECIAL, Vocabulary
 from offscript.model.weights import Weights
 
@@ -55,11 +53,6 @@ def read(make_model: Make) -> Callable[[Weights], Card]:
         return read_model(model)
 
     return make
-
-
-@pytest.fixture(scope="module")
-def trained_card(tiny_model: Path) -> Card:
-    return read_model(load_model(tiny_model))
 
 
 def test_an_induction_circuit_is_read_off_its_card(

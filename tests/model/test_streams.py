@@ -10,6 +10,7 @@ import pytest
 from offscript.model.detector import Detector
 from offscript.model.errors import InputError
 from offscript.model.folder import Model, load_model
+from offscript.model.vocabulary import START
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,19 @@ def test_the_longest_silent_streams_are_forgotten_and_return_joined_in_the_middl
     assert detector.joined(["0"]).tolist() == [True]
     assert returned.evicted >= 0
     assert detector.joined(["8"]).tolist() == [False]
+
+
+def test_the_last_tokens_of_a_stream_are_kept_in_order(model: Model) -> None:
+    detector, names = Detector(model), model.vocabulary.names
+    tokens = [4 + number % (len(names) - 4) for number in range(200)]
+
+    detector.observe(["a"] * 3, [names[t] for t in tokens[:3]], np.arange(3.0), started={"a"})
+    young = detector.recent("a")
+    detector.observe(["a"] * 197, [names[t] for t in tokens[3:]], np.arange(3.0, 200.0))
+
+    assert young == (4, (START, *tokens[:3]))
+    assert detector.recent("a") == (201, tuple(tokens[-192:]))
+    assert detector.recent("b") == (0, ())
 
 
 def test_no_stream_of_a_batch_makes_room_for_another_of_it(model: Model) -> None:

@@ -92,7 +92,9 @@ def test_an_alert_is_listed_explained_and_judged(stub: DetectorStub, alert: pb.A
     assert explanation.completeness_error <= 1e-9
     assert explanation.sentence
     assert explanation.sentence.split()[0] in explanation.text
-    assert json.loads(explanation.json)["alert"] == alert.id
+    told = json.loads(explanation.json)
+    assert told["alert"] == alert.id
+    assert told["instead"]["following"][0]["after"] == 1  # the session went on
     assert [entry.by for entry in judged.feedback] == ["ann"]
     assert judged.revision > alert.revision
     open_ones = stub.ListAlerts(pb.ListAlertsRequest(status=pb.STATUS_OPEN)).alerts
@@ -297,4 +299,6 @@ def test_an_old_alert_is_explained_by_its_own_model_after_a_restart(
         after = stub.Explain(pb.ExplainRequest(alert_id=alert.id, checks=True))
 
     assert alert.model == first.sha256 != other.sha256 == served
-    assert after == before
+    # What came after the alert is not known any more, so what if is not asked of it.
+    assert (after.sentence, after.total) == (before.sentence, before.total)
+    assert list(after.evidence) == list(before.evidence)

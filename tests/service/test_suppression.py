@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -194,8 +195,12 @@ def test_a_mechanism_is_suppressed_listed_and_heard_again(
     assert alert.observed not in raised("0c")
     quiet = stub.ListAlerts(pb.ListAlertsRequest(status=pb.STATUS_SUPPRESSED)).alerts
     assert [one.stream for one in quiet if one.observed == alert.observed] == ["0c"]
-    similar = stub.Explain(pb.ExplainRequest(alert_id=quiet[0].id)).similar
+    explanation = stub.Explain(pb.ExplainRequest(alert_id=quiet[0].id))
+    similar = explanation.similar
     assert [entry.comment for entry in similar[0].feedback] == ["new firmware"]
+    same = json.loads(explanation.json)["similar"][0]
+    assert (same["alert"], same["status"]) == (alert.id, "normal")
+    assert [said["comment"] for said in same["feedback"]] == ["new firmware"]
     (listed,) = stub.ListSuppressions(pb.ListSuppressionsRequest()).suppressions
     assert (listed.id, listed.count) == (judged.suppression.id, 1)
 
