@@ -33,6 +33,7 @@ class TrainConfig:
     newest: bool = False  # calibrate on the newest streams instead of on ones drawn at random
     preset: str = "tiny"
     layers: int | None = None
+    compare_layers: bool = False  # fit decoders of fewer layers too, and say what each layer buys
     steps: int | None = None  # of training, at the most
     seed: int = 0
     device: str = "cpu"

@@ -29,6 +29,7 @@ def _model(weights: Weights, *, reference: bool = True, seed: int = 0) -> Simple
         reference=fit_reference(weights, sequences) if reference else {},
         calibration=SimpleNamespace(kappa=0.25, usual=1.5),
         count_vectors=np.zeros((0, d_vocab), dtype=np.float32),
+        history={},
     )
 
 

@@ -1,0 +1,127 @@
+"""How a model formed, on its page: loss, roles and copying by step, as small curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from .card import Card
+from .charts import curves
+from .head_page import figure
+from .markup import Markup, join, tag
+from .page import note, section, table
+from .stages import HeadStage, History
+from .stages_text import layer_losses
+from .svg import bar
+from .words import percent
+
+_COLOURS = {"previous": "side-a", "duplicate": "side-b", "induction": "side-c", "rest": "rest"}
+_START = 4  # where step 0 stands on a logarithmic axis
+
+Lines = dict[str, list[float | None]]
+
+
+def history_page(card: Card) -> Markup:
+    """What each layer buys, and the curves of the training."""
+    parts: list[Markup] = []
+    losses = layer_losses(card)
+    if len(losses) > 1:
+        rows = [
+            (words, bar(0.0, loss, 0.0, losses[0][1]), f"{loss / math.log(2.0):.3f}")
+            for words, loss in losses
+        ]
+        caption = "Bits per held-out event of decoders fitted to the same streams"
+        parts.append(table(caption, ("Decoder", "", "bits"), rows))
+    if card.history is not None:
+        parts += _history(card.history)
+    return section("How it formed", *parts) if parts else Markup("")
+
+
+def _history(history: History) -> list[Markup]:
+    steps = [stage.step for stage in history.stages]
+    said = (
+        f"From step 0 to {steps[-1]:,} from left to right, logarithmic, on {history.events:,} "
+        "held-out events. It begins as a table of counted bigrams, its first heads one, two, "
+        "three events back."
+    )
+    loss = tag("div", _loss(history, steps), class_="multiples")
+    if not history.stages[-1].heads:
+        return [note(said), loss]
+    legend = tag(
+        "p",
+        *(
+            join([tag("span", class_=f"swatch {colour}"), f"{role} "])
+            for role, colour in _COLOURS.items()
+        ),
+        class_="note",
+    )
+    return [
+        note(said),
+        loss,
+        legend,
+        note("Attention by role on held-out windows, each from 0 to 100 %"),
+        _heads(history, steps, lambda head: _roles(head.on_windows), 0.0),
+        note("The same on random events that come twice"),
+        _heads(history, steps, lambda head: _roles(head.on_repeats), 0.0),
+        note("Copying, each from −1 to 1"),
+        _heads(history, steps, lambda head: {"copying": head.copying}, -1.0),
+    ]
+
+
+def _loss(history: History, steps: list[int]) -> Markup:
+    losses = [stage.loss for stage in history.stages]
+    bigram = history.loss_bigram
+    told = f"Loss: {_bits(losses[0])} → {_bits(losses[-1])} bits"
+    if bigram is not None:
+        told += f"; dashed: bigram control, {_bits(bigram)}"
+    return figure(
+        told,
+        curves(
+            "Held-out loss by step",
+            told,
+            _places(steps),
+            {"loss": losses},
+            low=0.0,
+            high=max(*losses, bigram or 0.0),
+            level=bigram,
+        ),
+    )
+
+
+def _heads(
+    history: History,
+    steps: list[int],
+    scores: Callable[[HeadStage], dict[str, float | None]],
+    low: float,
+) -> Markup:
+    """One figure a head, all on one scale."""
+    drawn = []
+    for index, last in enumerate(history.stages[-1].heads):
+        by_stage = [scores(stage.heads[index]) for stage in history.stages]
+        lines: Lines = {name: [by[name] for by in by_stage] for name in by_stage[0]}
+        told = ", ".join(
+            f"{name} {_score(values[0], low)} → {_score(values[-1], low)}"
+            for name, values in lines.items()
+        )
+        classes = {_COLOURS.get(name, name): values for name, values in lines.items()}
+        chart = curves(f"{last.name} by step", told, _places(steps), classes, low=low, high=1.0)
+        drawn.append(figure(f"{last.name}: {told}", chart))
+    return tag("div", *drawn, class_="multiples")
+
+
+def _roles(scores: dict[str, float | None]) -> dict[str, float | None]:
+    return {role: scores[role] for role in _COLOURS}
+
+
+def _score(value: float | None, low: float) -> str:
+    if value is None:
+        return "–"
+    return f"{value:+.2f}".replace("-", "−") if low < 0.0 else percent(value)
+
+
+def _places(steps: list[int]) -> list[float]:
+    return [math.log2(max(step, _START)) for step in steps]
+
+
+def _bits(nats: float) -> str:
+    return f"{nats / math.log(2.0):.2f}"
