@@ -1,4 +1,4 @@
-"""A training in a few lines: the loss, and the heads that have a role, at some of its steps."""
+"""A training in a few lines: its loss and its busiest heads, at some of its steps."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from .words import percent
 
 _SHOWN = 8  # steps of the table
 _FORMED = 0.05  # attention by a role from which on a head is told
+_WORKING = 3  # heads that are told
 _ROLES = ("previous", "duplicate", "induction")
 
 
@@ -40,18 +41,21 @@ def _stages(card: Card) -> list[str]:
     stages = card.history.stages
     shown = stages if len(stages) <= _SHOWN else (*stages[:1], *stages[1 - _SHOWN :])
     bigram = card.history.loss_bigram
-    beside = "" if bigram is None else f" (bigram control {_bits(bigram)})"
+    beside = "" if bigram is None else f" (bigram control {in_bits(bigram)})"
     lines = [
-        f"As it trained: bits per event{beside}, and where heads look, on held-out windows",
+        f"As it trained, in bits{beside}: loss, and roles and work of its busiest heads",
         _row("step", [f"{stage.step:,}" for stage in shown]),
-        _row("loss", [_bits(stage.loss) for stage in shown]),
+        _row("loss", [in_bits(stage.loss) for stage in shown]),
     ]
-    for index, head in enumerate(stages[-1].heads):
-        role = formed(head)
+    heads = stages[-1].heads
+    by_work = sorted(range(len(heads)), key=lambda index: -heads[index].work)
+    for index in sorted(by_work[:_WORKING]):
+        name, role = heads[index].name, formed(heads[index])
         if role is not None:
-            scores = [stage.heads[index].on_windows[role] for stage in shown]
-            told = ["–" if score is None else percent(score) for score in scores]
-            lines.append(_row(f"{head.name} {role}", told))
+            told = [percent(stage.heads[index].on_windows[role] or 0.0) for stage in shown]
+            lines.append(_row(f"{name} {role}", told))
+        told = [in_bits(stage.heads[index].work) for stage in shown]
+        lines.append(_row(f"{name} work", told))
     return lines
 
 
@@ -65,5 +69,7 @@ def _row(name: str, cells: list[str]) -> str:
     return f"  {name:<16}" + "".join(f"{cell:>9}" for cell in cells)
 
 
-def _bits(nats: float) -> str:
-    return f"{nats / math.log(2.0):.2f}"
+def in_bits(nats: float) -> str:
+    """Two decimals, with a true minus sign."""
+    shown = f"{nats / math.log(2.0):.2f}"
+    return "0.00" if shown == "-0.00" else shown.replace("-", "−")

@@ -119,11 +119,12 @@ def model_from_files(files: Mapping[str, bytes]) -> Model:
     sums = manifest.get("sha256")
     if not isinstance(sums, dict) or {*sums} - {HISTORY} != {*FILES}:
         raise ModelError(f"{MANIFEST} does not name the files of a model; train again")
-    if (HISTORY in sums) != (HISTORY in files):
+    if HISTORY in sums and HISTORY not in files:
         raise ModelError(
-            f"{HISTORY} and {MANIFEST} do not belong together: only one of them is of a model with "
-            "a history; restore the other or train again"
+            f"{HISTORY} is missing, and {MANIFEST} names it; restore it or train again"
         )
+    if HISTORY in files and HISTORY not in sums:
+        raise ModelError(f"{HISTORY} is not of this model: {MANIFEST} does not name it; remove it")
     for name in sums:
         actual = hashlib.sha256(files[name]).hexdigest()
         if actual != sums[name]:

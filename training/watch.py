@@ -18,7 +18,7 @@ from ..model.weights import Weights
 Array = np.ndarray
 
 # Of the windows that the card reads it takes the first, and few repeats: with these, a dozen looks
-# take about one hundredth of the time of a training.
+# take one or two hundredths of the time of a training.
 _POSITIONS = 1_000
 _REPEATS = 4
 _FIRST = 8  # of the powers of two at which it looks
@@ -26,7 +26,7 @@ _FIRST = 8  # of the powers of two at which it looks
 
 @dataclass(frozen=True)
 class Watch:
-    """The windows that a decoder is looked at on; it learns from none unless all are learned."""
+    """The windows that a decoder is looked at on, held out unless it learns from all streams."""
 
     windows: list[Int[Array, " _"]]
     repeats: list[Int[Array, " _"]]

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from offscript.interpret.ablation import ablate
 from offscript.interpret.card import Card
 from offscript.interpret.card_page import card_page
 from offscript.interpret.card_text import card_text
@@ -43,6 +44,9 @@ def test_a_look_at_an_induction_circuit_finds_its_heads(induction: Weights) -> N
     assert heads["L1H0"].copying == pytest.approx(1.0, abs=0.05)
     assert formed(heads["L0H0"]) == "previous"
     assert formed(heads["L1H0"]) == "induction"
+    for name, head in heads.items():
+        lost = ablate(induction, windows, name, by="mean", into=["logits"])
+        assert head.work == pytest.approx(lost.rise, abs=1e-9)
     # The first half of a window comes as it likes, the second half as the first did.
     assert 0.5 * math.log(12) < stage.loss < 0.75 * math.log(12)
 
@@ -82,11 +86,11 @@ def test_text_and_page_show_how_the_model_formed_and_what_each_layer_buys(card: 
     text, page = card_text(compared), card_page(compared)
 
     assert "1 layer 0.990, 2 layers" in text
-    assert "As it trained: bits per event" in text
+    assert "As it trained, in bits" in text
     assert max(map(len, text.splitlines())) <= 96
     assert "How it formed" in page
-    assert page.count('class="multiples"') == 4
-    assert page.count("<polyline") == len(card.heads) * (1 + 4 + 4 + 1) + 1  # distance; roles; loss
+    assert page.count('class="multiples"') == 5
+    assert page.count("<polyline") == len(card.heads) * (1 + 4 + 4 + 1 + 1) + 1  # distance; …; loss
 
 
 def test_a_model_of_an_earlier_version_is_shown_without_its_history(card: Card) -> None:
