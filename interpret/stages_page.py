@@ -40,7 +40,7 @@ def _history(history: History) -> list[Markup]:
     steps = [stage.step for stage in history.stages]
     said = (
         f"From step 0 to {steps[-1]:,} from left to right, logarithmic, on {history.events:,} "
-        "held-out events. It begins as a table of counted bigrams, its first heads one, two, "
+        "events of the windows. It begins as a table of counted bigrams, its first heads one, two, "
         "three events back."
     )
     loss = tag("div", _loss(history, steps), class_="multiples")
