@@ -246,6 +246,7 @@ def _duration(seconds: float) -> str:
 def _summary(
     config: TrainConfig, corpus: Corpus, data: Data, learned: Learned, began: float
 ) -> dict[str, Any]:
+    one_layer = learned.baselines.one_layer_loss
     return {
         "streams": len(corpus),
         "events": len(corpus.event),
@@ -258,7 +259,7 @@ def _summary(
             "decoder": learned.loss,
             "control": learned.baselines.control_loss,
             "ngram": learned.baselines.ngram_loss,
-            "one_layer": learned.baselines.one_layer_loss,
+            **({} if one_layer is None else {"one_layer": one_layer}),
         },
         "ngram_order": learned.ngram.order,
         "steps": learned.fitted.steps,
