@@ -68,6 +68,7 @@ def _train(options: argparse.Namespace) -> int:
         newest=options.newest,
         preset=options.preset,
         layers=options.layers,
+        compare_layers=options.compare_layers,
         steps=options.steps,
         seed=options.seed,
         device=options.device,

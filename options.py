@@ -141,6 +141,12 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--preset", choices=("tiny", "small"), default="tiny", help="size (tiny)")
     train.add_argument("--layers", type=int, choices=(0, 1, 2), help="layers of attention (2)")
     train.add_argument(
+        "--compare-layers",
+        action="store_true",
+        help="fit a decoder of one layer too, for the card to say what each layer buys; takes "
+        "about half as long again",
+    )
+    train.add_argument(
         "--steps", type=int, metavar="N", help="end the training after so many steps"
     )
     train.add_argument("--seed", type=int, default=0, help="for everything random (0)")

@@ -66,6 +66,14 @@ def run(
     return Activations(tokens, tuple(resid_pre), tuple(layers), resid, logits)
 
 
+def logit_lens(
+    weights: Weights, activations: Activations
+) -> Float64[Array, "depths positions d_vocab"]:
+    """x W_U + b_U for the residual stream x before each layer and after the last, of a full run."""
+    depths = np.stack([*activations.resid_pre, activations.resid_post])
+    return np.asarray(depths @ weights.W_U + weights.b_U)
+
+
 def embedding_values(
     weights: Weights, activations: Activations
 ) -> Float64[Array, "heads positions d_head"]:
@@ -112,6 +120,17 @@ def _attend(
             (resid, weights.W_V, weights.b_V),
         )
     )
+    return attend(weights, index, q, k, v)
+
+
+def attend(
+    weights: Weights,
+    index: int,
+    q: Float64[Array, "heads destinations d_head"],
+    k: Float64[Array, "heads sources d_head"],
+    v: Float64[Array, "heads sources d_head"],
+) -> Layer:
+    """Layer `index` at work on these queries, keys and values, wherever they come from."""
     # In place: fresh memory for all pairs of positions costs more than the sums in it (measured).
     pattern = attention_scores(weights, index, q, k)
     sink = weights.sink[index][:, None]

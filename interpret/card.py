@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..model.vocabulary import Vocabulary
 from ..model.weights import Weights
+from .stages import History
 
 CARD_VERSION = 1
 
@@ -33,6 +34,8 @@ class Cardable(Protocol):
     def reference(self) -> Mapping[str, NDArray[Any]]: ...
     @property
     def summary(self) -> Mapping[str, Any]: ...
+    @property
+    def history(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -172,6 +175,7 @@ class Card:
     trained_events: int
     loss: float  # held-out, nats per event
     loss_bigram: float
+    loss_one_layer: float | None  # None if none was fitted to compare
     loss_ngram: float
     ngram_order: int
     sample_windows: int
@@ -192,6 +196,7 @@ class Card:
     skips: tuple[Skip, ...]
     phantoms: tuple[Skip, ...]  # strong, never seen in training
     compositions: tuple[Composed, ...]
+    history: History | None  # as it trained; None if an earlier version trained it
     limits: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:

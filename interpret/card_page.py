@@ -11,6 +11,7 @@ from .charts import SIDES, heads_on_heads, heat_map
 from .head_page import directions_of, figure, head_by_head, name_of, roles, shade_scale
 from .markup import Markup, join, tag
 from .page import facts, note, page, section, table
+from .stages_page import history_page
 from .svg import bar
 from .words import clean, percent, signed
 
@@ -33,6 +34,7 @@ def card_page(card: Card) -> str:
     sections += [_direct(card), _groups(card)]
     if card.compositions:
         sections.append(_compositions(card))
+    sections.append(history_page(card))
     if card.heads:
         sections.append(head_by_head(card))
     sections.append(section("Known limits", tag("ul", *(tag("li", said) for said in card.limits))))

@@ -7,6 +7,7 @@ import textwrap
 
 from .card import Card, Head, Skip
 from .roles import ROLES
+from .stages_text import history_text
 from .words import WIDTH, bar, clean, cut, percent, plain, signed
 
 _WORK = 8
@@ -25,7 +26,7 @@ _ROLES = {
 
 def card_text(card: Card) -> str:
     """At most 96 columns, no colours. Values in bits."""
-    sections = [_opening(card), _work(card), _heads(card)]
+    sections = [_opening(card), _work(card), _heads(card), history_text(card)]
     if card.skips:
         title = (
             "Strongest skip-trigrams: what an earlier event makes of what follows the last, bits"

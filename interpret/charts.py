@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .markup import Markup, join, tag
 from .svg import kind, picture
@@ -77,6 +77,40 @@ def curve(title: str, description: str, values: Sequence[float], level: float) -
         height=height,
         class_="curves",
     )
+
+
+def curves(
+    title: str,
+    description: str,
+    places: Sequence[float],
+    lines: Mapping[str, Sequence[float | None]],
+    *,
+    low: float,
+    high: float,
+    level: float | None = None,
+) -> Markup:
+    """Lines by their colour's class, over `places` on a given scale; unknown values are left out.
+
+    Zero is drawn through, and a dashed line at `level`.
+    """
+    width, height = 160.0, 70.0
+    first, span = places[0], (places[-1] - places[0]) or 1.0
+    scale = (height - 6.0) / ((high - low) or 1.0)
+
+    def y(value: float) -> float:
+        return 3.0 + (high - value) * scale
+
+    drawn = [tag("line", x1=0, x2=width, y1=y(0.0), y2=y(0.0), class_="zero")]
+    if level is not None:
+        drawn.append(tag("line", x1=0, x2=width, y1=y(level), y2=y(level), class_="level"))
+    for class_, values in lines.items():
+        points = " ".join(
+            f"{3.0 + (width - 6.0) * (place - first) / span:.1f},{y(value):.1f}"
+            for place, value in zip(places, values, strict=True)
+            if value is not None
+        )
+        drawn.append(tag("polyline", points=points, class_=f"curve {class_}"))
+    return picture(title, description, *drawn, width=width, height=height, class_="curves")
 
 
 def heads_on_heads(

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from ..model.weights import Weights
+from .factored import FactoredMatrix
 from .paths import path_names
 
 Array = np.ndarray
@@ -27,9 +28,14 @@ class Circuit:
     left: Float64[Array, "d_vocab rank"]
     right: Float64[Array, "rank d_vocab"]
 
+    @property
+    def matrix(self) -> FactoredMatrix:
+        """The table as a product: its singular vectors, its norm, what comes of multiplying it."""
+        return FactoredMatrix(self.left, self.right)
+
     def table(self) -> Float64[Array, "d_vocab d_vocab"]:
         """The whole table."""
-        return np.asarray(self.left @ self.right)
+        return self.matrix.AB
 
     def among(self, events: Int[Array, " events"]) -> Circuit:
         """The part of the table that has only these events, in this order, on both sides."""
@@ -98,12 +104,21 @@ def matching_circuits(weights: Weights) -> list[Circuit]:
     return circuits
 
 
-def positivity(circuit: Circuit) -> float:
-    """Σ Re λ / Σ |λ| over the eigenvalues of the table: 1 if it maps every event to itself.
+def ov_weights(weights: Weights, layer: int, head: int) -> FactoredMatrix:
+    """OV = W_V W_O, [d_model d_model]; W_E OV W_U is the full OV circuit, without biases."""
+    return FactoredMatrix(weights.W_V[layer, head], weights.W_O[layer, head])
 
-    The eigenvalues of left @ right that are not zero are those of right @ left, which is small.
-    """
-    eigenvalues = np.linalg.eigvals(circuit.right @ circuit.left)
+
+def qk_weights(weights: Weights, layer: int, head: int) -> FactoredMatrix:
+    """QK = W_Q W_Kᵀ / √d_head, [d_model d_model]; W_E QK W_Eᵀ is the full one, without biases."""
+    return FactoredMatrix(
+        weights.W_Q[layer, head] / np.sqrt(weights.d_head), weights.W_K[layer, head].T
+    )
+
+
+def positivity(circuit: Circuit) -> float:
+    """Σ Re λ / Σ |λ| over the eigenvalues of the table: 1 if it maps every event to itself."""
+    eigenvalues = circuit.matrix.eigenvalues()
     size = float(np.abs(eigenvalues).sum())
     return float(eigenvalues.real.sum() / size) if size else 0.0
 
@@ -119,14 +134,11 @@ class Singular:
 
 
 def singular(circuit: Circuit, most: int) -> Singular:
-    """left @ right = U Σ Vᵀ by QR of the factors, at most `most` directions.
+    """left @ right = U Σ Vᵀ, at most `most` directions.
 
     The sign of a pair is free: the side that is more lopsided has its long tail upwards.
     """
-    q_left, r_left = np.linalg.qr(circuit.left)
-    q_right, r_right = np.linalg.qr(circuit.right.T)
-    u, values, vt = np.linalg.svd(r_left @ r_right.T)
-    left, right = q_left @ u, (q_right @ vt.T).T
+    left, values, right = circuit.matrix.svd()
     skew_left, skew_right = (left**3).sum(axis=0), (right**3).sum(axis=1)
     lopsided = np.where(np.abs(skew_left) > np.abs(skew_right), skew_left, skew_right)
     sign = np.where(lopsided < 0.0, -1.0, 1.0)

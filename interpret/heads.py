@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from jaxtyping import Float64, Int
 
@@ -12,7 +10,7 @@ from .activations import run
 from .card import Head, Looked, Ribbon
 from .circuits import Circuit, ov_circuits, positivity, qk_circuits
 from .naming import Reading, among, directions, largest_cells
-from .roles import ROLES, repeated_windows, repeating, role, role_scores
+from .roles import by_role, repeated_windows, repeating, role, role_scores
 from .work import Moment, top_moments
 
 Array = np.ndarray
@@ -40,8 +38,8 @@ def read_heads(reading: Reading, shown: Int[Array, " shown"]) -> tuple[Head, ...
             Head(
                 name=ov.name,
                 role=role(on_windows[index], shares[index]),
-                on_windows=_by_role(on_windows[index]),
-                on_repeats=_by_role(on_repeats[index]),
+                on_windows=by_role(on_windows[index]),
+                on_repeats=by_role(on_repeats[index]),
                 copying=positivity(moved),
                 copying_repeats=positivity(moved.among(repeats)) if len(repeats) else None,
                 distance=tuple(weights.rho[layer, head].tolist()),
@@ -62,13 +60,6 @@ def read_heads(reading: Reading, shown: Int[Array, " shown"]) -> tuple[Head, ...
 def _softmax_gauge(qk: Circuit, last: Float64[Array, " d_vocab"]) -> Circuit:
     """S[q, k] − Σ_k′ last[k′] S[q, k′]: the softmax over sources sees no more of a row."""
     return Circuit(qk.name, qk.left, qk.right - (qk.right @ last)[:, None])
-
-
-def _by_role(scores: Float64[Array, " roles"]) -> dict[str, float | None]:
-    return {
-        name: None if math.isnan(score) else score
-        for name, score in zip(ROLES, scores.tolist(), strict=True)
-    }
 
 
 def _looks(reading: Reading, path: int) -> tuple[Looked, ...]:

@@ -19,6 +19,7 @@ from .paths import path_names
 from .reference import read_reference
 from .sample import observe, read_windows
 from .skips import KEPT, expected, skip_trigrams
+from .stages import read_history
 from .words import percent
 from .work import bigrams, missed, share_of_work
 
@@ -61,6 +62,7 @@ def read_model(model: Cardable) -> Card:
         trained_events=summary["events"],
         loss=summary["losses"]["decoder"],
         loss_bigram=summary["losses"]["control"],
+        loss_one_layer=summary["losses"].get("one_layer"),
         loss_ngram=summary["losses"]["ngram"],
         ngram_order=summary["ngram_order"],
         sample_windows=len(reading.sample.windows),
@@ -84,6 +86,7 @@ def read_model(model: Cardable) -> Card:
         skips=skips,
         phantoms=phantoms,
         compositions=_compositions(reading),
+        history=read_history(model.history),
         limits=_limits(reading, summary, phantoms),
     )
 

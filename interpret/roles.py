@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Float64, Int
 
 from ..model.vocabulary import PAST, SPECIAL
 from ..model.weights import Weights
-from .activations import run
+from .activations import Activations, run
 
 Array = np.ndarray
 
@@ -53,25 +54,40 @@ def role_scores(
     Heads of layer 0 first; `weights` in float64.
     """
     heads = weights.n_layers * weights.n_heads
+    return role_scores_of((run(weights, window) for window in windows), heads)
+
+
+def role_scores_of(
+    runs: Iterable[Activations], heads: int
+) -> tuple[Float64[Array, "heads roles"], Float64[Array, "heads roles"]]:
+    """`role_scores` of what has been run already; `heads` are those of all layers."""
     sums = np.zeros((heads, len(ROLES)))
     awake = np.zeros((heads, len(ROLES)))
     could = np.zeros(len(ROLES))
-    for window in windows:
-        layers = run(weights, window).layers
+    for activations in runs:
+        layers = activations.layers
         if not layers:
             break
         pattern = np.concatenate([layer.pattern for layer in layers])
-        for index, mask in enumerate(role_masks(window).values()):
+        for index, mask in enumerate(role_masks(activations.tokens).values()):
             rows = mask.any(axis=1)
             sums[:, index] += (pattern * mask).sum(axis=2)[:, rows].sum(axis=1)
             awake[:, index] += pattern[:, rows].sum(axis=(1, 2))
             could[index] += rows.sum()
         sums[:, -1] += np.concatenate([layer.rest for layer in layers]).sum(axis=1)
-        awake[:, -1] += len(window)
-        could[-1] += len(window)
+        awake[:, -1] += len(activations.tokens)
+        could[-1] += len(activations.tokens)
     unknown = np.full_like(sums, np.nan)
     mean = np.divide(sums, could, out=unknown.copy(), where=could > 0.0)
     return mean, np.divide(sums, awake, out=unknown, where=awake > 0.0)
+
+
+def by_role(scores: Float64[Array, " roles"]) -> dict[str, float | None]:
+    """A head's scores by the names of the roles; None where no position could show one."""
+    return {
+        name: None if math.isnan(score) else score
+        for name, score in zip(ROLES, scores.tolist(), strict=True)
+    }
 
 
 def repeating(windows: Sequence[Int[Array, " _"]]) -> Int[Array, " kinds"]:

@@ -3,7 +3,8 @@
 config.json  weights.safetensors  templates.json  vocabulary.json  calibration.json
 detectors.safetensors (count vectors of normal streams, statistics of held-out ones)
 reference.safetensors (means for explanations)  baseline.safetensors (the n-gram fitted beside the
-decoder)  manifest.json (SHA-256 of each, training summary). Nothing is ever unpickled.
+decoder)  history.json (what the decoder was while it trained; earlier versions wrote none)
+manifest.json (SHA-256 of each, training summary). Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ _TENSORS = (
     "baseline.safetensors",
 )
 FILES = (*_JSON, *_TENSORS)
+HISTORY = "history.json"
 _LARGEST = 1 << 30  # bytes of one file; a model is a few megabytes
 
 
@@ -60,6 +62,7 @@ class Model:
     reference: Mapping[str, NDArray[np.generic]]
     baseline: Mapping[str, NDArray[np.generic]]
     summary: Mapping[str, Any]  # of the training: data, sizes, losses, versions
+    history: Mapping[str, Any] = field(default_factory=dict)  # of the decoder as it trained
 
 
 def make_room(path: Path) -> None:
@@ -103,7 +106,7 @@ def load_model(path: Path) -> Model:
         raise ModelError(
             f"{path} holds {strangers[0]}, which is no part of a model; remove it or train again"
         )
-    return model_from_files({name: _read(path / name) for name in _KNOWN})
+    return model_from_files(model_files(path))
 
 
 def model_from_files(files: Mapping[str, bytes]) -> Model:
@@ -114,9 +117,15 @@ def model_from_files(files: Mapping[str, bytes]) -> Model:
             f"model format {manifest.get('format')!r}, this version reads {FORMAT}; train again"
         )
     sums = manifest.get("sha256")
-    if not isinstance(sums, dict) or sorted(sums) != sorted(FILES):
+    if not isinstance(sums, dict) or {*sums} - {HISTORY} != {*FILES}:
         raise ModelError(f"{MANIFEST} does not name the files of a model; train again")
-    for name in FILES:
+    if HISTORY in sums and HISTORY not in files:
+        raise ModelError(
+            f"{HISTORY} is missing, and {MANIFEST} names it; restore it or train again"
+        )
+    if HISTORY in files and HISTORY not in sums:
+        raise ModelError(f"{HISTORY} is not of this model: {MANIFEST} does not name it; remove it")
+    for name in sums:
         actual = hashlib.sha256(files[name]).hexdigest()
         if actual != sums[name]:
             raise ModelError(
@@ -154,15 +163,17 @@ def model_from_files(files: Mapping[str, bytes]) -> Model:
         reference=tensors["reference.safetensors"],
         baseline=tensors["baseline.safetensors"],
         summary=manifest.get("summary", {}),
+        history=_json(HISTORY, files[HISTORY]) if HISTORY in files else {},
     )
 
 
 def model_files(path: Path) -> dict[str, bytes]:
     """The files of a model folder as bytes, for keeping beside the alerts that it raises."""
-    return {name: _read(path / name) for name in _KNOWN}
+    names = [name for name in _KNOWN if name != HISTORY or (path / HISTORY).exists()]
+    return {name: _read(path / name) for name in names}
 
 
-_KNOWN = (MANIFEST, *FILES)
+_KNOWN = (MANIFEST, *FILES, HISTORY)
 
 
 def _contents(model: Model) -> dict[str, bytes]:
@@ -180,6 +191,8 @@ def _contents(model: Model) -> dict[str, bytes]:
         "reference.safetensors": pack(model.reference),
         "baseline.safetensors": pack(model.baseline),
     }
+    if model.history:
+        files[HISTORY] = _dump(model.history)
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     manifest = {"format": FORMAT, "sha256": sums, "summary": dict(model.summary)}
     return {**files, MANIFEST: _dump(manifest)}

@@ -33,6 +33,7 @@ class TrainConfig:
     newest: bool = False  # calibrate on the newest streams instead of on ones drawn at random
     preset: str = "tiny"
     layers: int | None = None
+    compare_layers: bool = False  # fit a decoder of one layer too, and say what each layer buys
     steps: int | None = None  # of training, at the most
     seed: int = 0
     device: str = "cpu"
@@ -44,6 +45,11 @@ class TrainConfig:
             raise InputError(f"the idle time is {idle}; it must be a number of seconds above 0")
         if self.steps is not None and self.steps < 1:
             raise InputError(f"the number of steps is {self.steps}; it must be at least 1")
+        if self.compare_layers and self.layers in (0, 1):
+            raise InputError(
+                f"layers are compared up to 2, and {self.layers} is asked for; leave out --layers "
+                "or --compare-layers"
+            )
         if self.seed < 0:
             raise InputError(f"the seed is {self.seed}; it must not be negative")
         if self.endless and (self.complete or idle is not None):

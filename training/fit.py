@@ -6,12 +6,13 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32, Float64, Int
 
 from ..model.calibration import Calibration, Threshold
 from ..model.config import DecoderConfig, ModelConfig, StreamConfig, preset
@@ -28,6 +29,7 @@ from .calibrate import Stream, tokens_of
 from .config import TrainConfig
 from .loop import LoopConfig, Progress, fit_decoder
 from .ngram import MOST_TOKENS, NGram, choose_ngram, fit_ngram
+from .watch import Watch
 
 _MOST_EVENTS = 1996  # kinds of events in a vocabulary; rarer ones are `<new>`
 _MOST_VECTORS = 4096  # count vectors of normal streams that are kept
@@ -69,13 +71,17 @@ class Fitted:
     steps: int  # at which the held-out loss was least
     tokens: int
     seconds: float
+    watch: Watch | None = None
+    stages: list[dict[str, Any]] = field(default_factory=list)  # what the watch saw
 
 
 @dataclass(frozen=True)
 class Baselines:
     """What a decoder has to beat on the same held-out streams; losses in nats per event."""
 
-    control_loss: float  # of the bigram control, a decoder without layers
+    control: Weights  # of the bigram control, a decoder without layers
+    control_loss: float
+    one_layer_loss: float | None  # of a decoder of one layer, if it was asked for
     ngram: NGram
     ngram_loss: float
 
@@ -88,10 +94,14 @@ def fit_decoder_to(
     held: Sequence[Stream] = (),
     *,
     steps: int | None = None,
+    watched: Sequence[Stream] = (),
     checkpoint: Path,
     title: str = "decoder",
 ) -> Fitted:
-    """Vocabulary and decoder; stops where the loss of `held` is least, or after `steps`."""
+    """Vocabulary and decoder; stops where the loss of `held` is least, or after `steps`.
+
+    On windows of the streams `watched` it is looked at from inside while it trains.
+    """
     vocabulary, new_mass = learn_vocabulary(train)
     size = preset(config.preset, len(vocabulary))
     if config.layers is not None:
@@ -101,6 +111,7 @@ def fit_decoder_to(
         Sequences.of((tokens_of(vocabulary, stream) for stream in part), folder)
         for part in (train, held)
     )
+    watch = _watch(config, size, [tokens_of(vocabulary, stream) for stream in watched])
     weights, progress = _fit_decoder(
         config,
         size,
@@ -110,6 +121,7 @@ def fit_decoder_to(
         held_out,
         replace(_settings(config), stop_at=steps),
         checkpoint=checkpoint,
+        watch=watch,
         title=title,
     )
     return Fitted(
@@ -122,26 +134,41 @@ def fit_decoder_to(
         progress.best_step,
         progress.tokens,
         progress.seconds,
+        watch,
+        progress.stages,
     )
 
 
 def fit_baselines(config: TrainConfig, fitted: Fitted, held: Sequence[Stream]) -> Baselines:
-    """The bigram control and the n-gram, fitted to and held out from the same streams."""
+    """The bigram control and the n-gram, fitted to and held out from the same streams.
+
+    With `compare_layers` also a decoder of one layer: that the second layer is silenced in one of
+    two would say what this decoder does with it, not what could be done without.
+    """
     held_out = Sequences.of([tokens_of(fitted.vocabulary, stream) for stream in held])
     ngram, ngram_loss = choose_ngram(fitted.sequences, held_out, d_vocab=len(fitted.vocabulary))
-    if fitted.config.decoder.n_layers == 0:
-        return Baselines(fitted.loss, ngram, ngram_loss)
-    _, progress = _fit_decoder(
-        config,
-        replace(fitted.config.decoder, n_layers=0),
-        fitted.vocabulary,
-        fitted.new_mass,
-        fitted.sequences,
-        held_out,
-        replace(_settings(config), epochs=10),
-        title="bigram control",
-    )
-    return Baselines(progress.best_loss, ngram, ngram_loss)
+    size, settings = fitted.config.decoder, _settings(config)
+
+    def fewer_layers(n_layers: int, settings: LoopConfig, title: str) -> tuple[Weights, float]:
+        weights, progress = _fit_decoder(
+            config,
+            replace(size, n_layers=n_layers),
+            fitted.vocabulary,
+            fitted.new_mass,
+            fitted.sequences,
+            held_out,
+            settings,
+            title=title,
+        )
+        return weights, progress.best_loss
+
+    control, control_loss = fitted.weights, fitted.loss
+    if size.n_layers:
+        control, control_loss = fewer_layers(0, replace(settings, epochs=10), "bigram control")
+    one_layer_loss = None
+    if config.compare_layers and size.n_layers == 2:
+        _, one_layer_loss = fewer_layers(1, settings, "one layer")
+    return Baselines(control, control_loss, one_layer_loss, ngram, ngram_loss)
 
 
 def refitted(ngram: NGram, fitted: Fitted) -> NGram:
@@ -182,6 +209,14 @@ def bare_model(fitted: Fitted, train: Sequence[Stream]) -> Model:
     )
 
 
+def _watch(
+    config: TrainConfig, size: DecoderConfig, sequences: Sequence[Int[np.ndarray, " _"]]
+) -> Watch | None:
+    if not sequences:
+        return None
+    return Watch.of(Decoder(size).weights(), sequences, seed=config.seed)
+
+
 def _settings(config: TrainConfig) -> LoopConfig:
     settings = LoopConfig(seed=config.seed, device=config.device)
     if config.steps is None:
@@ -200,6 +235,7 @@ def _fit_decoder(
     settings: LoopConfig,
     *,
     checkpoint: Path | None = None,
+    watch: Watch | None = None,
     title: str,
 ) -> tuple[Weights, Progress]:
     counts = np.array(vocabulary.counts, dtype=np.float64)
@@ -218,6 +254,7 @@ def _fit_decoder(
         settings,
         new_mass=new_mass,
         checkpoint=checkpoint,
+        watch=watch,
         title=title,
         quiet=config.quiet,
     )

@@ -93,6 +93,7 @@ class Fits:
             self.data.streams,
             *self.parts(number),
             steps=steps,
+            watched=[] if number else self.data.held,
             checkpoint=numbered(self.checkpoint, number),
             title=f"decoder{of}",
         )
@@ -160,7 +161,9 @@ def _vocabulary(fitted: Fitted, streams: int) -> str:
 
 
 def _losses(fitted: Fitted, baselines: Baselines) -> str:
+    one = baselines.one_layer_loss
+    one_layer = "" if one is None else f"one layer {one:.4f}, "
     return (
-        f"held-out loss in nats per event: decoder {fitted.loss:.4f}, bigram control "
+        f"held-out loss in nats per event: decoder {fitted.loss:.4f}, {one_layer}bigram control "
         f"{baselines.control_loss:.4f}, {baselines.ngram.order}-gram {baselines.ngram_loss:.4f}"
     )

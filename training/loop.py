@@ -26,6 +26,7 @@ from ..model.vocabulary import NEW
 from ..model.weights import Weights
 from .batches import Batch, Sequences, epoch, held_out
 from .team import add_gradients, leads, share, total
+from .watch import Watch, worth_a_look
 
 _KEEP = 0.99  # of the averaged weights at each step
 _HELD_TOKENS = 1 << 17  # that the held-out loss is taken on, some 25 times
@@ -58,6 +59,7 @@ class Progress:
     best_loss: float = math.inf
     tokens: int = 0
     seconds: float = 0.0
+    stages: list[dict[str, Any]] = field(default_factory=list)  # if it was watched
 
 
 def fit_decoder(
@@ -68,6 +70,7 @@ def fit_decoder(
     *,
     new_mass: float,
     checkpoint: Path | None = None,
+    watch: Watch | None = None,
     title: str = "decoder",
     quiet: bool = False,
 ) -> tuple[Weights, Progress]:
@@ -75,7 +78,8 @@ def fit_decoder(
 
     `new_mass`: the share of probability that predictions keep for `<new>`, by Good and Turing's
     estimate of what is still unseen. `checkpoint`: a file written at every evaluation, from which a
-    killed run goes on if data and configuration are the same.
+    killed run goes on if data and configuration are the same. `watch` looks at the averaged weights
+    at the beginning, at some steps, and at those that are returned.
     """
     decoder = decoder.to(config.device)
     held = held.sample(_HELD_TOKENS, seed=config.seed)
@@ -98,6 +102,8 @@ def fit_decoder(
         kept = Decoder(decoder.config)
         kept.load_state_dict(saved["best"])
         best = kept.weights()
+    if watch and not progress.step:
+        progress.stages.append(watch.stage(0, best))
     batches = _batches(train, config, skip=progress.step)
     bar = tqdm(total=last, initial=progress.step, desc=title, unit="step", disable=quiet)
     while progress.step < last and _stale(progress) < config.patience:
@@ -116,6 +122,8 @@ def fit_decoder(
         progress.tokens += int(np.count_nonzero(batch.weight))
         progress.seconds += time.perf_counter() - began
         bar.update()
+        if watch and worth_a_look(progress.step):
+            progress.stages.append(watch.stage(progress.step, averaged.weights()))
         if progress.step % every == 0 or progress.step == last:
             value = held_out_loss(averaged, held, config) if held.tokens else math.nan
             progress.steps.append(progress.step)
@@ -127,6 +135,9 @@ def fit_decoder(
                 bar.set_postfix_str(f"held-out {value:.4f} nats/event")
             _write(checkpoint, fingerprint, decoder, averaged, optimizer, progress, best)
     bar.close()
+    if watch:
+        before = [stage for stage in progress.stages if stage["step"] < progress.best_step]
+        progress.stages = [*before, watch.stage(progress.best_step, best)]
     return best, progress
 
 

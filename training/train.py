@@ -167,6 +167,7 @@ def _calibrated(
         },
         reference=_reference(config, data, learned),
         baseline=baseline,
+        history=_history(data, learned),
     )
 
 
@@ -178,6 +179,13 @@ def _reference(config: TrainConfig, data: Data, learned: Learned) -> dict[str, N
     windows = draw_windows(weights, held, seed=config.seed)
     arrays = {**reference, **windows}
     return {**arrays, **fit_skips(weights, arrays, known.tokens, known.counts)}
+
+
+def _history(data: Data, learned: Learned) -> dict[str, Any]:
+    """The decoder as it trained; with folds the control has other events than the one served."""
+    watch, stages = learned.fitted.watch, learned.fitted.stages
+    assert watch is not None  # it has the held-out streams
+    return watch.history(stages, None if data.folds else learned.baselines.control)
 
 
 def _what_was_read(corpus: Corpus, lines: int) -> str:
@@ -238,6 +246,7 @@ def _duration(seconds: float) -> str:
 def _summary(
     config: TrainConfig, corpus: Corpus, data: Data, learned: Learned, began: float
 ) -> dict[str, Any]:
+    one_layer = learned.baselines.one_layer_loss
     return {
         "streams": len(corpus),
         "events": len(corpus.event),
@@ -250,6 +259,7 @@ def _summary(
             "decoder": learned.loss,
             "control": learned.baselines.control_loss,
             "ngram": learned.baselines.ngram_loss,
+            **({} if one_layer is None else {"one_layer": one_layer}),
         },
         "ngram_order": learned.ngram.order,
         "steps": learned.fitted.steps,

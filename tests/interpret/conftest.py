@@ -37,6 +37,7 @@ def _model(weights: Weights, *, reference: bool = True, seed: int = 0) -> Simple
             of=lambda _: SimpleNamespace(limits=lambda: np.full(len(DETECTORS), 5.0)),
         ),
         count_vectors=np.zeros((0, d_vocab), dtype=np.float32),
+        history={},
     )
 
 

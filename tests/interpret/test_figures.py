@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from offscript.interpret.charts import curve, heads_on_heads, heat_map
+from offscript.interpret.charts import curve, curves, heads_on_heads, heat_map
 from offscript.interpret.svg import Node, arcs, strip
 
 
@@ -52,6 +52,19 @@ def test_a_curve_has_its_values_between_top_and_bottom() -> None:
 
     places = [tuple(map(float, point.split(","))) for point in points.split()]
     assert places == [(5.0, 45.0), (120.0, 5.0), (235.0, 65.0)]
+
+
+def test_curves_stand_on_the_scale_that_they_are_given_and_leave_out_what_is_unknown() -> None:
+    lines: dict[str, list[float | None]] = {"side-a": [0.0, None, 1.0], "side-b": [0.5, 0.5, 0.5]}
+
+    figure = curves("t", "d", [2.0, 3.0, 4.0], lines, low=0.0, high=1.0, level=0.25)
+
+    assert attributes(figure, "polyline", "points") == [
+        "3.0,67.0 157.0,3.0",
+        "3.0,35.0 80.0,35.0 157.0,35.0",
+    ]
+    assert attributes(figure, "polyline", "class") == ["curve side-a", "curve side-b"]
+    assert attributes(figure, "line", "y1") == ["67", "51"]
 
 
 def test_heads_are_linked_by_what_they_read() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from offscript.model.errors import ModelError
-from offscript.model.folder import FILES, MANIFEST, load_model, save_model
+from offscript.model.folder import FILES, HISTORY, MANIFEST, load_model, save_model
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_a_saved_model_loads_as_it_was(tiny_model: Path, tmp_path: Path) -> None
         np.testing.assert_array_equal(array, again.weights.arrays()[name])
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [*FILES, HISTORY])
 def test_one_flipped_byte_is_named(folder: Path, name: str) -> None:
     content = bytearray((folder / name).read_bytes())
     content[len(content) // 2] ^= 1
@@ -42,11 +42,30 @@ def test_one_flipped_byte_is_named(folder: Path, name: str) -> None:
         load_model(folder)
 
 
-@pytest.mark.parametrize("name", [MANIFEST, *FILES])
+@pytest.mark.parametrize("name", [MANIFEST, *FILES, HISTORY])
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
 
     with pytest.raises(ModelError, match=name):
+        load_model(folder)
+
+
+def test_a_model_of_an_earlier_version_has_no_history(tiny_model: Path, tmp_path: Path) -> None:
+    model = load_model(tiny_model)
+
+    earlier = save_model(replace(model, history={}), tmp_path / "earlier")
+
+    assert model.history["stages"]
+    assert not (tmp_path / "earlier" / HISTORY).exists()
+    assert earlier.history == {}
+
+
+def test_a_history_that_the_manifest_does_not_name_is_refused(folder: Path) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    del manifest["sha256"][HISTORY]
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+
+    with pytest.raises(ModelError, match=r"history\.json is not of this model.*remove it"):
         load_model(folder)
 
 
@@ -83,7 +102,7 @@ def sign(folder: Path) -> None:
 
     manifest = json.loads((folder / MANIFEST).read_text())
     manifest["sha256"] = {
-        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (*FILES, HISTORY)
     }
     (folder / MANIFEST).write_text(json.dumps(manifest))
 

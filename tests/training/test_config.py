@@ -18,6 +18,7 @@ from offscript.training.config import TrainConfig
         ({"idle_seconds": float("nan")}, "a number of seconds above 0"),
         ({"steps": 0}, "at least 1"),
         ({"seed": -1}, "must not be negative"),
+        ({"layers": 1, "compare_layers": True}, "compared up to 2, and 1 is asked for"),
         ({"endless": True, "idle_seconds": 5.0}, "endless streams have no end"),
         ({"device": "abacus"}, "torch cannot compute on 'abacus'"),
     ],

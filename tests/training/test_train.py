@@ -79,6 +79,8 @@ def test_few_streams_are_each_calibrated_by_a_decoder_that_did_not_see_them(
     assert model.held["whole"].shape == model.held["joined"].shape == (60, len(DETECTORS))
     assert model.calibration.whole.streams == 60
     assert load_model(tmp_path / "m").held["whole"].dtype == np.float32
+    assert model.history["stages"][-1]["step"] == model.summary["steps"]
+    assert model.history["loss_bigram"] is None  # the control had other streams, so other events
     assert not list(tmp_path.glob(".m.checkpoint*"))
 
 
@@ -194,6 +196,22 @@ def test_fewer_layers_can_be_asked_for(tmp_path: Path) -> None:
     for layers in (0, 1):
         asked = replace(config(log, tmp_path / "m", layers=layers), stream_key=None)
         assert train_model(asked, silent).weights.n_layers == layers
+
+
+def test_what_one_layer_can_do_is_found_out_on_demand_and_how_it_formed_in_any_case(
+    tmp_path: Path,
+) -> None:
+    log = sequences(tmp_path / "s.jsonl", 60)
+    said: list[str] = []
+
+    asked = replace(config(log, tmp_path / "m", compare_layers=True), stream_key=None)
+    model = train_model(asked, said.append)
+
+    losses = model.summary["losses"]
+    assert f"one layer {losses['one_layer']:.4f}" in "\n".join(said)
+    assert model.history["loss_bigram"] > 0.0
+    assert [stage["step"] for stage in model.history["stages"]][:2] == [0, 8]
+    assert load_model(tmp_path / "m").history == model.history
 
 
 def test_an_endless_log_is_calibrated_on_blocks_of_time(tiny_endless_model: Path) -> None:
