@@ -202,6 +202,12 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _card(options: argparse.Namespace) -> int:
+    if options.diff:
+        from .training.versions import difference
+
+        return difference(options)
+    if options.streams:
+        raise InputError("--streams says where two models differ; give the other one with --diff")
     from .interpret.card_text import card_text
     from .interpret.reading import read_model
     from .model.folder import load_model
@@ -220,6 +226,12 @@ def _card(options: argparse.Namespace) -> int:
     else:
         print(json.dumps(card.to_json(), ensure_ascii=False) if options.json else card_text(card))
     return 0
+
+
+def _edit(options: argparse.Namespace) -> int:
+    from .training.versions import edit
+
+    return edit(options)
 
 
 def _feedback(options: argparse.Namespace) -> int:
@@ -291,6 +303,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "audit": _audit,
     "token": _token,
     "card": _card,
+    "edit": _edit,
     "demo": _demo,
 }
 

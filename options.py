@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from .interpret.options import add_comparing, add_editing
 from .model.alert import DETECTORS
 from .service.options import ADDRESS, add_serving
 
@@ -315,6 +316,14 @@ def parser() -> argparse.ArgumentParser:
     )
     card.add_argument("model", type=Path, metavar="MODEL")
     form(card, "docs/card.md")
+    add_comparing(card)
+
+    edit = command(
+        "edit",
+        "write a new version of a model with one path damped: a head, a bigram, or a head's rule",
+        "offscript edit hdfs --out hdfs-2 --head L0H1 --by 0.5",
+    )
+    add_editing(edit)
 
     demo = command(
         "demo",

@@ -163,6 +163,20 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Edited:
+    """A path that was damped after the training; see docs/editing.md."""
+
+    parent: str  # SHA-256 of the manifest of the model before
+    path: str  # "L0H1", or "direct"
+    by: float
+    row: str | None  # of the entry that was meant; None: the whole head
+    column: str | None
+    loss: float  # on the held-out windows before, nats per event
+    measured: float  # and after
+    calibrated: int  # normal streams that thresholds were set on then; 0: they were kept
+
+
+@dataclass(frozen=True)
 class Card:
     """A whole model to read."""
 
@@ -198,6 +212,7 @@ class Card:
     compositions: tuple[Composed, ...]
     history: History | None  # as it trained; None if an earlier version trained it
     limits: tuple[str, ...]
+    edits: tuple[Edited, ...]  # oldest first
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value; what is unknown is null, numbers of tables have four digits."""

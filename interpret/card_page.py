@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from .card import Card, Skip
-from .card_text import opening, support
+from .card_text import edited, opening, support
 from .charts import SIDES, heads_on_heads, heat_map
 from .head_page import directions_of, figure, head_by_head, name_of, roles, shade_scale
 from .markup import Markup, join, tag
@@ -23,6 +23,7 @@ def card_page(card: Card) -> str:
         [
             tag("h1", f"Offscript · {title} · card of circuits"),
             tag("p", opening(card), class_="lead"),
+            *(tag("p", f"Edited: {edited(card, each)}") for each in card.edits),
             _facts(card),
         ]
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 
-from .card import Card, Head, Skip
+from .card import Card, Edited, Head, Skip
 from .roles import ROLES
 from .stages_text import history_text
 from .words import WIDTH, bar, clean, cut, percent, plain, signed
@@ -65,7 +65,21 @@ def _loss(nats: float) -> str:
 
 
 def _opening(card: Card) -> list[str]:
-    return textwrap.wrap(f"Model {clean(card.model)[:12]}: {opening(card)}", WIDTH)
+    said = [f"Model {clean(card.model)[:12]}: {opening(card)}"]
+    said += [f"Edited: {edited(card, each)}" for each in card.edits]
+    return [line for each in said for line in textwrap.wrap(each, WIDTH)]
+
+
+def edited(card: Card, edit: Edited) -> str:
+    """What was damped after the training, and what came of it."""
+    what = "the direct path" if edit.path == "direct" else clean(edit.path)
+    if edit.row is not None and edit.column is not None:
+        what += f", {brief(card, edit.row, 40)} → {brief(card, edit.column, 40)},"
+    gone = "removed" if edit.by == 1.0 else f"damped by {percent(edit.by)}"
+    return (
+        f"{what} {gone}. An event costs {_loss(edit.measured)} bits on the held-out windows since, "
+        f"{_loss(edit.loss)} before."
+    )
 
 
 def _work(card: Card) -> list[str]:

@@ -60,7 +60,7 @@ def ov_circuits(weights: Weights) -> list[Circuit]:
     (W_E W_V⁰ + b_V⁰) W_O⁰ W_V¹ W_O¹ W_U. In the order of `path_names`.
     """
     left, right = [], []
-    for layer, before in enumerate(_residuals(weights)):
+    for layer, before in enumerate(residuals(weights)):
         left += list(before @ weights.W_V[layer] + weights.b_V[layer][:, None])
         right += list(weights.W_O[layer] @ weights.W_U)
     if weights.n_layers == 2:
@@ -76,7 +76,7 @@ def qk_circuits(weights: Weights) -> list[Circuit]:
     In layer 1 x is W_E + b_O⁰: what layer 0 writes comes on top. Position is not in it: see rho.
     """
     circuits = []
-    for layer, x in enumerate(_residuals(weights)):
+    for layer, x in enumerate(residuals(weights)):
         q = (x @ weights.W_Q[layer] + weights.b_Q[layer][:, None]) / np.sqrt(weights.d_head)
         k = x @ weights.W_K[layer] + weights.b_K[layer][:, None]
         circuits += [
@@ -93,7 +93,7 @@ def matching_circuits(weights: Weights) -> list[Circuit]:
     """
     if weights.n_layers < 2:
         return []
-    x = _residuals(weights)[1]
+    x = residuals(weights)[1]
     circuits = []
     for first in range(weights.n_heads):
         brought = weights.W_E @ weights.W_V[0, first] @ weights.W_O[0, first]
@@ -197,7 +197,7 @@ def _composed(
     return float(np.linalg.norm(write @ read)) / size if size else 0.0
 
 
-def _residuals(weights: Weights) -> list[Float64[Array, "d_vocab d_model"]]:
+def residuals(weights: Weights) -> list[Float64[Array, "d_vocab d_model"]]:
     """What each layer reads of an event by itself."""
     return (
         [weights.W_E, weights.W_E + weights.b_O[0]][: weights.n_layers] if weights.n_layers else []

@@ -10,7 +10,7 @@ from jaxtyping import Float64, Int
 from numpy.typing import NDArray
 
 from ..model.vocabulary import NEW, SPECIAL
-from .card import Card, Cardable, Composed, Follows, Group, PathWork, Skip
+from .card import Card, Cardable, Composed, Edited, Follows, Group, PathWork, Skip
 from .circuits import compositions, direct_path, matching_circuits, ov_circuits, positivity
 from .factor import explained, one_sided_nmf
 from .heads import read_heads
@@ -88,6 +88,7 @@ def read_model(model: Cardable) -> Card:
         compositions=_compositions(reading),
         history=read_history(model.history),
         limits=_limits(reading, summary, phantoms),
+        edits=tuple(Edited(**each) for each in summary.get("edits", ())),
     )
 
 
@@ -228,6 +229,13 @@ def _limits(
         said.append(
             f"no held-out window is longer than {farthest} events: what heads do from there to "
             f"{weights.window} events back is not trained much"
+        )
+    edits = summary.get("edits")
+    if edits:
+        kept = "" if edits[-1]["calibrated"] else "; thresholds were set before the last one"
+        said.append(
+            "the model was edited: the costs above but those without a path are of its training, "
+            f"and rules that only edits made strong are not listed{kept}"
         )
     if summary.get("folds"):
         said.append(

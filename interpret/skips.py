@@ -54,7 +54,7 @@ def skip_trigrams(
         pairs = _largest(mass * reach, _PAIRS)
         pairs = pairs[mass[pairs] > 0.0]
         triples, source = _followed(reference, attention, pairs)
-        work = mass[source] * np.abs(_moved(circuit, triples))
+        work = mass[source] * np.abs(moved(circuit, triples))
         found.append(triples[_largest(work, _PER_PATH)])
     triples = np.unique(np.concatenate(found), axis=0)
     k, q, _ = triples.T
@@ -62,13 +62,13 @@ def skip_trigrams(
     at = np.searchsorted(keys, q * d_vocab + k)
     paths = np.zeros((len(triples), len(circuits)))
     for path, circuit in enumerate(circuits):
-        paths[:, path] = attention.mean[path, at] * _moved(circuit, triples)
+        paths[:, path] = attention.mean[path, at] * moved(circuit, triples)
     effect = paths.sum(axis=1)
     order = np.argsort(-np.abs(attention.times[at] * effect), kind="stable")[:most]
     return SkipTrigrams(triples[order], effect[order], paths[order])
 
 
-def _moved(circuit: Circuit, triples: Int[Array, "triples 3"]) -> Float64[Array, " triples"]:
+def moved(circuit: Circuit, triples: Int[Array, "triples 3"]) -> Float64[Array, " triples"]:
     """T[k, v] of each (k, q, v)."""
     k, _, v = triples.T
     return np.asarray((circuit.left[k] * circuit.right.T[v]).sum(axis=1))

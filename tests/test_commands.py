@@ -172,6 +172,28 @@ def test_a_model_is_read_as_text_json_and_page(tiny_model: Path, tmp_path: Path)
     assert (tmp_path / "card.html").read_text().startswith("<!doctype html>")
 
 
+@pytest.mark.slow
+def test_a_path_is_damped_and_the_new_version_compared_and_served(
+    service: str, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = str(tiny_model), str(tmp_path / "new")
+    calls = [
+        ["edit", old, "--out", new, "--head", "L1H1", "--by", "0.5"],
+        ["card", old, "--diff", new, "--json"],
+        ["reload", new, "--to", service],
+        ["reload", old, "--to", service],
+    ]
+
+    said = [(main(call), capsys.readouterr().out) for call in calls]
+
+    assert [status for status, _ in said] == [0, 0, 0, 0]
+    assert "L1H1 damped by 50 %" in said[0][1]
+    assert f"written to {new}; thresholds are those of the model before" in said[0][1]
+    value = json.loads(said[1][1])
+    assert (value["lost"], value["new"], len(value["heads"])) == ([], [], 8)
+    assert not value["streams"]["rate_before"] > value["streams"]["rate_after"]
+
+
 def test_a_pipe_can_be_sent(service: str, planted_log: Path) -> None:
     lines = "".join(planted_log.read_text().splitlines(keepends=True)[-3:])
 
@@ -229,6 +251,14 @@ def test_bad_input_is_answered_with_one_line_that_says_what_to_do(
         ("evaluate", tiny_model, tiny_log): "--labels",
         ("serve", tmp_path / "nowhere"): "no model folder",
         ("card", tmp_path / "nowhere"): "no model folder",
+        ("card", tiny_model, "--streams", tiny_log): "give the other one with --diff",
+        ("card", tiny_model, "--diff", tiny_model, "--html", "x"): "leave --html out",
+        ("edit", tmp_path / "nowhere", *out, "--head", "L0H0"): "no model folder",
+        ("edit", tiny_model, "--out", tmp_path, "--head", "L0H0"): "exists already",
+        ("edit", tiny_model, *out, "--head", "L9H9"): "a head from L0H0 to L1H3",
+        ("edit", tiny_model, *out, "--rule", ""): "expected 'L0H2: earlier -> next'",
+        ("edit", tiny_model, *out, "--head", "L0H0", "--by", 2): "expected a share above 0",
+        ("edit", tiny_model, *out, "--bigram", "login ok -> nothing such"): "no event is called",
         ("serve", tiny_model, *store, "--grpc", service): "choose another address",
         ("serve", tiny_model, "--grpc", "0.0.0.0:0"): "--insecure",
         ("serve", tiny_model, *store, "--tokens", tmp_path / "empty.log"): "is open to others",

@@ -16,7 +16,14 @@ from ..model.errors import InputError
 from ..model.finding import Observed
 from ..model.folder import Model
 from ..model.vocabulary import END
-from .calibrate import Stream, held_out_scores, least_count_scale, statistics_of, tokens_of
+from .calibrate import (
+    Statistics,
+    Stream,
+    held_out_scores,
+    least_count_scale,
+    statistics_of,
+    tokens_of,
+)
 from .corpus import Corpus
 from .measures import BUDGETS, alerting, charged, ranking
 from .nearest import cosine_distance, event_counts
@@ -49,9 +56,13 @@ class StreamScores:
 
 def stream_scores(model: Model, streams: Sequence[Stream]) -> StreamScores:
     """What the model makes of whole streams, by all its detectors together and by parts of them."""
-    statistics = statistics_of(model, streams)
+    return scores_of(model, statistics_of(model, streams))
+
+
+def scores_of(model: Model, statistics: Statistics) -> StreamScores:
+    """The scores that statistics of streams, or of blocks, come to."""
     values, bases = np.empty_like(statistics.values), np.empty_like(statistics.values)
-    thresholds = np.empty(len(streams))
+    thresholds = np.empty(len(values))
     for joined in (False, True):
         rows = np.flatnonzero(statistics.joined == joined)
         calibrated = model.calibration.of(joined)

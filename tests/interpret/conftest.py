@@ -11,6 +11,8 @@ import pytest
 from offscript.interpret.card import Card
 from offscript.interpret.reading import read_model
 from offscript.interpret.reference import fit_reference
+from offscript.interpret.sample import draw_windows
+from offscript.interpret.skips import fit_skips
 from offscript.model.alert import DETECTORS, Alert
 from offscript.model.config import DecoderConfig
 from offscript.model.folder import load_model
@@ -54,6 +56,27 @@ def make_random() -> Callable[..., SimpleNamespace]:
     def make(n_layers: int = 2, d_vocab: int = 12, window: int = 8, seed: int = 0) -> Any:
         config = DecoderConfig(d_vocab, n_layers, d_model=10, n_heads=3, d_head=4, window=window)
         return _model(random_weights(config, seed=seed, scale=0.6))
+
+    return make
+
+
+@pytest.fixture
+def make_kept() -> Callable[..., SimpleNamespace]:
+    """A model around weights that keeps windows and skip-trigrams, as a folder does."""
+
+    def make(weights: Weights, *, seed: int = 0) -> SimpleNamespace:
+        model = _model(weights, reference=False)
+        rng = np.random.default_rng(seed)
+        events = np.arange(len(SPECIAL), weights.d_vocab)
+        sequences = [
+            np.concatenate([[START], rng.choice(events, size=20), [END]]).astype(np.int32)
+            for _ in range(12)
+        ]
+        reference = fit_reference(weights, sequences, windows=10)
+        reference = {**reference, **draw_windows(weights, sequences)}
+        model.reference = {**reference, **fit_skips(weights, reference, sequences)}
+        model.summary, model.sha256 = {}, "0" * 64
+        return model
 
     return make
 

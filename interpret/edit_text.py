@@ -1,0 +1,46 @@
+"""An edit for the terminal: what it was to do, what it does, and what moved besides."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from .edit import Edit, Moved
+from .words import cut, percent, plain, signed
+
+_NAME = 32  # characters of an event
+
+
+def edit_text(done: Edit, short: Mapping[str, str]) -> str:
+    """At most 96 columns, values in bits; `short` are events' names as cards show them."""
+    gone = "removed" if done.by == 1.0 else f"damped by {percent(done.by)}"
+    path = "the direct path" if done.path == "direct" else done.path
+    what = path if done.entry is None else f"one entry of {path}"
+    lines = [f"{what} {gone}"]
+    if done.entry is not None:
+        lines.append(f"  {_cell(done.entry, short)}")
+    lines.append(f"What a held-out event costs, bits, over {done.events:,} events")
+    lines.append(
+        f"  {_loss(done.loss)} before, {_loss(done.predicted)} predicted (heads look where they "
+        f"did), {_loss(done.measured)} measured"
+    )
+    if done.elsewhere is not None:
+        where = "after the last event" if done.path == "direct" else "with the earlier event before"
+        lines.append(
+            f"  predictions move by {_loss(done.there)} bits {where}, {_loss(done.elsewhere)} "
+            "elsewhere"
+        )
+    if done.aside:
+        lines.append("Other entries that move most, by how often their events come, bits")
+        lines += [f"  {_cell(each, short, table=f'{each.table:<10}  ')}" for each in done.aside]
+    return "\n".join(map(cut, lines))
+
+
+def _cell(moved: Moved, short: Mapping[str, str], *, table: str = "") -> str:
+    cell = f"{signed(moved.before):>6} → {signed(moved.after):>5}"
+    row, column = (plain(short.get(name, name), _NAME) for name in (moved.row, moved.column))
+    return f"{cell}  {table}{row} → {column}"
+
+
+def _loss(nats: float) -> str:
+    return f"{nats / math.log(2.0):.4f}"

@@ -1,0 +1,68 @@
+"""A new version of a model with one path damped: all that derives from weights made anew."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+
+import numpy as np
+
+from ..interpret.card import Edited
+from ..interpret.edit import Edit, Wish, edit
+from ..interpret.reference import fit_reference
+from ..interpret.sample import read_windows
+from ..model.errors import BudgetError
+from ..model.folder import Model
+from .budget import parse_budget
+from .calibrate import Stream, calibrate, hold_out, least_count_scale
+from .outliers import set_apart
+
+
+def edited(model: Model, wish: Wish, normal: Sequence[Stream] = ()) -> tuple[Model, Edit]:
+    """The edited model and what the edit does on held-out windows; the edit goes on record.
+
+    The means of explanations are taken anew over the windows that the folder keeps; counts of the
+    training data hold as they are. Thresholds are set anew on `normal` streams, and kept if there
+    are none: the streams that set them are not in the folder.
+    """
+    weights, done = edit(model, wish)
+    fitted = fit_reference(weights, read_windows(model.reference))
+    means = {name: fitted[name] for name in ("means", "mean")}
+    version = replace(model, weights=weights, reference={**model.reference, **means})
+    if normal:
+        version = recalibrated(version, normal)
+    row, column = (done.entry.row, done.entry.column) if done.entry else (None, None)
+    noted = Edited(
+        model.sha256,
+        done.path,
+        done.by,
+        row,
+        column,
+        loss=done.loss,
+        measured=done.measured,
+        calibrated=len(normal),
+    )
+    summary = {**model.summary, "edits": [*model.summary.get("edits", []), asdict(noted)]}
+    return replace(version, summary=summary), done
+
+
+def recalibrated(model: Model, normal: Sequence[Stream]) -> Model:
+    """The model with its thresholds set anew for the same budget, on streams new to its decoder."""
+    held, apart = set_apart(hold_out(model, normal, seed=0), count_scale=least_count_scale(model))
+    rate, budget = model.calibration.rate, model.calibration.budget
+    if rate * (len(held.whole.values) + 1) < 1.0 - 1e-9:
+        raise BudgetError(
+            f"a budget of {budget} asks for {math.ceil(1.0 / rate) - 1:,} normal streams to "
+            f"calibrate on, there are {len(held.whole.values):,}; give more, or leave --calibrate "
+            "out to keep the thresholds"
+        )
+    return replace(
+        model,
+        calibration=calibrate(model, held, budget=parse_budget(budget), rate=rate),
+        held={
+            "whole": held.whole.values.astype(np.float32),
+            "joined": held.joined.values.astype(np.float32),
+            "apart": apart.astype(np.uint8),
+        },
+    )
