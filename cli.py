@@ -43,11 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     _needs_torch()
-    from .model.folder import make_room
+    from .model.folder import load_model, make_room
     from .model.logs import read_lines
     from .model.skeleton import WILDCARD
     from .training.config import TrainConfig
     from .training.corpus import read_ids
+    from .training.successor import train_after
     from .training.train import train_model
 
     config = TrainConfig(
@@ -63,6 +64,7 @@ def _train(options: argparse.Namespace) -> int:
         complete=options.complete,
         idle_seconds=options.idle,
         exclude=read_ids(read_lines([options.exclude])) if options.exclude else frozenset(),
+        normal=read_ids(read_lines([options.normal])) if options.normal else frozenset(),
         keep_outliers=options.keep_outliers,
         budget=options.budget,
         newest=options.newest,
@@ -74,8 +76,12 @@ def _train(options: argparse.Namespace) -> int:
         device=options.device,
         quiet=not sys.stderr.isatty(),
     )
+    before = load_model(options.before) if options.before else None
     make_room(config.out)  # said before the minutes of training, not after them
-    train_model(config, lambda line: print(line, flush=True))
+    if before is None:
+        train_model(config, lambda line: print(line, flush=True))
+    else:
+        train_after(config, before, lambda line: print(line, flush=True))
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -89,16 +89,29 @@ def kept_streams(model: Model) -> list[Stream]:
     return streams
 
 
-def logged_streams(model: Model, logs: Sequence[Path]) -> list[Stream]:
-    """The streams of logs, as the model reads them."""
+def logged_streams(
+    model: Model, logs: Sequence[Path], *, seconds: float = math.inf
+) -> list[Stream]:
+    """The streams of logs, as the model reads them; only those that ended in the last `seconds`."""
     corpus = read_labelled(model, logs, labels=None, only=None)
+    if corpus.timed and not model.config.streams.endless:
+        last = corpus.last_times()
+        corpus = corpus.select(np.flatnonzero(~(last < np.nanmax(last) - seconds)))
     complete = model.config.events.format == "sequences"
     return judged(corpus, model.config.streams, complete=complete)
 
 
-def compare(before: Model, after: Model, logs: Sequence[Path]) -> Shift | None:
+def compare(
+    before: Model,
+    after: Model,
+    logs: Sequence[Path],
+    *,
+    seconds: float = math.inf,
+    without: Collection[str] = (),
+) -> Shift | None:
     """Both models on the streams of `logs`, or without any on the windows that `before` keeps.
 
+    Of logs only the streams that ended in the last `seconds`, and none of those in `without`.
     Endless logs are judged by blocks of time; None without a log, as windows have no times.
     """
     old, new = before.config.streams, after.config.streams
@@ -108,12 +121,15 @@ def compare(before: Model, after: Model, logs: Sequence[Path]) -> Shift | None:
             "length; leave --diff out and read each card"
         )
     if logs:
-        scores = [_scores(model, logged_streams(model, logs)) for model in (before, after)]
+        scores = [
+            _scores(model, logged_streams(model, logs, seconds=seconds))
+            for model in (before, after)
+        ]
     elif old.endless:
         return None
     else:
         scores = [_scores(model, kept_streams(before)) for model in (before, after)]
-    shared = [key for key in scores[0] if key in scores[1]]
+    shared = [key for key in scores[0] if key in scores[1] and key not in without]
     if not shared:
         raise InputError(
             "the two models find no stream in common; give a log that both read, or compare models "

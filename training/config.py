@@ -27,6 +27,7 @@ class TrainConfig:
     complete: bool = False  # every stream begins and ends within these logs
     idle_seconds: float | None = None
     exclude: frozenset[str] = frozenset()  # streams to leave out
+    normal: frozenset[str] = frozenset()  # streams known to be, however far outside they lie
     keep_outliers: bool = False  # streams far outside of what the others do are normal, too
     split: str = "train"  # of records that say which split they belong to
     budget: str | None = None

@@ -41,16 +41,21 @@ def outliers(scores: Float64[np.ndarray, " streams"]) -> Bool[np.ndarray, " stre
     return np.asarray(scores >= s[evidence.argmax()])
 
 
-def set_apart(held: HeldOut, *, count_scale: float) -> tuple[HeldOut, Bool[np.ndarray, " streams"]]:
-    """What is held out without outliers, and which of its rows are some.
+def set_apart(
+    held: HeldOut, *, count_scale: float, normal: Bool[np.ndarray, " streams"] | None = None
+) -> tuple[HeldOut, Bool[np.ndarray, " streams"]]:
+    """What is held out without outliers, and which of its rows are some; the `normal` are none.
 
     They are looked for again without those that were found, as their tails may hide others.
     """
 
-    def normal(values: Float64[np.ndarray, "streams detectors"]) -> NDArray[np.int64]:
+    def others(
+        values: Float64[np.ndarray, "streams detectors"], known: Bool[np.ndarray, " streams"]
+    ) -> NDArray[np.int64]:
         rows = np.arange(len(values))
         while len(rows):
-            apart = outliers(together(*held_out_scores(values[rows], count_scale=count_scale)))
+            far = outliers(together(*held_out_scores(values[rows], count_scale=count_scale)))
+            apart = far & ~known[rows]
             if not apart.any():
                 break
             rows = rows[~apart]
@@ -59,8 +64,10 @@ def set_apart(held: HeldOut, *, count_scale: float) -> tuple[HeldOut, Bool[np.nd
     def only(statistics: Statistics, rows: NDArray[np.int64]) -> Statistics:
         return Statistics(statistics.values[rows], statistics.joined[rows])
 
-    rows = normal(held.whole.values)
-    joined = rows[normal(held.joined.values[rows])]
+    if normal is None:
+        normal = np.zeros(len(held.whole.values), np.bool_)
+    rows = others(held.whole.values, normal)
+    joined = rows[others(held.joined.values[rows], normal[rows])]
     apart = np.ones(len(held.whole.values), np.bool_)
     apart[rows] = False
     return replace(held, whole=only(held.whole, rows), joined=only(held.joined, joined)), apart

@@ -78,8 +78,11 @@ def _trained(config: TrainConfig, report: Callable[[str], None]) -> tuple[Model,
     learned = learn(Fits(config, events, data, _checkpoint(config)), report)
     model = bare_model(learned.fitted, learned.fit)
     held, apart = learned.held, np.zeros(len(learned.held.whole.values), np.bool_)
+    keys = [] if data.streams.endless else [stream.key for stream in data.calibrating]
     if not config.keep_outliers:
-        held, apart = set_apart(held, count_scale=least_count_scale(model))
+        normal = np.zeros(len(apart), np.bool_)
+        normal[: len(keys)] = [key in config.normal for key in keys]
+        held, apart = set_apart(held, count_scale=least_count_scale(model), normal=normal)
     if apart.any():
         report(_what_was_set_apart(apart, unit))
         least = 1.0 / (len(held.whole.values) + 1)
@@ -90,7 +93,6 @@ def _trained(config: TrainConfig, report: Callable[[str], None]) -> tuple[Model,
     model = _calibrated(config, model, data, learned, parser.templates, wish, rate)
     model = replace(model, held={**model.held, "apart": apart.astype(np.uint8)})
     summary = _summary(config, corpus, data, learned, began)
-    keys = [] if data.streams.endless else [stream.key for stream in data.calibrating]
     return replace(model, summary=summary), [keys[row] for row in np.flatnonzero(apart) if keys]
 
 
@@ -215,8 +217,8 @@ def _name_outliers(config: TrainConfig, keys: Sequence[str], report: Callable[[s
         path.write_text("".join(lines), encoding="utf-8")
         report(
             f"their keys are in {path}: look at them, and train again with "
-            f"--exclude {shlex.quote(str(path))} if they are no normals, with --keep-outliers if "
-            "they are"
+            f"--exclude {shlex.quote(str(path))} if they are no normals, with --normal and the "
+            "same file if they are"
         )
 
 

@@ -13,7 +13,7 @@ import pytest
 from offscript.model.errors import InputError
 from offscript.model.folder import Model, load_model
 from offscript.model.vocabulary import Vocabulary
-from offscript.training.compare import Judgement, Shift, compare, kept_streams
+from offscript.training.compare import Judgement, Shift, compare, kept_streams, logged_streams
 from offscript.training.shift_text import shift_text
 
 
@@ -104,3 +104,20 @@ def test_a_shift_is_told_in_96_columns_and_as_json() -> None:
     value = json.loads(json.dumps(shift.to_json(), allow_nan=False))
     assert value["judgements"][-1]["before"] is None
     assert np.isfinite(value["rate_after"])
+
+
+def test_of_a_log_the_streams_that_ended_last_can_be_taken_alone(
+    model: Model, tiny_log: Path
+) -> None:
+    every = logged_streams(model, [tiny_log])
+    ends = {stream.key: float(stream.times[-1]) for stream in every}
+    latest = max(ends.values())
+    seconds = (latest - min(ends.values())) / 3.0
+
+    last = logged_streams(model, [tiny_log], seconds=seconds)
+    shift = compare(model, model, [tiny_log], seconds=seconds, without={last[0].key})
+
+    assert 0 < len(last) < len(every)
+    assert {s.key for s in last} == {key for key, end in ends.items() if end >= latest - seconds}
+    assert shift
+    assert {j.stream for j in shift.judgements} == {stream.key for stream in last[1:]}

@@ -64,3 +64,15 @@ def test_outliers_among_held_out_streams_set_neither_tails_nor_threshold() -> No
     np.testing.assert_array_equal(normal.whole.values, values[~apart])
     # A stream that is no normal as a whole does not say what one is that is joined in the middle.
     assert len(normal.joined.values) == 1950
+
+
+def test_those_known_to_be_normal_stay_however_far_outside_they_lie() -> None:
+    values = np.random.default_rng(5).exponential(size=(2000, len(DETECTORS)))
+    values[50:100, :4] += 30.0
+    nobody = np.zeros(2000, np.bool_)
+    held = HeldOut(0.0, 0.0, Statistics(values, nobody), Statistics(values, nobody))
+    known = np.arange(2000) < 60
+
+    _, apart = set_apart(held, count_scale=0.1, normal=known)
+
+    assert np.flatnonzero(apart).tolist() == list(range(60, 100))
