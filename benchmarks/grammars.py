@@ -37,9 +37,9 @@ from .planted_model import fit_streams
 from .results import FOLDER as RESULTS
 from .results import Row, run_results, write_results
 
-NOISE = (0.0, 0.1, 0.3)
+NOISE = (0.0, 0.1, 0.2)
 SEEDS = (0, 1, 2)
-STEPS = {"bigram": 300, "skip": 600, "induction": 1200, "count": 600, "conjunction": 600}
+STEPS = {"bigram": 100, "skip": 700, "induction": 1500, "count": 500, "conjunction": 500}
 TARGETS = {
     "precision": 0.95,
     "recall": 0.95,
@@ -49,8 +49,8 @@ TARGETS = {
     "unnamed_loss": 0.05,
 }
 _STREAMS = 2_000
-_HELD = 400  # of them
-_ASKED = 150  # streams that heads are taken away on
+_HELD = 200  # of them
+_ASKED = 100  # streams that heads are taken away on
 
 
 @dataclass(frozen=True)
