@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -154,13 +154,14 @@ def without_head(
     """
     layer_of, head = (int(number) for number in name[1:].split("H"))
     resid = weights.W_E[tokens]
+    unread = {"W_U": np.zeros((weights.d_model, len(tokens))), "b_U": np.zeros(len(tokens))}
     for layer in range(weights.n_layers):
         alone = {
             key: array[layer : layer + 1]
             for key, array in weights.arrays().items()
-            if key not in ("W_E", "W_U", "b_U")
+            if key not in ("W_E", *unread)
         }
-        z = run(replace(weights, W_E=resid, **alone), np.arange(len(tokens))).layers[0].z.copy()
+        z = run(Weights(W_E=resid, **alone, **unread), np.arange(len(tokens))).layers[0].z.copy()
         if layer == layer_of:
             z[head] = usual[layer, tokens, head]
         resid = resid + np.einsum("htd,hdm->tm", z, weights.W_O[layer]) + weights.b_O[layer]
