@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ..interpret.reference import fit_reference
+from ..interpret.sample import draw_windows
+from ..interpret.skips import fit_skips
 from ..model.config import StreamConfig
 from ..model.event import EventConfig
 from ..model.folder import Model
-from ..training.calibrate import Stream
+from ..training.calibrate import Stream, tokens_of
 from ..training.config import TrainConfig
 from ..training.fit import bare_model, fit_decoder_to
 from .planted import Grammar
@@ -22,21 +26,43 @@ _STEPS = 1_000  # the rules are learned by then; a training would go on to refin
 
 
 def fit_planted(grammar: Grammar, scratch: Path, *, seed: int) -> Model:
-    """A model that explains and scores; it has no thresholds, which planted streams need not."""
+    """A model of the grammar's streams."""
     rng = np.random.default_rng(seed)
-    streams = [
-        Stream(events, np.full(len(events), np.nan), started=True, ended=True)
-        for events, _ in (grammar.stream(rng) for _ in range(_STREAMS))
+    streams = [grammar.stream(rng)[0] for _ in range(_STREAMS)]
+    return fit_streams(streams, scratch, held=_HELD, steps=_STEPS, seed=seed)
+
+
+def fit_streams(
+    streams: Sequence[Sequence[str]], scratch: Path, *, held: int, steps: int, seed: int
+) -> Model:
+    """A model that explains, scores and has a card; the first `held` streams are held out.
+
+    It has no thresholds, which planted streams need not, and no baselines.
+    """
+    whole = [
+        Stream(list(events), np.full(len(events), np.nan), started=True, ended=True)
+        for events in streams
     ]
-    config = TrainConfig((), scratch / "planted", steps=_STEPS, seed=seed, quiet=True)
+    config = TrainConfig((), scratch / "planted", steps=steps, seed=seed, quiet=True)
     fitted = fit_decoder_to(
         config,
         EventConfig(format="sequences"),
         StreamConfig(),
-        streams[_HELD:],
-        streams[:_HELD],
+        whole[held:],
+        whole[:held],
         checkpoint=scratch / "checkpoint",
     )
-    known = fitted.sequences
-    reference = fit_reference(fitted.weights, known.tokens, known.counts, seed=seed)
-    return replace(bare_model(fitted, streams[_HELD:]), reference=reference)
+    weights, known = fitted.weights, fitted.sequences
+    tokens = [tokens_of(fitted.vocabulary, stream) for stream in whole[:held]]
+    reference = {
+        **fit_reference(weights, known.tokens, known.counts, seed=seed),
+        **draw_windows(weights, tokens, seed=seed),
+    }
+    reference |= fit_skips(weights, reference, known.tokens, known.counts)
+    summary = {
+        "streams": len(whole),
+        "events": sum(map(len, streams)),
+        "losses": {"decoder": fitted.loss, "control": math.nan, "ngram": math.nan},
+        "ngram_order": 0,
+    }
+    return replace(bare_model(fitted, whole[held:]), reference=reference, summary=summary)

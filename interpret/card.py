@@ -122,6 +122,21 @@ class Skip:
 
 
 @dataclass(frozen=True)
+class Rule:
+    """What the model expects after `last` more often than not, and what makes it do so."""
+
+    kind: str  # "bigram", "skip-trigram" or "induction"
+    earlier: str | None  # of a skip-trigram: the event that has to come before
+    last: str
+    following: str | None  # None: what came after `last` before
+    effect: float  # nats of the logit of what follows, mean where the rule applies
+    heads: tuple[Weight, ...]  # that bring at least a tenth of it, "direct" for the direct path
+    expected: float  # probability that the model gives it there, mean over the held-out windows
+    support: int  # times that it followed: in training; of induction, in the held-out windows
+    chances: int  # times that anything did
+
+
+@dataclass(frozen=True)
 class PathWork:
     """What a path is worth on the held-out windows, nats per event."""
 
@@ -207,6 +222,7 @@ class Card:
     follows: tuple[Follows, ...]
     work: tuple[PathWork, ...]
     heads: tuple[Head, ...]
+    rules: tuple[Rule, ...]
     skips: tuple[Skip, ...]
     phantoms: tuple[Skip, ...]  # strong, never seen in training
     compositions: tuple[Composed, ...]

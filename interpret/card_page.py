@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from .card import Card, Skip
-from .card_text import edited, opening, support
+from .card_text import edited, opening, rule_grounds, rule_words, support
 from .charts import SIDES, heads_on_heads, heat_map
 from .head_page import directions_of, figure, head_by_head, name_of, roles, shade_scale
 from .markup import Markup, join, tag
@@ -14,6 +14,9 @@ from .page import facts, note, page, section, table
 from .stages_page import history_page
 from .svg import bar
 from .words import clean, percent, signed
+
+_RULES = 24
+_NAME = 60  # characters of an event's name in a sentence
 
 
 def card_page(card: Card) -> str:
@@ -28,6 +31,8 @@ def card_page(card: Card) -> str:
         ]
     )
     sections = [_work(card)]
+    if card.rules:
+        sections.append(_rules(card))
     if card.heads:
         sections.append(roles(card))
     if card.skips:
@@ -84,6 +89,30 @@ def _work(card: Card) -> Markup:
             rows[:12],
         ),
     )
+
+
+def _rules(card: Card) -> Markup:
+    largest = max(rule.effect for rule in card.rules)
+    rows = [
+        (
+            join(
+                [
+                    rule_words(card, rule, _NAME),
+                    tag("br"),
+                    tag("small", rule_grounds(rule)),
+                ]
+            ),
+            bar(0.0, rule.effect, 0.0, largest),
+            signed(rule.effect),
+        )
+        for rule in card.rules[:_RULES]
+    ]
+    caption = (
+        f"What the model gives at least half of the probability ({len(rows)} of "
+        f"{len(card.rules):,}, those first that work most), how many bits the paths named add to "
+        "the logit, and how often it came"
+    )
+    return section("Rules", table(caption, ("Rule", "", "bits"), rows, class_="bars wide"))
 
 
 def _skips(card: Card) -> Markup:

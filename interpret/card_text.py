@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import textwrap
 
-from .card import Card, Edited, Head, Skip
+from .card import Card, Edited, Head, Rule, Skip
 from .roles import ROLES
 from .stages_text import history_text
 from .words import WIDTH, bar, clean, cut, percent, plain, signed
 
 _WORK = 8
+_RULES = 8
 _SKIPS, _PHANTOMS = 6, 3
 _COMPOSED = 4
 _ROLES = {
@@ -26,7 +27,7 @@ _ROLES = {
 
 def card_text(card: Card) -> str:
     """At most 96 columns, no colours. Values in bits."""
-    sections = [_opening(card), _work(card), _heads(card), history_text(card)]
+    sections = [_opening(card), _work(card), _rules(card), _heads(card), history_text(card)]
     if card.skips:
         title = (
             "Strongest skip-trigrams: what an earlier event makes of what follows the last, bits"
@@ -97,6 +98,38 @@ def _work(card: Card) -> list[str]:
     return lines
 
 
+def _rules(card: Card) -> list[str]:
+    lines = [
+        "Rules: what it expects more often than not; bits that the paths named add to the logit"
+    ]
+    for rule in card.rules[:_RULES]:
+        said, grounds = (
+            textwrap.wrap(words, WIDTH - 10)
+            for words in (rule_words(card, rule, 40), rule_grounds(rule))
+        )
+        lines.append(f"  {signed(rule.effect):>6}  {said[0]}")
+        lines += [f"{'':10}{line}" for line in (*said[1:], *grounds)]
+    if len(card.rules) > _RULES:
+        lines.append(f"{'':10}and {len(card.rules) - _RULES:,} more, with --json")
+    return lines if card.rules else []
+
+
+def rule_words(card: Card, rule: Rule, width: int) -> str:
+    """A rule as a sentence."""
+    last = brief(card, rule.last, width)
+    if rule.following is None:
+        return f"{last} is followed by what followed it before"
+    said = f"{last} is followed by {brief(card, rule.following, width)}"
+    return said if rule.earlier is None else f"{said} after {brief(card, rule.earlier, width)}"
+
+
+def rule_grounds(rule: Rule) -> str:
+    """What carries a rule, and how often it came."""
+    heads = ", ".join(f"{head.event} {percent(head.value / rule.effect)}" for head in rule.heads)
+    where = "the windows" if rule.kind == "induction" else "training"
+    return f"{heads}; {support(rule, where)}"
+
+
 def _heads(card: Card) -> list[str]:
     if not card.heads:
         return []
@@ -151,11 +184,11 @@ def _skips(card: Card, skips: tuple[Skip, ...]) -> list[str]:
     return lines
 
 
-def support(skip: Skip) -> str:
-    """How often training showed a skip-trigram."""
+def support(told: Rule | Skip, where: str = "training") -> str:
+    """How often a rule or a skip-trigram was borne out."""
     return (
-        f"came {skip.support:,} of {skip.chances:,} times in training, "
-        f"expected with {percent(skip.expected)}"
+        f"came {told.support:,} of {told.chances:,} times in {where}, "
+        f"expected with {percent(told.expected)}"
     )
 
 

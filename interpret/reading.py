@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,25 @@ from jaxtyping import Float64, Int
 from numpy.typing import NDArray
 
 from ..model.vocabulary import NEW, SPECIAL
-from .card import Card, Cardable, Composed, Edited, Follows, Group, PathWork, Skip
+from .card import (
+    Card,
+    Cardable,
+    Composed,
+    Edited,
+    Follows,
+    Group,
+    Head,
+    PathWork,
+    Rule,
+    Skip,
+)
 from .circuits import compositions, direct_path, matching_circuits, ov_circuits, positivity
 from .factor import explained, one_sided_nmf
 from .heads import read_heads
 from .naming import Reading, among, cells, directions, loadings, shortened
 from .paths import path_names
 from .reference import read_reference
+from .rules import FEW, rules
 from .sample import observe, read_windows
 from .skips import KEPT, expected, skip_trigrams
 from .stages import read_history
@@ -32,7 +45,6 @@ _MEMBERS = 6  # events that name a group
 _SKIPS = 16
 _COMPOSED = 4  # of each kind
 _LASTS, _NEXTS = 8, 3  # bigrams: last events, and what follows each
-_FEW = 20  # events seen less often are little known
 
 
 def read_model(model: Cardable) -> Card:
@@ -51,6 +63,7 @@ def read_model(model: Cardable) -> Card:
     direct = direct_path(weights).centred(last)
     by_direct, by_usual, counted = bigrams(weights, reading.reference)
     skips, phantoms = _skips(reading, model.reference)
+    stated = rules(reading, model.reference)
     summary = model.summary
     return Card(
         model=model.sha256,
@@ -82,7 +95,8 @@ def read_model(model: Cardable) -> Card:
             PathWork(work.name, work.loss, work.effect)
             for work in share_of_work(weights, reading.reference, reading.sample)
         ),
-        heads=read_heads(reading, shown),
+        heads=_with_roles(read_heads(reading, shown), stated),
+        rules=stated,
         skips=skips,
         phantoms=phantoms,
         compositions=_compositions(reading),
@@ -122,6 +136,18 @@ def _groups(reading: Reading) -> tuple[tuple[Group, ...], float, Int[Array, " d_
     return tuple(named), explained(table, contexts, groups), group_of
 
 
+def _with_roles(heads: tuple[Head, ...], stated: tuple[Rule, ...]) -> tuple[Head, ...]:
+    """Heads without a single role that are the first to carry an induction rule: that is theirs.
+
+    They may look so after a few events only, which is little of all their attention.
+    """
+    carrying = {rule.heads[0].event for rule in stated if rule.kind == "induction"}
+    return tuple(
+        replace(head, role="induction") if head.role == "mixed" and head.name in carrying else head
+        for head in heads
+    )
+
+
 def _skips(
     reading: Reading, arrays: Mapping[str, NDArray[Any]]
 ) -> tuple[tuple[Skip, ...], tuple[Skip, ...]]:
@@ -138,7 +164,7 @@ def _skips(
         if (k, q, v) not in kept:  # rounding may let another one in at the end of the list
             continue
         seen, chances = arrays["skip_counts"][kept[k, q, v]].tolist()
-        phantom = bool(found.effect[at] > 0.0 and seen == 0 and chances >= _FEW)
+        phantom = bool(found.effect[at] > 0.0 and seen == 0 and chances >= FEW)
         listed = phantoms if phantom else told
         if not phantom and ((k, q) in told or len(told) == _SKIPS):
             continue
@@ -210,11 +236,11 @@ def _limits(
 ) -> tuple[str, ...]:
     """What this card, or the model, cannot be relied on for."""
     outcomes, weights = reading.reference.outcomes, reading.weights
-    rare = int(np.count_nonzero(outcomes[NEW + 1 :] < _FEW))
+    rare = int(np.count_nonzero(outcomes[NEW + 1 :] < FEW))
     kinds = weights.d_vocab - len(SPECIAL)
     said = [
         (
-            f"{rare:,} of {kinds:,} kinds of events followed fewer than {_FEW} times in training: "
+            f"{rare:,} of {kinds:,} kinds of events followed fewer than {FEW} times in training: "
             "what the tables say of them is little known"
         )
     ]

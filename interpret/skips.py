@@ -6,22 +6,25 @@ q alike: so a model can hold rules that its training never showed. Those are cal
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Bool, Float64, Int
 from numpy.typing import NDArray
 
 from ..model.vocabulary import PAST, START
 from ..model.weights import Weights
 from .circuits import Circuit, ov_circuits
+from .directions import SURE
 from .reference import Reference, read_reference
 from .sample import Attention, Sample, observe, read_windows
 
 Array = np.ndarray
 
-KEPT = 512  # skip-trigrams whose support a model folder keeps
+KEPT = 512  # of the strongest, and of the likely ones, whose support a model folder keeps
+DOUBLED = math.log(2.0)  # the odds: one bit
 _PAIRS = 1_000  # pairs k … q of a path that are followed up
 _PER_PATH = 256
 
@@ -33,6 +36,9 @@ class SkipTrigrams:
     triples: Int[Array, "triples 3"]  # k, q, v
     effect: Float64[Array, " triples"]  # Σ_p Ā_p[q, k] T̃_p[k, v], nats of v's logit
     paths: Float64[Array, "triples paths"]  # the same by path
+
+    def __getitem__(self, chosen: slice | Bool[Array, " triples"]) -> SkipTrigrams:
+        return SkipTrigrams(self.triples[chosen], self.effect[chosen], self.paths[chosen])
 
 
 def skip_trigrams(
@@ -57,6 +63,38 @@ def skip_trigrams(
         work = mass[source] * np.abs(moved(circuit, triples))
         found.append(triples[_largest(work, _PER_PATH)])
     triples = np.unique(np.concatenate(found), axis=0)
+    return _by_effect(circuits, attention, triples, d_vocab)[:most]
+
+
+def likely_trigrams(weights: Weights, reference: Reference, sample: Sample) -> SkipTrigrams:
+    """The triples in which the model gives v at least half of the probability, mean over windows.
+
+    Of those only the ones that the paths from k make so: Σ_p Ā_p[q, k] T̃_p[k, v] ≥ log 2.
+    """
+    circuits = [circuit.centred(reference.last) for circuit in ov_circuits(weights)]
+    seen = _seen_before(sample, weights)
+    seen[:, [START, PAST]] = 0.0
+    found = [np.zeros((0, 3), dtype=np.int64)]
+    for q in np.setdiff1d(sample.last, (START, PAST)).tolist():
+        rows = sample.last == q
+        kinds = np.flatnonzero(seen[rows].any(axis=0))
+        there = seen[rows][:, kinds]
+        predicted = (there.T @ sample.predicted[rows]) / there.sum(axis=0)[:, None]
+        sure = predicted.max(axis=1, initial=0.0) >= SURE
+        v = predicted[sure].argmax(axis=1)
+        found.append(np.stack([kinds[sure], np.full(len(v), q), v], axis=1))
+    triples = np.concatenate(found)
+    likely = _by_effect(circuits, sample.attention, triples, weights.d_vocab)
+    return likely[likely.effect >= DOUBLED]
+
+
+def _by_effect(
+    circuits: Sequence[Circuit],
+    attention: Attention,
+    triples: Int[Array, "triples 3"],
+    d_vocab: int,
+) -> SkipTrigrams:
+    """The triples with their effects, the one with the most effect on the windows first."""
     k, q, _ = triples.T
     keys = attention.looking * d_vocab + attention.seen
     at = np.searchsorted(keys, q * d_vocab + k)
@@ -64,8 +102,19 @@ def skip_trigrams(
     for path, circuit in enumerate(circuits):
         paths[:, path] = attention.mean[path, at] * moved(circuit, triples)
     effect = paths.sum(axis=1)
-    order = np.argsort(-np.abs(attention.times[at] * effect), kind="stable")[:most]
+    order = np.argsort(-np.abs(attention.times[at] * effect), kind="stable")
     return SkipTrigrams(triples[order], effect[order], paths[order])
+
+
+def _seen_before(sample: Sample, weights: Weights) -> Float64[Array, "rows d_vocab"]:
+    """1 where an event lies fewer than `window` events before the last one."""
+    seen = []
+    for window in sample.windows:
+        distance = np.arange(len(window) - 1)[:, None] - np.arange(len(window) - 1)
+        visible = (distance > 0) & (distance < weights.window)
+        one_hot = (window[:-1, None] == np.arange(weights.d_vocab)).astype(float)
+        seen.append(((visible @ one_hot) > 0.0).astype(float))
+    return np.concatenate(seen)
 
 
 def moved(circuit: Circuit, triples: Int[Array, "triples 3"]) -> Float64[Array, " triples"]:
@@ -115,14 +164,17 @@ def fit_skips(
     sequences: Sequence[Int[Array, " _"]],
     times: Int[Array, " sequences"] | None = None,
 ) -> dict[str, Array]:
-    """The strongest skip-trigrams of a trained decoder with their support, for the model folder.
+    """The skip-trigrams of a trained decoder that a card may list, with their support.
 
     `arrays` is its reference with the windows kept, `sequences` what it was trained on, and
     `times` how often each came (once if left out).
     """
     weights = weights.astype(np.float64)
     sample = observe(weights, read_windows(arrays))
-    triples = skip_trigrams(weights, read_reference(arrays, weights), sample, KEPT).triples
+    reference = read_reference(arrays, weights)
+    strongest = skip_trigrams(weights, reference, sample, KEPT).triples
+    likely = likely_trigrams(weights, reference, sample).triples[:KEPT]
+    triples = np.unique(np.concatenate([strongest, likely]), axis=0)
     times = np.ones(len(sequences), dtype=np.int64) if times is None else times
     counts = support(sequences, times, triples, weights.window)
     return {"skips": triples, "skip_counts": counts}

@@ -66,6 +66,10 @@ def test_an_induction_circuit_is_read_off_its_card(
     strongest = card.compositions[0]
     assert (strongest.first, strongest.second, strongest.side) == ("L0H0", "L1H0", "K")
     assert strongest.matching == pytest.approx(1.0, abs=0.05)
+    assert {(rule.kind, rule.last) for rule in card.rules} == {
+        ("induction", f"event {index}") for index in range(8)
+    }
+    assert {head.event for rule in card.rules for head in rule.heads} == {"L1H0"}
     copying = card.heads[2]
     assert copying.copying == pytest.approx(1.0, abs=0.05)
     assert all(pair.row == pair.column for pair in copying.brings)
@@ -101,7 +105,13 @@ def test_the_terminal_reads_the_model_in_96_columns(trained_card: Card) -> None:
     shown = card_text(trained_card)
 
     assert shown.startswith("Model ")
-    for title in ("What does the work", "Heads", "Strongest skip-trigrams", "Known limits"):
+    for title in (
+        "What does the work",
+        "Rules",
+        "Heads",
+        "Strongest skip-trigrams",
+        "Known limits",
+    ):
         assert title in shown
     assert max(map(len, shown.splitlines())) <= 96
     assert "nan" not in shown
