@@ -9,7 +9,7 @@ from pathlib import Path
 from .interpret.options import add_comparing, add_editing
 from .model.alert import DETECTORS
 from .service.options import ADDRESS, add_serving
-from .training.options import add_training
+from .train_options import add_training
 
 _LOGS = "text, JSON lines or sequences; plain, .gz, .bz2 or .xz; - is standard input"
 

@@ -75,19 +75,19 @@ class Reloader:
         try:
             done = self._reload(place, before)
         except OffscriptError as error:
-            self._metrics.reloads["refused"].inc()
             told = f"the model at {place} is not taken, {before.sha256[:12]} goes on serving"
             logger.warning("%s: %s", told, error)
             self._note(who, told)
+            self._metrics.reloads["refused"].inc()
             raise
         if done.sha256 == before.sha256:
-            self._metrics.reloads["unchanged"].inc()
             logger.info("%s holds the model that serves already, %s", place, done.sha256[:12])
+            self._metrics.reloads["unchanged"].inc()
         else:
-            self._metrics.reloads["loaded"].inc()
             told = f"serving {place}, model {done.sha256[:12]} in place of {done.before[:12]}"
             logger.info("%s, %s", told, done)
             self._note(who, told)
+            self._metrics.reloads["loaded"].inc()
         return done
 
     def _note(self, who: str, told: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from offscript.model.folder import Model, save_model
-from offscript.model.vocabulary import SPECIAL, Vocabulary
+from offscript.model.vocabulary import NEW, SPECIAL, Vocabulary
 from offscript.model.weights import random_weights
 
 
@@ -37,6 +37,9 @@ def untrained(model: Model) -> Model:
 
 def _chosen(model: Model, ids: list[int]) -> Model:
     weights, vocabulary = model.weights, model.vocabulary
+    token_of = np.full(len(vocabulary), NEW, np.int32)
+    token_of[ids] = np.arange(len(ids))
+    windows = token_of[model.reference["windows"].astype(np.int64)]
     return replace(
         model,
         config=replace(model.config, decoder=replace(model.config.decoder, d_vocab=len(ids))),
@@ -51,4 +54,5 @@ def _chosen(model: Model, ids: list[int]) -> Model:
             tuple(vocabulary.counts[token] for token in ids),
         ),
         count_vectors=np.ascontiguousarray(model.count_vectors[:, ids]),
+        reference={**model.reference, "windows": windows},
     )

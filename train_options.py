@@ -1,4 +1,4 @@
-"""The options of `offscript train`."""
+"""The options of `offscript train`; beside the others, as serving loads nothing of training."""
 
 from __future__ import annotations
 
