@@ -46,7 +46,7 @@ def test_a_stream_is_looked_at_though_there_is_always_more_to_score(
     alert = engine.submit(raw(session("0b", odd=True))).result(30).alerts[0]
     (shard,) = engine._shards
     with monkeypatch.context() as patched:
-        patched.setattr(shard, "_score", lambda group: shard._parts.extend(group))
+        patched.setattr(shard, "_score", shard._parts.extend)
         future = engine.submit(raw(session("0c")))
         while not shard._parts:
             pass
