@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64, Int
 
+from ..model.errors import InputError
 from ..model.weights import Weights
 from .activations import run
 from .patching import parts, patch, results
@@ -46,6 +47,8 @@ def ablate(
     "resample" what it wrote at positions drawn at random from them. With `into` one path is cut:
     "L0H1" into "L1H2.K" is what L1H2's keys read of L0H1. `weights` in float64.
     """
+    if not windows:
+        raise InputError("there are no windows to score; a model's own are `Transformer.windows`")
     runs = [run(weights, window[:-1]) for window in windows]
     if part in parts(weights):
         every = np.concatenate([results(weights, each)[part] for each in runs])

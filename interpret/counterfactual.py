@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ Array = np.ndarray
 
 _PLACES = 3  # where a replacement is tried, the most promising …
 _TRIED = (24, 8, 8)  # … with so many events in all, for the first, the second and the third
+_LOOKED_AT = 4  # of those that make it normal, for what they do to the others
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,10 @@ class Replacement:
 
 @dataclass(frozen=True)
 class Repair:
-    """The fewest events found, at most three, whose replacement makes the observed one normal."""
+    """The fewest events found, at most three, whose replacement makes the observed one normal.
+
+    None of the others becomes odd by it.
+    """
 
     limit: float
     surprisal: float  # with them; the lowest that was reached if there are none
@@ -87,38 +92,49 @@ def gains(
     return np.asarray(g @ weights.W_E.T - here[:, None])
 
 
-def repair(window: Window, limit: float) -> Repair:
+def repair(window: Window, limit: float, odd: float) -> Repair:
     """A greedy search for another context in which both the new event and the observed are likely.
 
     Scored again is what promises the largest log p(v at s) + log p(observed), by `gains`. Of what
     is normal then, that with the largest is taken, else what is nearest to it, and the search goes
-    on. What turns out not to be needed in the end is undone.
+    on. What turns out not to be needed in the end is undone. No event may come to surprise by more
+    than `odd` that did not before: the alert would only be another one, and come earlier.
     """
     weights, observed = window.weights, window.alert.tokens[window.index]
     tokens = window.activations.tokens.copy()
     activations = run(weights, tokens)
     likely = log_softmax(activations.logits[:-1])  # of each event but the first, and of all others
+    most = np.append(np.maximum(odd, surprisal(activations.logits[:-1], tokens[1:])), limit)
     best = float(surprisal(activations.logits[-1:], np.array([observed]))[0])
     changed: list[int] = []
     for many in _TRIED:
         promised = gains(weights, activations, observed)
-        promised[1:] += likely
+        promised[1:] += np.where(likely < -odd, -np.inf, likely)
         promised[[0, *changed]] = -np.inf  # nothing says what could have come first
         tried = _tried(weights, activations, observed, promised, many)
         passing = [one for one in tried if one[0] <= limit]
-        if passing:
-            found = max(passing, key=lambda one: likely[one[1] - 1, one[2]] - one[0])
-        else:
-            found = min(tried, default=(best, 0, 0))
-        if found[0] >= best:
+        passing.sort(key=lambda one: one[0] - likely[one[1] - 1, one[2]])
+        for _, place, event in passing[:_LOOKED_AT]:
+            other = tokens.copy()
+            other[place] = event
+            if np.all(_surprisal_of_each(window, other) <= most):
+                return _repaired(window, most, other, [*changed, place])
+        nearest = min((one for one in tried if one[0] > limit), default=(best, 0, 0))
+        if nearest[0] >= best:
             break
-        best, place, event = found
+        best, place, event = nearest
         tokens[place] = event
         changed.append(place)
-        if passing:
-            return _repaired(window, limit, tokens, changed)
         activations = run(weights, tokens, last_only=True)
     return Repair(limit, best, ())
+
+
+def _surprisal_of_each(
+    window: Window, tokens: Int[Array, " positions"]
+) -> Float64[Array, " positions"]:
+    """Of the window's events but the first if they were these, and of the observed one."""
+    following = np.append(tokens[1:], window.alert.tokens[window.index])
+    return surprisal(run(window.weights, tokens).logits, following)
 
 
 def _tried(
@@ -149,21 +165,19 @@ def _tried(
 
 
 def _repaired(
-    window: Window, limit: float, tokens: Int[Array, " positions"], changed: Sequence[int]
+    window: Window,
+    most: Float64[Array, " positions"],
+    tokens: Int[Array, " positions"],
+    changed: Sequence[int],
 ) -> Repair:
     """Without the replacements that others have made needless; scored once more from scratch."""
-    observed, was = np.array([window.alert.tokens[window.index]]), window.activations.tokens
-
-    def left(tokens: Int[Array, " positions"]) -> float:
-        logits = run(window.weights, tokens, last_only=True).logits
-        return float(surprisal(logits[-1:], observed)[0])
-
+    was = window.activations.tokens
     for place in changed[:-1]:
         undone = tokens.copy()
         undone[place] = was[place]
-        if left(undone) <= limit:
+        if np.all(_surprisal_of_each(window, undone) <= most):
             tokens = undone
-    likely = softmax(run(window.weights, tokens).logits)
+    left = _surprisal_of_each(window, tokens)
     alert, index = window.alert, window.index
     replacements = tuple(
         Replacement(
@@ -173,11 +187,11 @@ def _repaired(
             time=alert.times[window.offset + place],
             event=window.name(window.offset + place),
             by=window.vocabulary.names[tokens[place]],
-            probability=float(likely[place - 1, tokens[place]]),
+            probability=math.exp(-left[place - 1]),
         )
         for place in np.flatnonzero(tokens != was).tolist()
     )
-    return Repair(limit, left(tokens), replacements)
+    return Repair(float(most[-1]), float(left[-1]), replacements)
 
 
 def instead(window: Window, later: Sequence[int], limit: float) -> Instead | None:

@@ -77,8 +77,8 @@ def repair_words(change: Repair) -> str:
     limit = f"(limit {bits(change.limit)})"
     if not change.replacements:
         return (
-            "No change of up to three events before it was found that makes it normal: "
-            f"{bits(change.surprisal)} bits at best {limit}."
+            "No change of up to three events before it was found that makes it normal and no "
+            f"other odd: {bits(change.surprisal)} bits at best {limit}."
         )
     many = len(change.replacements)
     return (

@@ -107,7 +107,10 @@ def _surprising(model: Readable, alert: Alert, later: Sequence[int], checks: boo
     # After an end nothing comes, and a new event is one whatever came before.
     after = checks and alert.detector != "end"
     before = checks and alert.detector != "new"
-    other = instead(window, later, _event_limit(model, alert)) if after else None
+    # Where part of its context is missing, it may be normal already.
+    before = before and attribution.surprise.surprisal > alert.limit
+    odd = _event_limit(model, alert)
+    other = instead(window, later, odd) if after else None
     if other and alert.detector == "new":
         news = math.exp2(alert.statistic) - 2.0 + later.count(NEW)
         other = _judged(other, alert, math.log2(1.0 + news))
@@ -119,7 +122,7 @@ def _surprising(model: Readable, alert: Alert, later: Sequence[int], checks: boo
         served=alert.surprisal,
         attributions=(attribution,),
         instead=other,
-        repair=repair(window, alert.limit) if before else None,
+        repair=repair(window, alert.limit, odd) if before else None,
         warnings=(*warnings, *doubts(window, attribution, paths)),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -74,7 +75,16 @@ def _next(
 def _begin(parser: EventParser) -> None:
     global _parser  # noqa: PLW0603 - what a process is started with is kept for all its chunks
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that scores stops us
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _parser = parser
+
+
+def _end_with_parent() -> None:
+    """End when the one that scores has, which cannot stop us if it is killed itself."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "we were started by it"
+    parent.join()
+    os._exit(1)
 
 
 def _parse(chunk: Sequence[str]) -> Parsed:

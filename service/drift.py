@@ -14,6 +14,7 @@ from ..model.folder import Model
 from ..model.vocabulary import END, NEW, START
 
 _BINS = 10
+_STEP = 0.1  # nats; edges are multiples of it, as finer differences are no other habit
 _FEWEST = 1_000  # events on either side before anything is said
 _MEMORY = 100_000  # events after which one counts for 1 / e
 
@@ -30,6 +31,19 @@ def stability_index(
     return float(np.sum((q - p) * np.log(q / p)))
 
 
+def bin_edges(surprisal: Float[np.ndarray, " events"]) -> Float64[np.ndarray, " edges"]:
+    """Edges of bins that hold about a tenth of the events each; fewer where they pile up.
+
+    Each is moved up to the next multiple of `_STEP`: the tenths of a log that always goes the same
+    way lie at 1e-5 nats, inside what piles up there, and would tell the service's longer contexts
+    from the windows' as a large shift.
+    """
+    if not len(surprisal):
+        return np.zeros(0)
+    tenths = np.quantile(surprisal, np.arange(1, _BINS) / _BINS)
+    return np.unique(np.maximum(np.ceil(tenths / _STEP), 1.0)) * _STEP
+
+
 class Drift:
     """Compares the surprisal of served events with that of the held-out windows in the model's
     folder. Any thread may call it.
@@ -37,9 +51,7 @@ class Drift:
 
     def __init__(self, model: Model) -> None:
         held = _surprisals(model)
-        # Surprisals pile up at some values, so that fewer bins than asked for may be left.
-        inner = np.quantile(held, np.arange(1, _BINS) / _BINS) if len(held) else np.zeros(0)
-        self._edges = np.unique(inner)
+        self._edges = bin_edges(held)
         self._expected = self._histogram(held)
         self._observed = np.zeros(len(self._edges) + 1)
         self._lock = threading.Lock()

@@ -156,7 +156,7 @@ class Engine:
         if alert.model != self._model.sha256:
             return ()
         shard = self._shards[shard_of(alert.stream, len(self._shards))]
-        return sequel(alert, *shard.recent(alert.stream))
+        return sequel(alert, *shard.recent(alert.stream, alert.model))
 
     def when_stored(self, call: Callable[[], None]) -> None:
         """Have this called once all alerts are stored that were raised before."""
@@ -203,10 +203,10 @@ class Engine:
 
     def _adopt(self, model: Model) -> Carried:
         """Put a model in the place of the other between two batches, in all shards or in none."""
+        reader, drift = Reader(model), Drift(model)  # while the shards still score
         with ExitStack() as held:
             for shard in self._shards:
                 held.enter_context(shard.held())
-            reader, drift = Reader(model), Drift(model)
             made = [shard.successor(model) for shard in self._shards]
             for shard, (detector, _) in zip(self._shards, made, strict=True):
                 shard.adopt(model, detector, drift)

@@ -75,6 +75,7 @@ class Shard:
         self._wake = threading.Condition()
         self._stopping = False
         self._between = False  # two groups of parts, with nothing under way
+        self._looking = 0  # threads that wait for that to look at a stream
         self._saving = False
         self._changed = False  # since the last save
         self._afresh = True  # what a service before saved is not this state
@@ -107,10 +108,14 @@ class Shard:
             self._wake.wait_for(lambda: self._between and not self._parts)
             yield
 
-    def recent(self, stream: str) -> tuple[int, tuple[int, ...]]:
-        """What the detector keeps of a stream; nothing while there is no pause in the scoring."""
+    def recent(self, stream: str, model: str) -> tuple[int, tuple[int, ...]]:
+        """What is kept of a stream; nothing if another model serves, or if scoring takes long."""
         with self._wake:
-            if not self._wake.wait_for(lambda: self._between, _PAUSE_SECONDS):
+            self._looking += 1
+            between = self._wake.wait_for(lambda: self._between, _PAUSE_SECONDS)
+            self._looking -= 1
+            self._wake.notify_all()
+            if not between or self._model.sha256 != model:
                 return 0, ()
             return self._detector.recent(stream)
 
@@ -166,6 +171,8 @@ class Shard:
         with self._wake:
             self._between = True
             self._wake.notify_all()
+            # Who looks at a stream comes in between even where there is always more to score.
+            self._wake.wait_for(lambda: not self._looking)
             if not self._parts and not self._stopping:
                 self._wake.wait(max(0.0, timeout))
             self._between = False

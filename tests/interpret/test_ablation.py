@@ -47,3 +47,8 @@ def test_draws_are_the_same_for_the_same_seed(induction: Weights) -> None:
 def test_a_part_that_is_not_there_is_named(induction: Weights) -> None:
     with pytest.raises(InputError, match="no part 'direct'; expected one of embed, L0H0"):
         ablate(induction, [np.array([1, 5, 6])], "direct", by="zero")
+
+
+def test_without_windows_there_is_nothing_to_lose(induction: Weights) -> None:
+    with pytest.raises(InputError, match="no windows to score"):
+        ablate(induction, [], "L0H0", by="mean")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from offscript.interpret.activations import run
-from offscript.interpret.counterfactual import Following, Instead, gains, repair
+from offscript.interpret.counterfactual import Following, Instead, Repair, gains, repair
 from offscript.interpret.counterfactual_text import after_words, what_if
 from offscript.interpret.directions import entropy, softmax, surprisal
 from offscript.interpret.explain import explain
@@ -85,10 +85,10 @@ def test_each_replacement_is_needed_and_all_together_are_enough(
     model = make_random(seed=seed)
     observed = int(run(model.weights.astype(np.float64), np.array(TOKENS)).logits[-1, 4:].argmin())
     tokens = (*TOKENS, 4 + observed)
-    least = repair(window_of(model, make_alert(tokens)), -1.0).surprisal
+    least = repair(window_of(model, make_alert(tokens)), -1.0, math.inf).surprisal
     limit = 0.9 * least + 0.1 * float(surprisals(model, tokens)[-1])
 
-    change = repair(window_of(model, make_alert(tokens)), limit)
+    change = repair(window_of(model, make_alert(tokens)), limit, math.inf)
 
     def left(replaced: list[tuple[int, str]]) -> float:
         other = list(tokens)
@@ -102,6 +102,36 @@ def test_each_replacement_is_needed_and_all_together_are_enough(
     assert change.surprisal <= limit
     for source in range(len(replaced)):
         assert left(replaced[:source] + replaced[source + 1 :]) > limit
+
+
+def replaced(model: SimpleNamespace, tokens: tuple[int, ...], change: Repair) -> tuple[int, ...]:
+    other = list(tokens)
+    for each in change.replacements:
+        other[each.source] = model.vocabulary.names.index(each.by)
+    return tuple(other)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_no_replacement_makes_another_event_odd_that_was_not(
+    make_random: Make, make_alert: Alerts, seed: int
+) -> None:
+    model = make_random(seed=seed)
+    observed = int(run(model.weights.astype(np.float64), np.array(TOKENS)).logits[-1, 4:].argmin())
+    tokens = (*TOKENS, 4 + observed)
+    window, was = window_of(model, make_alert(tokens)), surprisals(model, tokens)
+    limit = float(was[-1]) - 0.2
+    careless = repair(window, limit, math.inf)
+    would = surprisals(model, replaced(model, tokens, careless))
+    odd = float(np.max(would[:-1] - 1e-6, where=would[:-1] > was[:-1], initial=-math.inf))
+
+    change = repair(window, limit, odd)
+
+    left = surprisals(model, replaced(model, tokens, change))
+    assert careless.replacements
+    assert change.replacements
+    assert change.replacements != careless.replacements
+    assert np.all(left[:-1] <= np.maximum(odd, was[:-1]) + 1e-9)
+    assert left[-1] <= limit
 
 
 def test_it_is_said_that_no_change_up_to_three_makes_it_normal(
@@ -139,6 +169,14 @@ def test_later_events_are_scored_as_in_the_stream_with_the_expected_event(
 def following(*surprisals: tuple[float, float]) -> Instead:
     events = (Following("e", at, *both) for at, both in enumerate(surprisals, start=1))
     return Instead("x", 0.5, 1.0, 5.0, tuple(events), 1.0, False)
+
+
+def test_where_what_is_at_hand_does_not_say_why_it_is_odd_no_change_is_asked_for(
+    make_random: Make, make_alert: Alerts
+) -> None:
+    alert = make_alert((*TOKENS[20:], 5), limit=50.0, statistic=51.0)
+
+    assert explain(make_random(), alert).repair is None
 
 
 def test_it_is_said_whether_what_came_after_goes_with_what_came() -> None:

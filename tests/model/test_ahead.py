@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -65,6 +67,25 @@ def test_who_stops_listening_leaves_no_process_behind() -> None:
     found.close()
 
     assert multiprocessing.active_children() == []
+
+
+def test_who_is_killed_leaves_no_process_behind() -> None:
+    script = (
+        "from offscript.tests.model.test_ahead import *\n"
+        "found = parsed(parser('iso@0'), chunks(10_000, iso), processes=2)\n"
+        "for _ in range(9): next(found)\n"
+        "print(len(multiprocessing.active_children()), flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert int(process.stdout.readline()) > 0
+
+        process.kill()
+
+        process.communicate(timeout=60)  # its output ends when none of them holds it any more
 
 
 def test_a_process_that_is_killed_is_told_in_one_line() -> None:

@@ -14,7 +14,7 @@ import pytest
 from offscript.model.detector import Detector
 from offscript.model.event import EventParser
 from offscript.model.folder import Model, load_model
-from offscript.service.drift import Drift, stability_index
+from offscript.service.drift import Drift, bin_edges, stability_index
 from offscript.tests.service.engines import Service, raw
 
 Lines = Callable[..., list[str]]
@@ -39,6 +39,18 @@ def test_the_index_is_none_for_like_shares_and_grows_with_the_difference() -> No
     assert large > 0.25
     assert stability_index(np.array([60.0, 40.0]), even) == pytest.approx(slight, rel=0.05)
     assert math.isfinite(stability_index(even, np.array([100.0, 0.0])))
+
+
+def test_events_that_are_all_but_sure_are_told_from_odd_ones_not_from_one_another() -> None:
+    held = np.linspace(1e-5, 2e-5, 5_000)
+    (edge,) = bin_edges(held)
+
+    assert 2.0 * held.max() < edge < 0.5
+    piled = np.sort(np.concatenate([held, held + 0.69, held + 1.386]))
+    edges = bin_edges(piled)
+    before, after = (np.searchsorted(edges, values) for values in (piled, 1.001 * piled))
+    assert len(edges) == 3
+    assert before.tolist() == after.tolist()
 
 
 def test_events_as_in_training_show_no_drift_and_others_do(

@@ -1,5 +1,7 @@
 """What came after an alert is told from what its stream still holds, or not at all."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
@@ -8,6 +10,10 @@ import pytest
 from offscript.model.alert import Alert
 from offscript.model.vocabulary import END, START
 from offscript.service.sequel import sequel
+from offscript.tests.service.engines import Service, raw
+from offscript.tests.service.versions import renumbered
+
+Lines = Callable[..., list[str]]
 
 
 def alert(tokens: tuple[int, ...], position: int) -> Alert:
@@ -31,3 +37,32 @@ def test_later_events_are_those_after_the_alerts_own(
     tokens: tuple[int, ...], position: int, length: int, kept: tuple[int, ...], came: object
 ) -> None:
     assert sequel(alert(tokens, position), length, kept) == came
+
+
+def test_a_stream_is_looked_at_though_there_is_always_more_to_score(
+    service: Service, session: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = service.engine(threads=1)
+    alert = engine.submit(raw(session("0b", odd=True))).result(30).alerts[0]
+    (shard,) = engine._shards
+    with monkeypatch.context() as patched:
+        patched.setattr(shard, "_score", shard._parts.extend)
+        future = engine.submit(raw(session("0c")))
+        while not shard._parts:
+            pass
+
+        length, kept = shard.recent(alert.alert.stream, service.model.sha256)
+
+    assert length == len(kept) > 1
+    assert future.result(30).surprisal is not None
+
+
+def test_what_another_model_keeps_of_a_stream_is_not_told(service: Service, session: Lines) -> None:
+    engine = service.engine(threads=1)
+    alert = engine.submit(raw(session("0b", odd=True))).result(30).alerts[0]
+    (shard,) = engine._shards
+    engine.change(replace(renumbered(service.model), sha256="b")).result(30)
+
+    assert shard.recent(alert.alert.stream, "b")[0] > 1
+    assert shard.recent(alert.alert.stream, service.model.sha256) == (0, ())
+    assert engine.sequel(alert.alert) == ()
