@@ -6,9 +6,12 @@ planted rules (planted.py); rules that a network did not learn are left out, and
 `handmade`: a network whose weights are written by hand, with `exact_error`, the mean share by which
 the value of the cause misses what the weights say. Real sets:
 `repaired_at_3`, how often an alert of one event falls below its limit when at most the first three
-named events are replaced; `cause_at_3` of the recording, the true cause among the first three
-pieces of evidence of what was caught. `completeness` is the largest error of an explanation, of
-real sets among up to 100 alerts of each detector. faithfulness_measures.py has the rest.
+named events are replaced; `milliseconds_named`, the CPU time until they are named; `cause_at_3` of
+the recording, the true cause among the first three pieces of evidence of what was caught.
+`completeness` is the largest error of an explanation, of real sets among up to 100 alerts of each
+detector. faithfulness_measures.py has the rest, and faithfulness_changes.py those of
+`counterfactual`, which names what would have been normal. Alerts of events that training has never
+shown (`_unseen`) are told from the others (`_seen`) too.
 
 Each part is kept in benchmarks/.work until the sources that it depends on change.
 """
@@ -30,11 +33,12 @@ import torch
 from ..interpret.explain import explain
 from ..model.alert import Alert
 from ..model.folder import Model
-from ..model.vocabulary import END, START
+from ..model.vocabulary import END, NEW, START
 from .attributions import METHODS, SLOW, Explained, Question
 from .data import data_folder
 from .datasets import load
 from .faithfulness_alerts import ONE_EVENT, alert_of, alerts_of, causes_named, repaired
+from .faithfulness_changes import answer_times, changed
 from .faithfulness_measures import Case, Judged, judge
 from .faithfulness_timing import SIZES as TIMED
 from .faithfulness_timing import timings
@@ -67,7 +71,13 @@ _OF = {  # sources of a part, besides those of all
     "handmade": ("benchmarks/handmade.py", "benchmarks/faithfulness_measures.py"),
     "timing": ("benchmarks/faithfulness_timing.py",),
 }
-_OF_REAL = ("benchmarks/faithfulness_alerts.py", "benchmarks/datasets.py", "benchmarks/labelled.py")
+_OF_REAL = (
+    "benchmarks/faithfulness_alerts.py",
+    "benchmarks/faithfulness_changes.py",
+    "benchmarks/faithfulness_timing.py",
+    "benchmarks/datasets.py",
+    "benchmarks/labelled.py",
+)
 _EACH = 6  # anomalies of a rule
 _LEARNED = 0.9  # share of a rule's answers that come first in the prediction
 _TRIED = 200  # normal streams that it is taken on
@@ -175,12 +185,12 @@ def real_rows(name: str, data: Path) -> tuple[list[Row], float]:
         rows.append(
             _row(f"{name}_{detector}", "offscript", "completeness", [worst], len(found), setting)
         )
-    if asked := [alert for detector in ONE_EVENT for alert in by_detector[detector]]:
-        shares = repaired(Explained.of(model), asked, METHODS)
-        rows += [
-            _row(name, method, "repaired_at_3", [value], len(asked), setting)
-            for method, value in shares.items()
-        ]
+    asked = [alert for detector in ONE_EVENT for alert in by_detector[detector]]
+    unseen = [alert for alert in asked if alert.tokens[-1] == NEW]
+    seen = [alert for alert in asked if alert.tokens[-1] != NEW]
+    for group, found in ((name, asked), (f"{name}_unseen", unseen), (f"{name}_seen", seen)):
+        if found:
+            rows += _one_event_rows(group, model, found, setting)
     if name == "postgres":
         causes = causes_named(model, dataset.test, alerts)
         share = float(np.mean(causes))
@@ -188,6 +198,18 @@ def real_rows(name: str, data: Path) -> tuple[list[Row], float]:
     for row in rows:
         _say(f"{row.dataset} {row.method}: {row.measure} {row.value:.3g} (n {row.n})")
     return rows, float(model.summary["train_seconds"]) - waited
+
+
+def _one_event_rows(
+    name: str, model: Model, alerts: Sequence[Alert], setting: str
+) -> Iterator[Row]:
+    """What replacing events before does to alerts of one event, and how long naming them takes."""
+    for method, share in repaired(Explained.of(model), alerts, METHODS).items():
+        yield _row(name, method, "repaired_at_3", [share], len(alerts), setting)
+    for measure, share in changed(model, alerts).items():
+        yield _row(name, "counterfactual", measure, [share], len(alerts), setting)
+    for method, median in answer_times(model, alerts, METHODS).items():
+        yield _row(name, method, "milliseconds_named", [median], len(alerts), setting)
 
 
 def timing_rows() -> Iterator[Row]:

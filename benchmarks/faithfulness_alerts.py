@@ -7,7 +7,6 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 
 from ..examples.postgres.labels import FOLDER, lines_by_stream, read_labels
 from ..interpret.explain import explain
@@ -90,10 +89,7 @@ def repaired(
                     for size in range(1, len(order) + 1)
                 ]
             )
-            with torch.no_grad():
-                logits = model.logits(model.embedded(windows))
-            surprisal = -torch.log_softmax(logits, dim=1)[:, alert.tokens[-1]]
-            median = surprisal.reshape(len(order), _DRAWS).median(dim=1).values
+            median = np.median(question.surprisal_of(windows).reshape(-1, _DRAWS), axis=1)
             found[name].append(bool((median < alert.limit).any()))
     return {name: float(np.mean(each)) for name, each in found.items()}
 

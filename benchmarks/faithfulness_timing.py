@@ -51,10 +51,10 @@ def timings(config: DecoderConfig) -> Iterator[tuple[str, str, list[float]]]:
     alerts = [alert_of(question) for question in questions]
     explain(model, alerts[0])  # what happens once is not counted
     for measure, checks in (("milliseconds", False), ("milliseconds_checked", True)):
-        took = [_milliseconds(partial(explain, model, alert, checks=checks)) for alert in alerts]
+        took = [milliseconds(partial(explain, model, alert, checks=checks)) for alert in alerts]
         yield "offscript", measure, took
     if config.window <= _SLOW_WINDOW:
-        yield "kernel_shap", "milliseconds", [_milliseconds(partial(kernel_shap, questions[0]))]
+        yield "kernel_shap", "milliseconds", [milliseconds(partial(kernel_shap, questions[0]))]
 
 
 def _random(config: DecoderConfig, streams: list[NDArray[np.int64]]) -> Model:
@@ -74,7 +74,8 @@ def _random(config: DecoderConfig, streams: list[NDArray[np.int64]]) -> Model:
     return replace(bare_model(fitted, []), reference=fit_reference(weights, streams))
 
 
-def _milliseconds(act: Callable[[], object]) -> float:
+def milliseconds(act: Callable[[], object]) -> float:
+    """CPU time of one call."""
     with threadpool_limits(1):
         began = time.process_time()
         act()

@@ -104,9 +104,9 @@ def _surprising(model: Readable, alert: Alert, later: Sequence[int], checks: boo
             f"only {observed} of the {field} events that the score depends on are at hand"
         )
     attribution, paths = attribute(window, headline, checks=checks)
-    # After an end nothing comes, and a new event is one whatever came before.
+    # After an end nothing comes, and an unseen event is one whatever came before.
     after = checks and alert.detector != "end"
-    before = checks and alert.detector != "new"
+    before = checks and alert.tokens[observed] != NEW
     # Where part of its context is missing, it may be normal already.
     before = before and attribution.surprise.surprisal > alert.limit
     odd = _event_limit(model, alert)

@@ -65,6 +65,18 @@ class Metrics:
             "How far the surprise of recent events is from the training's (stability index).",
             registry=registry,
         )
+        self.path_share = Gauge(
+            "offscript_path_share",
+            "Share of a path of the model in moving the surprise of recent events; they sum to 1.",
+            ["path"],
+            registry=registry,
+        )
+        self.path_share_held_out = Gauge(
+            "offscript_path_share_held_out",
+            "The same on the held-out events that are kept with the model.",
+            ["path"],
+            registry=registry,
+        )
         self.last_event = Gauge(
             "offscript_last_event_timestamp_seconds",
             "Time of the latest event, as it says itself.",
@@ -167,6 +179,9 @@ class Metrics:
         self._model.labels(model.sha256).set(1)
         self._loaded.set_to_current_time()
         self._budget.set(model.calibration.rate)
+        # Another model may have other paths.
+        self.path_share.clear()
+        self.path_share_held_out.clear()
 
     def text(self) -> bytes:
         """All of it in Prometheus's text format."""

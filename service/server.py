@@ -33,6 +33,7 @@ from .operations import Operations
 from .otlp_http import LOGS_PATH, LogsOverHttp
 from .reload import Reloader
 from .servicer import SERVICE, Servicer
+from .shares import show_shares
 from .sink import Sink, Teller
 from .store import Store
 from .systemd import notify
@@ -159,6 +160,7 @@ class Server:
             raise
         await self._say(_SERVING)
         self._show_ready(True)
+        self._begin(show_shares(self._engine, self._metrics))
         if config.watch_model:
             self._begin(watch(config.model, self._seen, self._reload))
         notify("READY=1")

@@ -100,6 +100,14 @@ class Question:
         with torch.no_grad():
             return self.log_odds(self.model.embedded(windows)).double().numpy()
 
+    def surprisal_of(
+        self, windows: Int[np.ndarray, "windows sources"]
+    ) -> Float64[np.ndarray, " windows"]:
+        """Of the observed event after other windows."""
+        with torch.no_grad():
+            likely = torch.log_softmax(self.model.logits(self.model.embedded(windows)), dim=1)
+            return -likely[:, self.observed].double().numpy()
+
 
 Method = Callable[[Question], Float64[np.ndarray, " sources"]]
 

@@ -234,3 +234,12 @@ def test_after_an_end_and_without_checks_nothing_is_asked(
     assert unchecked.instead is None
     assert unchecked.repair is None
     assert what_if(unchecked) == []
+
+
+def test_nothing_before_is_asked_for_what_would_have_made_an_unseen_event_normal(
+    make_random: Make, make_alert: Alerts
+) -> None:
+    found = explain(make_random(), make_alert((*TOKENS, NEW)))
+
+    assert found.instead is not None
+    assert found.repair is None

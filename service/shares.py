@@ -1,0 +1,103 @@
+"""Which paths move the surprise of what came last, beside the held-out windows of the model."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int
+from prometheus_client import Gauge
+
+from ..interpret.reference import read_reference
+from ..interpret.sample import draw_windows, observe, read_windows
+from ..interpret.work import share_of_work
+from ..model.detector import Detector
+from ..model.folder import Model
+from ..model.vocabulary import END, PAST, START
+from .batch import Batch
+from .engine import Engine
+from .feeding import joined
+from .metrics import Metrics
+from .reading import Reader
+
+logger = logging.getLogger("offscript")
+
+Window = Int[np.ndarray, " _"]
+
+_SECONDS = 60.0  # between two looks, each of which takes about a second
+_EVENTS = 2_000  # that are looked at, at most …
+_FEWEST = 500  # … and at least, before anything is said
+_MOST = 8192  # events that they are drawn from
+
+
+async def show_shares(engine: Engine, metrics: Metrics) -> None:
+    """Show the shares of what came last, again and again, off the threads that score."""
+    while True:
+        await asyncio.sleep(_SECONDS)
+        try:
+            await asyncio.to_thread(_show, engine, metrics)
+        except Exception:
+            # What is only looked at must not trouble the service.
+            logger.exception("the shares of the paths are not known")
+
+
+def _show(engine: Engine, metrics: Metrics) -> None:
+    """Both sides by the model that serves now; a side with too few events shows nothing."""
+    model = engine.model
+    _set(metrics.path_share, path_shares(model, came_last(model, engine.late.batches())))
+    _set(metrics.path_share_held_out, path_shares(model, held_out(model)))
+
+
+def path_shares(model: Model, windows: Sequence[Window]) -> dict[str, float]:
+    """e_k / Σ_j e_j, with e_k the mean |Δ| by which path k moves the surprise of an event.
+
+    Beyond what is usual after the last event, to either side: the card's `effect`. Of the first
+    windows only, as many as the time allows; none if they are too few.
+    """
+    ends = np.cumsum([len(window) - 1 for window in windows])
+    if not len(ends) or ends[-1] < _FEWEST:
+        return {}
+    sample = windows[: int(np.searchsorted(ends, _EVENTS)) + 1]
+    weights = model.weights.astype(np.float64)
+    reference = read_reference(model.reference, weights)
+    works = share_of_work(weights, reference, observe(weights, sample))
+    total = sum(work.effect for work in works)
+    return {work.name: work.effect / total for work in works if total}
+
+
+def held_out(model: Model) -> list[Window]:
+    """The windows kept with a model, without the ends of streams, which do not come as events."""
+    if "windows" not in model.reference:
+        return []
+    windows = read_windows(model.reference)
+    cut = [window[:-1] if window[-1] == END else window for window in windows]
+    return [window for window in cut if len(window) > 1]
+
+
+def came_last(model: Model, batches: Sequence[Batch]) -> list[Window]:
+    """Windows of what lies in these batches, met as if nothing had been before them."""
+    if not batches:
+        return []
+    reader = Reader(model)
+    rows = joined([reader.read(batch) for batch in batches])
+    stream, name = rows.stream[-_MOST:], rows.name[-_MOST:]
+    # It knows whether a stream's first event here is one that begins streams.
+    detector = Detector(model, limits=False, max_streams=_MOST)
+    started = frozenset().union(*(batch.started for batch in batches))
+    detector.observe(stream, name, rows.time[-_MOST:], started=started)
+    tokens: dict[str, list[int]] = defaultdict(list)
+    for key, token in zip(stream, model.vocabulary.tokens(name).tolist(), strict=True):
+        tokens[key].append(token)
+    sequences = [
+        np.array([PAST if late else START, *events])
+        for late, events in zip(detector.joined(list(tokens)), tokens.values(), strict=True)
+    ]
+    return read_windows(draw_windows(model.weights, sequences))
+
+
+def _set(gauge: Gauge, shares: dict[str, float]) -> None:
+    for path, share in shares.items():
+        gauge.labels(path).set(share)
