@@ -44,6 +44,7 @@ def test_streams_that_have_a_key_and_no_end_stay_endless(before: Model, tmp_path
     assert taken_over(TrainConfig((tmp_path / "log",), tmp_path / "new"), endless).endless
 
 
+@pytest.mark.slow
 def test_after_the_training_it_is_said_what_becomes_of_the_last_days_alerts(
     before: Model, tiny_log: Path, tmp_path: Path
 ) -> None:
