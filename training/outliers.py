@@ -46,28 +46,23 @@ def set_apart(
 ) -> tuple[HeldOut, Bool[np.ndarray, " streams"]]:
     """What is held out without outliers, and which of its rows are some; the `normal` are none.
 
-    They are looked for again without those that were found, as their tails may hide others.
+    They are looked for again without those that were found, as their tails may hide others. What a
+    stream is says the whole of it: pieces from the middle of normal cases that all go one of a few
+    ways are alike by the dozen, and a gap between such groups is no evidence.
     """
-
-    def others(
-        values: Float64[np.ndarray, "streams detectors"], known: Bool[np.ndarray, " streams"]
-    ) -> NDArray[np.int64]:
-        rows = np.arange(len(values))
-        while len(rows):
-            far = outliers(together(*held_out_scores(values[rows], count_scale=count_scale)))
-            apart = far & ~known[rows]
-            if not apart.any():
-                break
-            rows = rows[~apart]
-        return rows
 
     def only(statistics: Statistics, rows: NDArray[np.int64]) -> Statistics:
         return Statistics(statistics.values[rows], statistics.joined[rows])
 
+    values = held.whole.values
     if normal is None:
-        normal = np.zeros(len(held.whole.values), np.bool_)
-    rows = others(held.whole.values, normal)
-    joined = rows[others(held.joined.values[rows], normal[rows])]
-    apart = np.ones(len(held.whole.values), np.bool_)
+        normal = np.zeros(len(values), np.bool_)
+    rows = np.arange(len(values))
+    while len(rows):
+        far = outliers(together(*held_out_scores(values[rows], count_scale=count_scale)))
+        if not (far & ~normal[rows]).any():
+            break
+        rows = rows[~far | normal[rows]]
+    apart = np.ones(len(values), np.bool_)
     apart[rows] = False
-    return replace(held, whole=only(held.whole, rows), joined=only(held.joined, joined)), apart
+    return replace(held, whole=only(held.whole, rows), joined=only(held.joined, rows)), apart

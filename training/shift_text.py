@@ -32,7 +32,9 @@ def shift_text(shift: Shift | None, what: str) -> str:
     for title, found in (("only after", shift.appeared()), ("only before", shift.vanished())):
         lines += [_line(title, judgement) for judgement in found[:_LISTED]]
         if len(found) > _LISTED:
-            lines.append(f"  {title:<11}  … {len(found) - _LISTED:,} more; see all with card --diff --json")
+            lines.append(
+                f"  {title:<11}  … {len(found) - _LISTED:,} more; see all with card --diff --json"
+            )
     return "\n".join(map(cut, lines))
 
 

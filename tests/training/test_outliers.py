@@ -76,3 +76,17 @@ def test_those_known_to_be_normal_stay_however_far_outside_they_lie() -> None:
     _, apart = set_apart(held, count_scale=0.1, normal=known)
 
     assert np.flatnonzero(apart).tolist() == list(range(60, 100))
+
+
+def test_pieces_of_normal_streams_are_normal_however_odd_they_look() -> None:
+    rng = np.random.default_rng(6)
+    values = rng.exponential(size=(2000, len(DETECTORS)))
+    pieces = values.copy()
+    pieces[50:100, :4] += 30.0
+    nobody = np.zeros(2000, np.bool_)
+    held = HeldOut(0.0, 0.0, Statistics(values, nobody), Statistics(pieces, nobody))
+
+    normal, apart = set_apart(held, count_scale=0.1)
+
+    assert not apart.any()
+    np.testing.assert_array_equal(normal.joined.values, pieces)
