@@ -37,8 +37,9 @@ def edit(options: argparse.Namespace) -> int:
 
 def difference(options: argparse.Namespace) -> int:
     """Say what one model has learned that another has not, and what that does to alerts."""
-    if options.html:
-        raise InputError("two models are compared as text or with --json; leave --html out")
+    for name in ("html", "figures"):
+        if getattr(options, name):
+            raise InputError(f"two models are compared as text or with --json; leave --{name} out")
     before, after = load_model(options.model), load_model(options.diff)
     found, shift = diff(before, after), compare(before, after, options.streams)
     if options.json:
