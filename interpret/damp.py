@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from ..model.errors import InputError
-from ..model.vocabulary import PAST, START
+from ..model.vocabulary import END, PAST, START
 from ..model.weights import Weights
 from .activations import Activations, run
 from .circuits import Circuit, direct_path, ov_circuits, residuals
@@ -113,7 +113,7 @@ def damp_bigram(ground: Ground, last: int, following: int, by: float) -> Weights
     InputError if the last event cannot be told apart from what heads write.
     """
     w = ground.weights
-    _possible(following)
+    _possible(last, following)
     entry = _entry(direct_path(w), ground.reference, last, following)
     _says_something("the direct path", entry)
     others = ground.others(w.n_layers, last, w.W_E[last])
@@ -147,7 +147,7 @@ def damp_rule(
     and the two share the work so that together they have the least, C₂ : C₁ for costs C₁ and C₂.
     """
     w, path = ground.weights, layer * ground.weights.n_heads + head
-    _possible(following)
+    _possible(earlier, following)
 
     def entry(weights: Weights) -> float:
         return _entry(ov_circuits(weights)[path], ground.reference, earlier, following)
@@ -218,9 +218,11 @@ def _entry(circuit: Circuit, reference: Reference, row: int, column: int) -> flo
     return float(centred.left[row] @ centred.right[:, column])
 
 
-def _possible(following: int) -> None:
+def _possible(before: int, following: int) -> None:
     if following in (START, PAST):
         raise InputError("nothing is followed by a stream's beginning; name another next event")
+    if before == END:
+        raise InputError("nothing comes after a stream's end; name another event before the arrow")
 
 
 def _says_something(path: str, entry: float) -> None:

@@ -39,8 +39,7 @@ def share_of_work(weights: Weights, reference: Reference, sample: Sample) -> lis
     for name, brought in _brought(weights, reference, sample):
         left = sample.logits - brought
         works.append(_work(name, sample, left, brought, base))
-    direct = (weights.W_E - mean_embedding) @ weights.W_U
-    brought = direct[sample.last]
+    brought = (weights.W_E[sample.last] - mean_embedding) @ weights.W_U
     works.append(_work("direct", sample, sample.logits - brought, brought, base))
     return sorted(works, key=lambda work: -work.loss)
 

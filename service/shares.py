@@ -47,8 +47,14 @@ async def show_shares(engine: Engine, metrics: Metrics) -> None:
 def _show(engine: Engine, metrics: Metrics) -> None:
     """Both sides by the model that serves now; a side with too few events shows nothing."""
     model = engine.model
-    _set(metrics.path_share, path_shares(model, came_last(model, engine.late.batches())))
-    _set(metrics.path_share_held_out, path_shares(model, held_out(model)))
+    served = path_shares(model, came_last(model, engine.late.batches()))
+    kept = path_shares(model, held_out(model))
+    _set(metrics.path_share, served)
+    _set(metrics.path_share_held_out, kept)
+    # A reload clears both after it has changed the model: asked last, whichever comes first.
+    if engine.model is not model:
+        metrics.path_share.clear()
+        metrics.path_share_held_out.clear()
 
 
 def path_shares(model: Model, windows: Sequence[Window]) -> dict[str, float]:
@@ -99,5 +105,7 @@ def came_last(model: Model, batches: Sequence[Batch]) -> list[Window]:
 
 
 def _set(gauge: Gauge, shares: dict[str, float]) -> None:
+    if not shares:
+        gauge.clear()
     for path, share in shares.items():
         gauge.labels(path).set(share)

@@ -13,6 +13,7 @@ import numpy as np
 from ..interpret.sample import read_windows
 from ..model.errors import InputError
 from ..model.folder import Model
+from ..model.logs import STANDARD_INPUT
 from ..model.vocabulary import END, NEW, START
 from .calibrate import Stream, block_statistics, statistics_of
 from .corpus import read_labelled
@@ -118,7 +119,12 @@ def compare(
     if (old.endless, old.block_seconds) != (new.endless, new.block_seconds):
         raise InputError(
             "one model judges streams and the other blocks of time, or their blocks differ in "
-            "length; leave --diff out and read each card"
+            "length; read the card of each instead"
+        )
+    if STANDARD_INPUT in logs:
+        raise InputError(
+            "each of two models reads the log, and standard input can be read but once; write it "
+            "to a file and give that"
         )
     if logs:
         scores = [

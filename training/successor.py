@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..model.errors import OffscriptError
+from ..model.event import EventConfig
 from ..model.folder import Model
 from ..model.logs import STANDARD_INPUT
 from .compare import compare
@@ -48,6 +49,11 @@ def taken_over(config: TrainConfig, before: Model) -> TrainConfig:
     asked for. When streams have ended is learned anew, as pauses change.
     """
     events = before.config.events
+    keyed_endless = before.config.streams.endless and events.stream_key is not None
+    if config.format not in (None, events.format):
+        events = EventConfig(config.format)  # fields, keys and times of another format say nothing
+    elif config.event or config.message:  # one takes the place of the other
+        events = replace(events, event=(), message=None)
     return replace(
         config,
         format=config.format or events.format,
@@ -56,6 +62,6 @@ def taken_over(config: TrainConfig, before: Model) -> TrainConfig:
         message=config.message or events.message,
         time=config.time or events.time,
         masks=config.masks or events.masks,
-        endless=config.endless or (before.config.streams.endless and events.stream_key is not None),
+        endless=config.endless or keyed_endless,
         budget=config.budget or before.calibration.budget,
     )

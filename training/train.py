@@ -209,16 +209,18 @@ def _what_was_set_apart(apart: Bool[np.ndarray, " streams"], unit: str) -> str:
 def _name_outliers(config: TrainConfig, keys: Sequence[str], report: Callable[[str], None]) -> None:
     """Write the keys, and those excluded before, as `--exclude` reads them."""
     path = config.out.with_name(f"{config.out.name}.outliers")
-    if not keys and not config.exclude:  # which may have been read from there
+    said = config.exclude | config.normal  # which may have been read from there
+    if not keys and not said:
         path.unlink(missing_ok=True)
     if keys:
         every = [*sorted(config.exclude), *keys]
         lines = [json.dumps({"stream": key}) + "\n" for key in every]
         path.write_text("".join(lines), encoding="utf-8")
+        normals = "a file of them alone" if config.exclude else "the same file"
         report(
             f"their keys are in {path}: look at them, and train again with "
-            f"--exclude {shlex.quote(str(path))} if they are no normals, with --normal and the "
-            "same file if they are"
+            f"--exclude {shlex.quote(str(path))} if they are no normals, with --normal and "
+            f"{normals} if they are"
         )
 
 

@@ -22,7 +22,7 @@ def edit(options: argparse.Namespace) -> int:
     """Write a new version of a model with one path damped, and say what that does."""
     kind = next(kind for kind in ("head", "bigram", "rule") if getattr(options, kind) is not None)
     wish = Wish(kind, getattr(options, kind), options.by)
-    _is_free(options.out)
+    _is_free(options.out, options.model)
     before = load_model(options.model)
     normal = logged_streams(before, options.calibrate) if options.calibrate else []
     after, done = edited(before, wish, normal)
@@ -37,8 +37,9 @@ def edit(options: argparse.Namespace) -> int:
 
 def difference(options: argparse.Namespace) -> int:
     """Say what one model has learned that another has not, and what that does to alerts."""
-    if options.html:
-        raise InputError("two models are compared as text or with --json; leave --html out")
+    for name in ("html", "figures"):
+        if getattr(options, name):
+            raise InputError(f"two models are compared as text or with --json; leave --{name} out")
     before, after = load_model(options.model), load_model(options.diff)
     found, shift = diff(before, after), compare(before, after, options.streams)
     if options.json:
@@ -55,8 +56,10 @@ def _streams(model: Model, logs: list[Path]) -> str:
     return "blocks" if model.config.streams.endless else "streams"
 
 
-def _is_free(out: Path) -> None:
+def _is_free(out: Path, model: Path) -> None:
     """A version never takes the place of another: what serves may be read from there again."""
+    if model.resolve() in out.resolve().parents:  # which is no model with a folder in it
+        raise InputError(f"{out} lies in the model {model}; choose an --out outside of it")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists already; choose another --out for the new version")
     make_room(out)

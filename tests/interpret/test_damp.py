@@ -144,6 +144,10 @@ def test_what_says_nothing_is_not_edited() -> None:
         damp_rule(again, 1, 0, A, B, 1.0)
     with pytest.raises(InputError, match="nothing is followed by a stream's beginning"):
         damp_bigram(seen, END, START, 1.0)
+    with pytest.raises(InputError, match="nothing comes after a stream's end"):
+        damp_bigram(seen, END, A, 1.0)
+    with pytest.raises(InputError, match="nothing comes after a stream's end"):
+        damp_rule(seen, 0, 0, END, A, 1.0)
 
 
 def test_an_edit_leaves_the_weights_it_was_given() -> None:

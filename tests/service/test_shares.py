@@ -19,8 +19,11 @@ from offscript.protos import detector_pb2 as pb
 from offscript.service import shares
 from offscript.service.client import Client
 from offscript.service.config import ServiceConfig
+from offscript.service.engine import Engine
+from offscript.service.late import Late
+from offscript.service.metrics import Metrics
 from offscript.service.shares import came_last, held_out, path_shares
-from offscript.tests.service.engines import raw
+from offscript.tests.service.engines import Service, raw
 
 if TYPE_CHECKING:
     from offscript.tests.service.conftest import InProcess
@@ -97,6 +100,44 @@ def test_events_in_a_wrong_order_move_the_shares_and_usual_ones_hardly(
 
     assert distance(like) < 0.1
     assert distance(odd) > 2.0 * distance(like)
+
+
+@pytest.fixture
+def engine(model: Model, config: ServiceConfig, usual: list[str]) -> Iterator[Engine]:
+    service = Service(model, config)
+    engine = service.engine()
+    engine.submit(raw(usual)).result()
+    yield engine
+    service.stop()
+
+
+def test_nothing_is_left_of_a_model_that_was_changed_during_a_look(
+    model: Model, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = Metrics()
+    shares._show(engine, metrics)
+    assert b'path_share{path="direct"}' in metrics.text()
+
+    def changed(late: Model) -> list[shares.Window]:
+        engine.change(replace(model)).result()
+        metrics.loaded(engine.model)
+        return held_out(late)
+
+    monkeypatch.setattr(shares, "held_out", changed)
+    shares._show(engine, metrics)
+
+    assert b"path_share{" not in metrics.text()
+    assert b"path_share_held_out{" not in metrics.text()
+
+
+def test_what_has_become_too_few_events_is_shown_no_longer(engine: Engine) -> None:
+    metrics = Metrics()
+    shares._show(engine, metrics)
+    engine.late = Late()
+    shares._show(engine, metrics)
+
+    assert b"path_share{" not in metrics.text()
+    assert b'path_share_held_out{path="direct"}' in metrics.text()
 
 
 def test_a_service_shows_the_shares_beside_those_of_its_model(

@@ -12,6 +12,7 @@ import pytest
 
 from offscript.model.errors import InputError
 from offscript.model.folder import Model, load_model
+from offscript.model.logs import STANDARD_INPUT
 from offscript.model.vocabulary import Vocabulary
 from offscript.training.compare import Judgement, Shift, compare, kept_streams, logged_streams
 from offscript.training.shift_text import shift_text
@@ -121,3 +122,8 @@ def test_of_a_log_the_streams_that_ended_last_can_be_taken_alone(
     assert {s.key for s in last} == {key for key, end in ends.items() if end >= latest - seconds}
     assert shift
     assert {j.stream for j in shift.judgements} == {stream.key for stream in last[1:]}
+
+
+def test_a_log_that_two_models_read_is_no_standard_input(model: Model) -> None:
+    with pytest.raises(InputError, match="standard input can be read but once"):
+        compare(model, model, [STANDARD_INPUT])

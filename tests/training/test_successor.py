@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from offscript.model.event import EventConfig
 from offscript.model.folder import Model, load_model
 from offscript.training.config import TrainConfig
 from offscript.training.successor import taken_over, train_after
@@ -35,6 +36,28 @@ def test_what_is_asked_for_stays(before: Model, tmp_path: Path) -> None:
     config = taken_over(asked, before)
 
     assert (config.stream_key, config.budget) == (asked.stream_key, asked.budget)
+
+
+def test_events_are_named_by_the_field_that_is_asked_for_alone(
+    before: Model, tmp_path: Path
+) -> None:
+    fields = EventConfig("json", "job", message="text", time="ts")
+    older = replace(before, config=replace(before.config, events=fields))
+    asked = TrainConfig((tmp_path / "log",), tmp_path / "new", event=("kind",))
+
+    config = taken_over(asked, older)
+
+    assert (config.event, config.message) == (("kind",), None)
+    assert (config.stream_key, config.time) == ("job", "ts")
+
+
+def test_nothing_is_read_as_before_in_another_format(before: Model, tmp_path: Path) -> None:
+    asked = TrainConfig((tmp_path / "log",), tmp_path / "new", format="json", stream_key="job")
+
+    config = taken_over(asked, before)
+
+    assert (config.format, config.stream_key, config.time) == ("json", "job", None)
+    assert config.budget == before.calibration.budget
 
 
 def test_streams_that_have_a_key_and_no_end_stay_endless(before: Model, tmp_path: Path) -> None:

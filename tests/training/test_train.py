@@ -18,7 +18,7 @@ from offscript.model.folder import load_model
 from offscript.model.logs import read_lines
 from offscript.training.config import TrainConfig
 from offscript.training.corpus import read_ids
-from offscript.training.train import train_model
+from offscript.training.train import _name_outliers, train_model
 
 KEY = r"session=(\w+)"
 
@@ -260,3 +260,27 @@ def test_streams_that_are_no_normals_set_no_threshold_and_are_named(tmp_path: Pa
 
     assert "far outside" not in "\n".join(said)
     assert kept.calibration.whole.streams == 408
+
+
+def test_a_list_of_outliers_that_are_normal_stays_where_it_was_read(tmp_path: Path) -> None:
+    asked, listed = config(tmp_path / "log", tmp_path / "m"), tmp_path / "m.outliers"
+    listed.write_text("rare\n")
+
+    _name_outliers(replace(asked, normal=frozenset(["rare"])), [], silent)
+
+    assert listed.read_text() == "rare\n"
+
+    _name_outliers(asked, [], silent)
+
+    assert not listed.exists()
+
+
+def test_streams_that_were_excluded_are_not_offered_as_normal(tmp_path: Path) -> None:
+    asked, said = config(tmp_path / "log", tmp_path / "m"), list[str]()
+
+    _name_outliers(asked, ["odd"], said.append)
+    _name_outliers(replace(asked, exclude=frozenset(["bad"])), ["odd"], said.append)
+
+    assert "--normal and the same file" in said[0]
+    assert "--normal and a file of them alone" in said[1]
+    assert read_ids(read_lines([tmp_path / "m.outliers"])) == {"bad", "odd"}
