@@ -39,7 +39,10 @@ def train_after(config: TrainConfig, before: Model, report: Callable[[str], None
         return after
     what = "held-out windows of the model before"
     if STANDARD_INPUT not in config.logs:
-        what = "blocks" if after.config.streams.endless else "streams of the last day"
+        what = "blocks" if after.config.streams.endless else "streams"
+        if what == "streams" and after.config.events.time is not None:
+            what += " of the last day"
+        what += ", which the new model has learned from"
     report(shift_text(shift, what))
     return after
 

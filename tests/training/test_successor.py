@@ -79,5 +79,5 @@ def test_after_the_training_it_is_said_what_becomes_of_the_last_days_alerts(
     assert load_model(tmp_path / "new").sha256 == after.sha256
     assert after.config.events == before.config.events
     text = "\n".join(said)
-    assert "streams of the last day: alerts in " in text
+    assert "streams of the last day, which the new model has learned from: alerts in " in text
     assert text.index("model written to") < text.index("streams of the last day")
