@@ -254,7 +254,6 @@ def test_bad_input_is_answered_with_one_line_that_says_what_to_do(
         ("card", tiny_model, "--streams", tiny_log): "give the other one with --diff",
         ("card", tiny_model, "--diff", tiny_model, "--html", "x"): "leave --html out",
         ("card", tiny_model, "--diff", tiny_model, "--figures", "x"): "leave --figures out",
-        ("edit", tmp_path / "nowhere", *out, "--head", "L0H0"): "no model folder",
         ("edit", tiny_model, "--out", tmp_path, "--head", "L0H0"): "exists already",
         ("edit", tiny_model, "--out", tiny_model / "new", "--head", "L0H0"): "outside of it",
         ("edit", tiny_model, *out, "--head", "L9H9"): "a head from L0H0 to L1H3",
