@@ -15,7 +15,8 @@ from offscript.interpret.sample import draw_windows, observe, read_windows
 from offscript.interpret.skips import fit_skips
 from offscript.model.config import DecoderConfig
 from offscript.model.vocabulary import START
-from offscript.model.weights import Weights, random_weights, shapes
+from offscript.model.weights import Weights, random_weights
+from offscript.tests.interpret.handmade import two_rules
 
 NAMES = ("<start>", "<past>", "<end>", "<new>", "a", "b", "query", "c", "of a", "of b")
 TAUGHT = ([4, 6, 8], [5, 6, 9], [7, 6, 7])
@@ -23,19 +24,9 @@ TAUGHT = ([4, 6, 8], [5, 6, 9], [7, 6, 7])
 
 def built() -> Weights:
     """A head that looks at a and b and makes their answers; the direct path makes query of c."""
-    config = DecoderConfig(10, 1, d_model=20, n_heads=1, d_head=2, window=8)
-    arrays = {name: np.zeros(shape) for name, shape in shapes(config).items()}
-    arrays["W_E"][:, :10] = np.eye(10)
-    arrays["W_U"][10:] = np.eye(10)
-    arrays["W_U"][7, 6] = 12.0
-    arrays["b_K"][0, 0, 1] = 1.0
-    arrays["b_Q"][0, 0, 0] = 20.0
-    arrays["W_K"][0, 0, [4, 5], 0] = 1.0
-    arrays["sink"][0, 0] = 5.0
-    for rule in (0, 1):
-        arrays["W_V"][0, 0, 4 + rule, rule] = 1.0
-        arrays["W_O"][0, 0, rule, 18 + rule] = 6.0
-    return Weights(**arrays)
+    weights = two_rules()
+    weights.W_U[7, 6] = 12.0
+    return weights
 
 
 def stated(weights: Weights, sequences: Sequence[Sequence[int]]) -> tuple[Rule, ...]:

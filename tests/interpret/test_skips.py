@@ -13,27 +13,10 @@ from offscript.interpret.directions import softmax
 from offscript.interpret.reference import fit_reference, read_reference
 from offscript.interpret.sample import observe
 from offscript.interpret.skips import KEPT, expected, fit_skips, skip_trigrams, support
-from offscript.model.config import DecoderConfig
 from offscript.model.vocabulary import START
-from offscript.model.weights import Weights, shapes
+from offscript.tests.interpret.handmade import two_rules
 
 Make = Callable[..., SimpleNamespace]
-
-
-def two_rules() -> Weights:
-    """One head that looks at 4 and 5 and makes 8 and 9 of them, whatever came last."""
-    config = DecoderConfig(10, 1, d_model=20, n_heads=1, d_head=2, window=8)
-    arrays = {name: np.zeros(shape) for name, shape in shapes(config).items()}
-    arrays["W_E"][:, :10] = np.eye(10)
-    arrays["W_U"][10:] = np.eye(10)
-    arrays["b_K"][0, 0, 1] = 1.0
-    arrays["b_Q"][0, 0, 0] = 20.0
-    arrays["W_K"][0, 0, [4, 5], 0] = 1.0
-    arrays["sink"][0, 0] = 5.0
-    for rule in (0, 1):
-        arrays["W_V"][0, 0, 4 + rule, rule] = 1.0
-        arrays["W_O"][0, 0, rule, 18 + rule] = 6.0
-    return Weights(**arrays)
 
 
 def test_rules_that_share_a_head_are_found_and_what_training_never_showed_is_told() -> None:
