@@ -152,15 +152,19 @@ class Detector:
         found = (self._streams.find(key) for key in streams)
         return self._end(np.array([row for row in found if row is not None], dtype=np.int64))
 
-    def end_idle(self, now: float) -> Observed:
-        """End the streams that at event time `now` have been silent for the idle time."""
+    def end_idle(self, now: float, *, most: int | None = None) -> Observed:
+        """End the streams that at event time `now` have been silent for the idle time.
+
+        No more than `most`, the longest silent first; with a surprisal for each that was ended.
+        """
         if self._idle <= 0.0:
             return self._end(np.zeros(0, np.int64))
-        n = len(self._streams.keys)
-        last, ended = self._streams.state["last"][:n], self._streams.state["ended"][:n]
+        state = self._streams.state[: len(self._streams.keys)]
+        last = state["last"]
         with np.errstate(invalid="ignore"):
-            rows = np.flatnonzero((ended == 0) & (now - last > self._idle))
-        return self._end(rows[np.argsort(last[rows], kind="stable")], idle=self._idle)
+            silent = now - last > self._idle
+        rows = np.flatnonzero(silent & (state["ended"] == 0) & (state["length"] > 1))
+        return self._end(rows[np.argsort(last[rows], kind="stable")][:most], idle=self._idle)
 
     def statistics(self, streams: Sequence[str]) -> Float64[np.ndarray, "streams detectors"]:
         """Maximum of each statistic of each stream so far, in the order of `DETECTORS`."""
@@ -219,9 +223,17 @@ class Detector:
         """The state of all streams as arrays: what a restart needs to go on as if uninterrupted."""
         return self._streams.snapshot()
 
-    def changes(self) -> tuple[dict[int, dict[str, NDArray[np.generic]]], NDArray[np.float64]]:
-        """What of a snapshot has changed since the last call: parts by number; and the clock."""
-        return self._streams.changes(), self._streams.clock()
+    def stale(self) -> list[int]:
+        """Numbers of the parts of a snapshot that have changed since `part` gave them last."""
+        return self._streams.stale()
+
+    def part(self, number: int) -> dict[str, NDArray[np.generic]]:
+        """One part of a snapshot; all of them and `clock` make one."""
+        return self._streams.part(number)
+
+    def clock(self) -> NDArray[np.float64]:
+        """What a snapshot holds beside the streams themselves."""
+        return self._streams.clock()
 
     def restore(self, snapshot: Mapping[str, NDArray[np.generic]]) -> None:
         """Take up the state that `snapshot` left; this detector must not have seen events yet."""

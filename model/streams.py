@@ -33,7 +33,8 @@ STATE = np.dtype(
     ],
     align=True,
 )
-PART = 4096  # rows that are saved together, when one of them has changed
+PART = 1024  # rows that are saved together, when one of them has changed
+_RESERVED_BYTES = 1 << 28  # of address space; growing past it copies all that is there
 _ARRAYS = ("state", "ring", "gaps", "tally")
 _COLUMNS = (*(STATE.names or ()), *_ARRAYS[1:])
 
@@ -45,6 +46,27 @@ def only(
     kept = {name: snapshot[name][keep] for name in (*_COLUMNS, "key_lengths")}
     kept["key_bytes"] = snapshot["key_bytes"][np.repeat(keep, snapshot["key_lengths"])]
     return {**snapshot, **kept}
+
+
+def without_doubles(snapshot: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+    """Parts of different moments may both hold a stream that was forgotten and came back in
+    between: the snapshot with each only as it was last.
+    """
+    keys = _keys(snapshot)
+    newest = np.argsort(snapshot["touched"], kind="stable")
+    last = {keys[row]: row for row in newest.tolist()}
+    if len(last) == len(keys):
+        return snapshot
+    keep = np.zeros(len(keys), np.bool_)
+    keep[list(last.values())] = True
+    return only(snapshot, keep)
+
+
+def _keys(snapshot: Mapping[str, NDArray[Any]]) -> list[str]:
+    whole = snapshot["key_bytes"].astype(np.uint8).tobytes()
+    lengths = snapshot["key_lengths"].astype(np.int64)
+    ends = np.cumsum(lengths)
+    return [whole[end - size : end].decode() for end, size in zip(ends, lengths, strict=True)]
 
 
 class Streams:
@@ -71,7 +93,8 @@ class Streams:
         self._free: list[int] = []
         self._openings = config.openings
         self._stale = np.ones(1, np.bool_)  # by part: not saved as it is now
-        self._grow(64)
+        row_bytes = sum(array.itemsize * math.prod(array.shape[1:]) for array in self.arrays())
+        self._grow(max(1, min(most, _RESERVED_BYTES // row_bytes)))
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -144,11 +167,14 @@ class Streams:
         """Note that the state of these rows is not what it was when it was saved last."""
         self._stale[rows // PART] = True
 
-    def changes(self) -> dict[int, dict[str, NDArray[Any]]]:
-        """By number, the parts that have changed since the last call; each as arrays."""
-        stale = np.flatnonzero(self._stale[: max(1, -(-len(self.keys) // PART))])
-        self._stale[:] = False
-        return {part: self._part(part) for part in stale.tolist()}
+    def stale(self) -> list[int]:
+        """Numbers of the parts that have changed since `part` gave them last."""
+        return np.flatnonzero(self._stale[: self._n_parts]).tolist()
+
+    def part(self, number: int) -> dict[str, NDArray[Any]]:
+        """One part of a snapshot, as arrays."""
+        self._stale[number] = False
+        return self._part(number)
 
     def clock(self) -> Float64[np.ndarray, " 3"]:
         """What is known of time, and the number of the current batch."""
@@ -156,14 +182,14 @@ class Streams:
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """All streams as arrays: what a restart needs to go on as if uninterrupted."""
-        parts = [self._part(part) for part in range(max(1, -(-len(self.keys) // PART)))]
+        parts = [self._part(part) for part in range(self._n_parts)]
         whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         return {**whole, "clock": self.clock()}
 
     def restore(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
         """Take up the state that `snapshot` left; ModelError if it is another model's."""
-        lengths = snapshot["key_lengths"].astype(np.int64)
-        n = len(lengths)
+        keys = _keys(snapshot)
+        n = len(keys)
         for name, column in self._columns().items():
             expected = (n, *column.shape[1:])
             if name not in snapshot or snapshot[name].shape != expected:
@@ -175,14 +201,15 @@ class Streams:
         self._grow(n)
         for name, column in self._columns().items():
             column[:n] = snapshot[name]
-        whole = snapshot["key_bytes"].astype(np.uint8).tobytes()
-        ends = np.cumsum(lengths)
-        keys = [whole[end - size : end].decode() for end, size in zip(ends, lengths, strict=True)]
         self.keys = list(keys)
         self._rows = {key: row for row, key in enumerate(keys)}
         self.changed(np.arange(n))
         since, latest, tick = snapshot["clock"].astype(np.float64)
         self.known_since, self.watermark, self.tick = float(since), float(latest), int(tick)
+
+    @property
+    def _n_parts(self) -> int:
+        return max(1, -(-len(self.keys) // PART))
 
     def _part(self, part: int) -> dict[str, NDArray[Any]]:
         rows = slice(part * PART, min((part + 1) * PART, len(self.keys)))

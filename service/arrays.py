@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import sqlalchemy as sa
@@ -21,9 +21,9 @@ Arrays = Mapping[str, NDArray[np.generic]]
 class Saved:
     """What of a shard is to be saved in place of what was saved before."""
 
-    arrays: Arrays
-    parts: Mapping[int, Arrays]  # of its streams by number: those that have changed
-    afresh: bool  # nothing that was saved before counts any more
+    arrays: Arrays = field(default_factory=dict)  # all of them, or none
+    parts: Mapping[int, Arrays] = field(default_factory=dict)  # of its streams by number
+    afresh: bool = False  # nothing that was saved before counts any more
 
     @property
     def nbytes(self) -> int:
@@ -32,17 +32,19 @@ class Saved:
 
 
 def save_arrays(connection: sa.Connection, shard: int, saved: Saved) -> None:
-    """Save a shard's arrays, and those of its parts that have changed."""
+    """Save a shard's arrays, if there are any, and parts of its streams."""
     table = tables.states
     old = table.c.shard == shard
     if not saved.afresh:
-        old &= (table.c.array != _STREAMS) | table.c.part.in_(list(saved.parts))
+        replaced = (table.c.array == _STREAMS) & table.c.part.in_(list(saved.parts))
+        old &= replaced | (table.c.array != _STREAMS) if saved.arrays else replaced
     connection.execute(sa.delete(table).where(old))
     values = [
         {"shard": shard, "array": _STREAMS, "part": part, "data": _packed(arrays)}
         for part, arrays in saved.parts.items()
     ]
-    values.append({"shard": shard, "array": "shard", "part": 0, "data": _packed(saved.arrays)})
+    if saved.arrays:
+        values.append({"shard": shard, "array": "shard", "part": 0, "data": _packed(saved.arrays)})
     connection.execute(sa.insert(table), values)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..model.streams import only
+from ..model.streams import only, without_doubles
 from .arrays import Arrays
 
 logger = logging.getLogger("offscript")
@@ -54,11 +54,12 @@ def from_arrays(arrays: Arrays, owner: str) -> Checkpoint:
         )
         return Checkpoint({})
     own = {"owner", "clients", "seqs", "complete", "clocks", "clock_times"}
-    streams = {name: arrays[name] for name in arrays if name not in own}
+    streams: Arrays = {name: arrays[name] for name in arrays if name not in own}
     times = arrays["clock_times"].astype(np.float64).tolist()
     clocks = dict(zip(arrays["clocks"].tolist(), times, strict=True))
     complete = bool(arrays["complete"][0])
     if not complete:
+        streams = without_doubles(streams)
         now = min(clocks.values(), default=math.nan)  # of the slowest client
         silent = np.asarray(streams["last"].astype(np.float64) < now - _ACTIVE_SECONDS)
         logger.warning(

@@ -21,7 +21,7 @@ from ..model.detector import Detector
 from ..model.finding import Finding, Observed
 from ..model.folder import Model
 from ..model.vocabulary import NEW
-from .arrays import Arrays, Saved
+from .arrays import Arrays
 from .carry import Carried, carry
 from .checkpoint import Checkpoint, from_arrays
 from .clocks import Clocks
@@ -31,6 +31,7 @@ from .feeding import feed, joined, strongest
 from .lines import Lines, Positions
 from .metrics import Metrics
 from .redaction import redact
+from .saving import Saving
 from .spool import Spool
 from .stored import StoredAlert
 from .ticket import Part, PartOutcome
@@ -43,7 +44,7 @@ _CLIENTS = 10_000  # whose last batch is remembered
 _GROUP_EVENTS = 4096  # scored at a time; more would gain nothing
 _TICK_SECONDS = 1.0  # between two looks for streams that have ended by silence
 _PAUSE_SECONDS = 0.5  # that a look at a stream waits for a moment without scoring
-_SAVED_BYTES_PER_SECOND = 16 << 20  # of state, at most, on average
+_ENDED = 512  # streams that are ended by silence at a time, with others scored in between
 
 
 class Shard:
@@ -75,15 +76,14 @@ class Shard:
         self._wake = threading.Condition()
         self._stopping = False
         self._between = False  # two groups of parts, with nothing under way
+        self._nudged = False  # there may be more to save
         self._looking = 0  # threads that wait for that to look at a stream
-        self._saving = False
-        self._changed = False  # since the last save
-        self._afresh = True  # what a service before saved is not this state
-        self._next_save = -math.inf  # with the first events, as the saved state is then out of date
+        self._saving = Saving(number, writer, config.checkpoint_seconds, self._nudge)
+        self._changed = False  # since it was saved
         self._thread = threading.Thread(target=self._run, name=f"scorer-{number}", daemon=True)
 
     def restore(self, arrays: Arrays) -> None:
-        """Take up the state that `_save` left."""
+        """Take up the state that was saved."""
         saved = from_arrays(arrays, self._owner())
         if saved.streams:
             self._detector.restore(saved.streams)
@@ -132,8 +132,8 @@ class Shard:
         self._model, self._detector, self._drift = model, detector, drift
         self._clocks = self._clocks.of(model.config.streams.idle_seconds)
         self._lines.begin_anew()
-        self._changed = self._afresh = True
-        self._next_save = -math.inf  # what is saved is of no use to the model that serves now
+        self._saving.begin_anew()
+        self._changed = self._nudged = True
         self._wake.notify()
         self._metrics.streams_active.labels(self.number).set(len(detector))
 
@@ -155,15 +155,12 @@ class Shard:
                 break
             now = time.monotonic()
             if now >= next_tick:
-                self._end_idle()
-                next_tick = now + _TICK_SECONDS
-            # One save at a time: while the store fails they must not pile up.
-            if self._changed and now >= self._next_save and not self._saving:
+                next_tick = now if self._end_idle() else now + _TICK_SECONDS
+            if self._changed and self._saving.is_due():
                 self._changed = False
-                self._next_save = now + max(
-                    self._config.checkpoint_seconds, self._save() / _SAVED_BYTES_PER_SECOND
-                )
-        self._save(complete=True)
+                self._saving.begin(self._detector, self._arrays())
+            self._saving.go_on(self._detector)
+        self._saving.finish(self._detector, self._arrays(complete=True))
         self._lines.close()
 
     def _take(self, timeout: float) -> list[Part]:
@@ -173,9 +170,10 @@ class Shard:
             self._wake.notify_all()
             # Who looks at a stream comes in between even where there is always more to score.
             self._wake.wait_for(lambda: not self._looking)
-            if not self._parts and not self._stopping:
-                self._wake.wait(max(0.0, timeout))
-            self._between = False
+            self._wake.wait_for(
+                lambda: self._parts or self._stopping or self._nudged, max(0.0, timeout)
+            )
+            self._between = self._nudged = False
             group: list[Part] = []
             events = 0
             while self._parts:
@@ -288,11 +286,15 @@ class Shard:
             judged = len(detector) - streams + observed.evicted
         self._metrics.alerts_allowed.inc(judged * self._model.calibration.rate)
 
-    def _end_idle(self) -> None:
+    def _end_idle(self) -> bool:
+        """End streams that are silent for long; whether there may be more of them."""
         now = self._clocks.now(time.time())
-        if not math.isnan(now):
-            findings = strongest(self._detector.end_idle(now).findings)
-            self._raise([self._alert(finding, None, 0, None) for finding in findings], None, None)
+        if math.isnan(now):
+            return False
+        ended = self._detector.end_idle(now, most=_ENDED)
+        findings = strongest(ended.findings)
+        self._raise([self._alert(finding, None, 0, None) for finding in findings], None, None)
+        return len(ended.surprisal) == _ENDED
 
     def _new_detector(self, model: Model) -> Detector:
         memory = self._config.live_bytes // self._config.threads
@@ -303,22 +305,17 @@ class Shard:
             known_bytes=memory // _KNOWN,
         )
 
-    def _save(self, *, complete: bool = False) -> int:
-        """Have what has changed of the streams stored; its size in bytes.
-
-        `complete`: nothing will happen to them any more.
-        """
-        self._saving = True
+    def _arrays(self, *, complete: bool = False) -> Arrays:
+        """What is saved beside the streams; `complete`: nothing will happen to them any more."""
         clocks = self._clocks.times(time.time())
-        parts, clock = self._detector.changes()
-        checkpoint = Checkpoint({"clock": clock}, self._scored, clocks, complete)
-        saved = Saved(checkpoint.arrays(self._owner()), parts, self._afresh)
-        self._afresh = False
-        self._writer.put(Entry(state=(self.number, saved), done=self._saved))
-        return saved.nbytes
+        clock = {"clock": self._detector.clock()}
+        return Checkpoint(clock, self._scored, clocks, complete).arrays(self._owner())
 
-    def _saved(self, _: list[StoredAlert]) -> None:
-        self._saving = False
+    def _nudge(self) -> None:
+        """Have the thread look at what there is to save."""
+        with self._wake:
+            self._nudged = True
+            self._wake.notify_all()
 
     def _owner(self) -> str:
         return f"{self._model.sha256} {self.number}/{self._config.threads}"

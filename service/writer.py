@@ -1,5 +1,8 @@
 """The thread that writes to the store: what waits goes into one transaction; old alerts go out.
 
+Of the shards' state a transaction takes one piece at the most, and none right after one that did
+while there are alerts: their clients wait for them, and state can be large.
+
 While the store fails, all that was handed in stays in memory, in order, and is tried again; what
 waits for it is not acknowledged.
 """
@@ -55,7 +58,8 @@ class Writer:
         self._config = config
         self._metrics = metrics
         self._changed = changed
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[Entry] = deque()  # without a state
+        self._states: deque[Entry] = deque()
         self._wake = threading.Condition()
         self._stopping = False
         self._forget_at = 0.0  # on the monotonic clock
@@ -68,9 +72,9 @@ class Writer:
         self._thread.start()
 
     def put(self, entry: Entry) -> None:
-        """Hand in an entry; it is stored after all that were handed in before."""
+        """Hand in an entry; it is stored after all alerts that were handed in before."""
         with self._wake:
-            self._entries.append(entry)
+            (self._entries if entry.state is None else self._states).append(entry)
             self.pending += len(entry.alerts)
             self._wake.notify()
 
@@ -80,21 +84,27 @@ class Writer:
             self._stopping = True
             self._wake.notify()
         self._thread.join()
-        if self._entries:
+        if self._entries or self._states:
             logger.error("%d alerts are lost: %s", self.pending, self.error)
 
     def _run(self) -> None:
-        waiting: list[Entry] = []
+        took_state = False  # the transaction before
         while True:
             with self._wake:
                 left = max(0.0, self._forget_at - time.monotonic())
-                self._wake.wait_for(lambda: self._entries or self._stopping, left)
+                self._wake.wait_for(lambda: self._entries or self._states or self._stopping, left)
                 waiting = list(self._entries)
+                takes_state = bool(self._states) and not (took_state and waiting)
+                if takes_state:
+                    waiting.append(self._states[0])
                 stopping = self._stopping
             if waiting and self._write(waiting):
+                took_state = takes_state
                 with self._wake:
-                    for _ in waiting:
+                    for _ in range(len(waiting) - takes_state):
                         self._entries.popleft()
+                    if takes_state:
+                        self._states.popleft()
             elif stopping:
                 return
             elif waiting:

@@ -99,15 +99,16 @@ def test_the_parts_that_changed_are_what_a_restart_misses(
     keys = list("abcde")
     opening = next(iter(model.config.streams.openings))
     detector.observe(keys, [opening] * 5, np.arange(5.0), started=set(keys))
-    assert sorted(detector.changes()[0]) == [0, 1, 2]
+    assert detector.stale() == [0, 1, 2]
+    for number in detector.stale():
+        detector.part(number)
 
-    assert detector.changes()[0] == {}
+    assert detector.stale() == []
     detector.observe(["d"], [opening], np.array([6.0]))
-    parts, _ = detector.changes()
-    assert list(parts) == [1]
-    assert parts[1]["length"].tolist() == [2, 3]
+    assert detector.stale() == [1]
+    assert detector.part(1)["length"].tolist() == [2, 3]
     detector.end(["e"])
-    assert list(detector.changes()[0]) == [2]
+    assert detector.stale() == [2]
 
 
 def test_state_of_another_model_is_refused(model: Model) -> None:
