@@ -26,9 +26,9 @@ class Coded(Sequence[Text]):
     @classmethod
     def compact(cls, rows: Sequence[Text]) -> Coded[Text]:
         """The column of these rows, with each text once."""
-        places: dict[Text, int] = {}
-        codes = [places.setdefault(text, len(places)) for text in rows]
-        return cls(list(places), np.array(codes, dtype=np.int64))
+        values = list(dict.fromkeys(rows))
+        places = dict(zip(values, range(len(values)), strict=True))
+        return cls(values, np.fromiter(map(places.__getitem__, rows), np.int64, len(rows)))
 
     @classmethod
     def joined(cls, columns: Sequence[Coded[Text]]) -> Coded[Text]:

@@ -33,7 +33,7 @@ STATE = np.dtype(
     ],
     align=True,
 )
-PART = 1024  # rows that are saved together, when one of them has changed
+PART = 512  # rows that are saved together, when one of them has changed
 _RESERVED_BYTES = 1 << 28  # of address space; growing past it copies all that is there
 _ARRAYS = ("state", "ring", "gaps", "tally")
 _COLUMNS = (*(STATE.names or ()), *_ARRAYS[1:])

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import date
 from functools import lru_cache
+from operator import add
 
 from .errors import InputError
 
@@ -97,6 +98,8 @@ FORMATS: dict[str, tuple[str, str]] = {
 }
 _GUESSED = ("syslog", "klog", "month_day", "clock")  # they may lack a year, or the date
 _OPENING = "[(\"'"
+_SPACE = r"[^\S\n]"
+_SCALE = [10.0**digits for digits in range(10)]  # of a fraction
 _MOST_WORDS_BEFORE = 8
 _LOOKED_AT = 500  # characters of a line that are searched for a stamp
 _REMEMBERED = 4096  # stamps; far fewer than the seconds of a day, so a year cannot go stale
@@ -104,8 +107,10 @@ _EPOCH = date(1970, 1, 1).toordinal()
 _DAY, _YEAR = 86_400.0, 365.2425 * 86_400.0
 
 
-def _compile(name: str, *, parts: bool) -> re.Pattern[str]:
-    """A format's regular expression; the names of its parts in it, or not, which is faster."""
+def _expression(name: str) -> tuple[str, str, str]:
+    """A format's regular expression: what may stand before the stamp, the stamp up to the fraction
+    of the second, and what is behind that.
+    """
     kind, _, place = name.partition("@")
     place = place or "0"
     if kind not in FORMATS or not place.isdecimal() or int(place) > _MOST_WORDS_BEFORE:
@@ -114,15 +119,28 @@ def _compile(name: str, *, parts: bool) -> re.Pattern[str]:
             f"unknown time stamp {name!r}: expected KIND@WORDS, such as iso@0, for a stamp that "
             f"{_MOST_WORDS_BEFORE} words at most stand before; kinds are {kinds}"
         )
-    words = rf"(?:\S+\s+){{{int(place)}}}" if int(place) else r"\s*"
+    words = rf"(?:\S+{_SPACE}+){{{int(place)}}}" if int(place) else rf"{_SPACE}*"
     level = r"[IWEFD]" if kind == "klog" else ""
     # The priority of syslog, `<34>` or `<34>1 `, may stand before, and brackets around the stamp.
     before = rf"{words}(?:<\d{{1,3}}>(?:\d )?)?[\[(\"']?{level}"
-    head, tail = FORMATS[kind]
-    if not parts:
-        head, tail = (re.sub(r"\(\?P<(?!sep>)\w+>", "(?:", part) for part in (head, tail))
+    return before, *FORMATS[kind]
+
+
+def _compile(name: str) -> re.Pattern[str]:
+    """A format's regular expression, with the names of its parts in it."""
+    before, head, tail = _expression(name)
+    return re.compile(rf"{before}{head}{_FRACTION}{tail}")
+
+
+def _compile_lines(name: str) -> re.Pattern[str]:
+    """One that finds each line of a text, with or without a stamp, and takes the stamp apart as far
+    as every line needs.
+    """
+    before, *parts = _expression(name)
+    head, tail = (re.sub(r"\(\?P<(?!sep>)\w+>", "(?:", part) for part in parts)
     return re.compile(
-        rf"(?P<before>{before})(?P<head>{head}){_FRACTION}(?P<tail>{tail})[\])\"']?[,:]?"
+        rf"(?m)^(?P<before>{before})(?P<head>{head}){_FRACTION}(?P<tail>{tail})"
+        r"[\])\"']?[,:]?(?P<rest>.*)$|^.*$"
     )
 
 
@@ -185,36 +203,51 @@ class TimeReader:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        fast = _compile(name, parts=False)
-        self._match = fast.match
-        self._groups = tuple(fast.groupindex[n] for n in ("before", "head", "fraction", "tail"))
-        self._match_parts = _compile(name, parts=True).match
+        lines = _compile_lines(name)
+        self._find_lines = lines.findall
+        places = lines.groupindex
+        self._groups = [places[n] - 1 for n in ("before", "head", "fraction", "tail", "rest")]
+        self._match = _compile(name).match
         self._known: dict[str, float] = {}
         kind = name.partition("@")[0]
         self.guesses = kind in _GUESSED  # the year, or the date
         # A stamp without a year is of the last twelve months; or of tomorrow, in another zone.
         self._last = time.time() - (0.0 if kind == "clock" else 0.5 * _YEAR - 3.0 * _DAY)
 
-    def read(self, line: str) -> tuple[float, str] | None:
-        """Unix seconds and the line without the stamp; None if it has none, nan if impossible."""
-        found = self._match(line)
-        if found is None:
-            return None
-        before, stamp, fraction, tail = found.group(*self._groups)
-        rest = line[found.end() :]
-        if before:
-            rest = before.rstrip(_OPENING) + rest
-        if tail:
-            stamp += tail
-        seconds = self._known.get(stamp)
-        if seconds is None:
-            seconds = self._remember(stamp, line)
-        if fraction:
-            seconds += int(fraction) / 10.0 ** len(fraction)
-        return seconds, rest
+    def read(self, lines: Sequence[str]) -> tuple[list[int], list[float], list[str]]:
+        """Which of the lines have a stamp; its Unix seconds, nan if there is no such time; and the
+        line without it. No line may hold a line end.
+        """
+        found = self._find_lines("\n".join(lines)) if lines else []
+        head_at = self._groups[1]
+        rows = [row for row, groups in enumerate(found) if groups[head_at]]
+        if not rows:
+            return [], [], []
+        if len(rows) < len(found):
+            found = [found[row] for row in rows]
+        columns = list(zip(*found, strict=True))
+        before, stamp, fraction, tail, rest = (columns[at] for at in self._groups)
+        if any(tail):
+            stamp = tuple(map(add, stamp, tail))
+        seconds = list(map(self._known.get, stamp))
+        if None in seconds:
+            for at, moment in enumerate(seconds):
+                if moment is None:
+                    again = self._known.get(stamp[at])
+                    seconds[at] = (
+                        self._remember(stamp[at], lines[rows[at]]) if again is None else again
+                    )
+        if any(fraction):
+            seconds = [
+                moment + int(digits) / _SCALE[len(digits)] if digits else moment
+                for moment, digits in zip(seconds, fraction, strict=True)
+            ]
+        if any(before):
+            rest = tuple(map(add, (text.rstrip(_OPENING) for text in before), rest))
+        return rows, seconds, list(rest)
 
     def _remember(self, stamp: str, line: str) -> float:
-        found = self._match_parts(line)
+        found = self._match(line)
         assert found is not None, "both expressions match the same"
         seconds = _seconds(found.groupdict(), self._last)
         if self.guesses and not math.isnan(seconds):
@@ -236,7 +269,7 @@ def find_format(lines: Sequence[str]) -> str | None:
     for place in range(_MOST_WORDS_BEFORE + 1):
         for kind in FORMATS:
             name = f"{kind}@{place}"
-            match = _compile(name, parts=True).match
+            match = _compile(name).match
             count = 0
             for line in lines:
                 found = match(line)
@@ -248,7 +281,7 @@ def find_format(lines: Sequence[str]) -> str | None:
     if best is None:
         return None
     count, name = best
-    match = _compile(name, parts=True).match
+    match = _compile(name).match
     without = [line for line in lines if match(line) is None]
     indented = sum(1 for line in without if line[0].isspace())
     if 2 * count >= len(lines) or (20 * count >= len(lines) and 2 * indented >= len(without)):
@@ -259,9 +292,7 @@ def find_format(lines: Sequence[str]) -> str | None:
 @lru_cache(maxsize=1)
 def _any_format() -> list[Callable[[str], re.Match[str] | None]]:
     return [
-        _compile(f"{kind}@0", parts=True).match
-        for kind in FORMATS
-        if kind == "syslog" or kind not in _GUESSED
+        _compile(f"{kind}@0").match for kind in FORMATS if kind == "syslog" or kind not in _GUESSED
     ]
 
 

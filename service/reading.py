@@ -10,6 +10,7 @@ from operator import itemgetter
 import numpy as np
 from jaxtyping import Float64
 
+from ..model.coded import Coded
 from ..model.event import EventParser, Parsed
 from ..model.folder import Model
 from .batch import Batch, Rows
@@ -40,8 +41,8 @@ class Reader:
         if batch.streams is not None:
             return self._assign(batch, lines, parsed)
         return Rows(
-            stream=parsed.stream,
-            name=parsed.name,
+            stream=Coded.compact(parsed.stream),
+            name=Coded.compact(parsed.name),
             time=_times(batch, parsed),
             row=parsed.line,
             unkeyed=parsed.unkeyed,

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+_Replacement = Callable[[re.Match[str]], str]
+
 _KEYS = ("password", "passwd", "pwd", "secret", "token", "api_key", "api-key", "apikey")
 _VALUE = r"(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&\"'<]+)"
 _CARD = re.compile(r"(?<![\w.-])[3-6]\d{3}(?:[ -]?\d){9,12}(?![\w-])")
@@ -14,22 +16,22 @@ _SHORTEST_CARD = 13  # digits
 # (words in lower case of which one begins every match; pattern; what replaces it)
 # Anybody may write a line, so no pattern may take time that grows with the square of its length:
 # what can begin at many places has a bound.
-_PATTERNS = [
+_PATTERNS: list[tuple[tuple[str, ...], re.Pattern[str], _Replacement]] = [
     (
         ("passw", "pwd", "secret", "token", "api"),
         re.compile(
             rf"(?i)((?:{'|'.join(_KEYS)})[\w-]{{0,64}}[\"']?[ \t]*(?:[=:]|=>)[ \t]*){_VALUE}"
         ),
-        r"\1<redacted>",
+        lambda found: f"{found[1]}<redacted>",
     ),
     (
         ("bearer ", "basic "),
         re.compile(r"(?i)\b(bearer|basic) +[a-z0-9+/=._~-]{8,}"),
-        r"\1 <redacted>",
+        lambda found: f"{found[1]} <redacted>",
     ),
-    (("akia", "asia"), re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), "<redacted>"),
-    (("eyj",), re.compile(r"\beyJ[\w-]{8,512}\.[\w-]{8,}\.[\w-]*"), "<redacted>"),
-    (("://",), re.compile(r"(://[^/\s:@]*:)[^@\s/]+(?=@)"), r"\1<redacted>"),
+    (("akia", "asia"), re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), lambda _: "<redacted>"),
+    (("eyj",), re.compile(r"\beyJ[\w-]{8,512}\.[\w-]{8,}\.[\w-]*"), lambda _: "<redacted>"),
+    (("://",), re.compile(r"(://[^/\s:@]*:)[^@\s/]+(?=@)"), lambda found: f"{found[1]}<redacted>"),
 ]
 
 
@@ -51,13 +53,17 @@ def redact(lines: Sequence[str]) -> list[str]:
 
 
 def _replace(
-    text: str, folded: str, words: Sequence[str], pattern: re.Pattern[str], replacement: str
+    text: str,
+    folded: str,
+    words: Sequence[str],
+    pattern: re.Pattern[str],
+    replacement: _Replacement,
 ) -> str:
     """What `pattern.sub` gives, but it is tried only where one of the words stands."""
     if len(folded) != len(text):  # some letters fold to several
         return pattern.sub(replacement, text)
     places = sorted(at for word in words for at in _places(word, folded))
-    return _replace_at(text, places, pattern, lambda found: found.expand(replacement))
+    return _replace_at(text, places, pattern, replacement)
 
 
 def _replace_cards(text: str) -> str:
@@ -78,7 +84,7 @@ def _replace_at(
     text: str,
     places: Sequence[int],
     pattern: re.Pattern[str],
-    replacement: Callable[[re.Match[str]], str],
+    replacement: _Replacement,
 ) -> str:
     """The text with what the pattern matches at one of the places, in order, replaced."""
     pieces, end = [], 0

@@ -54,7 +54,7 @@ def serve(config: ServiceConfig) -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     logging.getLogger("grpc._cython.cygrpc").addFilter(_says_no_header)
     # A thread that comes back from a kernel waits so long for one that runs Python, at the most.
-    sys.setswitchinterval(0.001)
+    sys.setswitchinterval(0.0002)
     asyncio.run(_serve_until_signal(config))
     return 0
 

@@ -12,19 +12,22 @@ import errno
 import logging
 import math
 import os
-import struct
 from collections.abc import Sequence
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64, Int64, UInt64
 
+from ..model.coded import Coded
 from .redaction import redact
 
 logger = logging.getLogger("offscript")
 
-_RECORD = struct.Struct("<qQdI")  # previous position, hash of the stream, time, length of the line
+_HEADER = np.dtype(  # of a record, packed
+    [("previous", "<i8"), ("key", "<u8"), ("time", "<f8"), ("length", "<u4")]
+)
 _BUCKETS = 1 << 19
 _SEGMENTS = 16  # that the bound is divided into
 _STEPS = 4096  # records looked at for one window, as streams share buckets
@@ -53,51 +56,30 @@ class Spool:
     ) -> Int64[np.ndarray, " lines"]:
         """Keep the redacted lines; returns their positions, −1 for what the disk does not take."""
         positions = np.full(len(lines), _NOWHERE, np.int64)
+        texts = [line.encode(errors="replace")[: self._segment // 4] for line in redact(lines)]
+        coded = Coded.of(streams)
+        keys = np.array([_key(stream) for stream in coded.values], dtype=np.uint64)[coded.codes]
+        ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + _HEADER.itemsize)
+        begin = 0
         try:
-            self._append(streams, redact(lines), times, positions)
+            while begin < len(texts):
+                before = int(ends[begin - 1]) if begin else 0
+                room = (self._number + 1) * self._segment - self._end
+                stop = int(np.searchsorted(ends, before + room, side="right"))
+                if stop == begin:
+                    self._begin_segment(self._number + 1)
+                    continue
+                piece = slice(begin, stop)
+                starts = self._end + np.append(before, ends[begin : stop - 1]) - before
+                self._write(texts[piece], keys[piece], times[piece], starts)
+                positions[piece] = starts
+                begin = stop
             self._failing = False
         except OSError as error:
             if not self._failing:
                 logger.warning("raw lines are not kept: %s: %s", self._folder, error.strerror)
             self._failing = True
         return positions
-
-    def _append(
-        self,
-        streams: Sequence[str],
-        lines: Sequence[str],
-        times: Float64[np.ndarray, " lines"],
-        positions: Int64[np.ndarray, " lines"],
-    ) -> None:
-        hashes = {stream: _key(stream) for stream in set(streams)}
-        keys = [hashes[stream] for stream in streams]
-        buckets = (np.array(keys, dtype=np.uint64) % np.uint64(_BUCKETS)).astype(np.int64)
-        rows = zip(
-            lines,
-            keys,
-            buckets.tolist(),
-            self._heads[buckets].tolist(),
-            times.tolist(),
-            strict=True,
-        )
-        heads: dict[int, int] = {}  # of buckets, by the records of this call
-        records: list[bytes] = []
-        places: list[int] = []  # their positions
-        end = self._end
-        longest, limit = self._segment // 4, (self._number + 1) * self._segment
-        for index, (line, key, bucket, head, time) in enumerate(rows):
-            text = line.encode(errors="replace")[:longest]
-            if end + _RECORD.size + len(text) > limit:
-                self._write(records, heads)
-                positions[index - len(places) : index] = places
-                self._begin_segment(self._number + 1)
-                records, places, end, limit = [], [], self._end, limit + self._segment
-            records += (_RECORD.pack(heads.get(bucket, head), key, time, len(text)), text)
-            places.append(end)
-            heads[bucket] = end
-            end += _RECORD.size + len(text)
-        self._write(records, heads)
-        positions[len(lines) - len(places) :] = places
 
     def window(
         self, stream: str, times: Sequence[float], position: int | None = None
@@ -169,13 +151,29 @@ class Spool:
             self._path(self._first).unlink(missing_ok=True)
             self._first += 1
 
-    def _write(self, records: list[bytes], heads: dict[int, int]) -> None:
-        data = b"".join(records)
+    def _write(
+        self,
+        texts: Sequence[bytes],
+        keys: UInt64[np.ndarray, " lines"],
+        times: Float64[np.ndarray, " lines"],
+        positions: Int64[np.ndarray, " lines"],
+    ) -> None:
+        buckets = (keys % np.uint64(_BUCKETS)).astype(np.int64)
+        header = np.zeros(len(texts), _HEADER)
+        header["key"], header["time"] = keys, times
+        header["length"] = np.fromiter(map(len, texts), np.uint32, len(texts))
+        order = np.argsort(buckets, kind="stable")
+        header["previous"] = self._heads[buckets]
+        again = np.flatnonzero(np.diff(buckets[order]) == 0)
+        header["previous"][order[again + 1]] = positions[order[again]]
+        # A record's header and text lie one after the other.
+        heads = header.view(f"V{_HEADER.itemsize}").tolist()
+        data = b"".join(chain.from_iterable(zip(heads, texts, strict=True)))
         if os.pwrite(self._file, data, self._end - self._number * self._segment) < len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._end += len(data)
-        if heads:
-            self._heads[list(heads)] = list(heads.values())
+        last = np.append(np.flatnonzero(np.diff(buckets[order])), len(order) - 1)
+        self._heads[buckets[order[last]]] = positions[order[last]]
 
     def _read(self, position: int) -> tuple[int, int, float, str] | None:
         number, offset = divmod(position, self._segment)
@@ -197,13 +195,14 @@ class Spool:
 
 
 def _read_record(file: int, offset: int) -> tuple[int, int, float, str] | None:
-    data = os.pread(file, _RECORD.size + 512, offset)  # most lines come with the first read
-    if len(data) < _RECORD.size:
+    size = _HEADER.itemsize
+    data = os.pread(file, size + 512, offset)  # most lines come with the first read
+    if len(data) < size:
         return None
-    previous, key, time, length = _RECORD.unpack_from(data)
-    text = data[_RECORD.size : _RECORD.size + length]
+    previous, key, time, length = np.frombuffer(data, _HEADER, 1).tolist()[0]
+    text = data[size : size + length]
     if len(text) < length:
-        text = os.pread(file, length, offset + _RECORD.size)
+        text = os.pread(file, length, offset + size)
     return previous, key, time, text.decode(errors="replace")
 
 

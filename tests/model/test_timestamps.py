@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from offscript.model.errors import InputError
@@ -48,10 +49,10 @@ DATED = [
 def test_a_usual_stamp_is_found_and_read(line: str, name: str, moment: str) -> None:
     assert find_format([line, line.replace("x", "y")]) == name
 
-    read = TimeReader(name).read(line)
+    rows, moments, _ = TimeReader(name).read(["no stamp", line, ""])
 
-    assert read is not None
-    assert read[0] == pytest.approx(datetime.fromisoformat(moment).timestamp(), abs=1e-5)
+    assert rows == [1]
+    assert moments[0] == pytest.approx(datetime.fromisoformat(moment).timestamp(), abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -72,41 +73,48 @@ def test_a_stamp_without_a_year_is_of_the_last_twelve_months(
     line = moment.strftime(form)
 
     assert find_format([line]) == name
-    read = TimeReader(name).read(line)
+    _, moments, _ = TimeReader(name).read([line])
 
-    assert read is not None
-    assert int(read[0]) == moment.timestamp()
+    assert list(map(int, moments)) == [moment.timestamp()]
 
 
 def test_time_goes_on_at_new_year_and_at_midnight() -> None:
     syslog, clock = TimeReader("syslog@0"), TimeReader("clock@0")
-    december = syslog.read("Dec 31 23:59:59 a")
-    january = syslog.read("Jan  1 00:00:00 b")
-    evening, night = clock.read("23:59:59 a"), clock.read("00:00:00 b")
 
-    assert december is not None
-    assert january is not None
-    assert january[0] - december[0] == 1.0
-    assert evening is not None
-    assert night is not None
+    _, year, _ = syslog.read(["Dec 31 23:59:59 a", "Jan  1 00:00:00 b", "Dec 31 23:59:59 c"])
+    _, evening, _ = clock.read(["23:59:59 a"])
+    _, night, _ = clock.read(["00:00:00 b"])
+
+    assert np.diff(year).tolist() == [1.0, -1.0]
     assert night[0] - evening[0] == 1.0
 
 
 def test_the_stamp_is_taken_out_of_the_line() -> None:
-    read = TimeReader("day_month@3").read('1.2.3.4 - - [10/Oct/2000:13:55:36 -0700] "GET /"')
+    _, _, rest = TimeReader("day_month@3").read(
+        ['1.2.3.4 - - [10/Oct/2000:13:55:36 -0700] "GET /"']
+    )
 
-    assert read is not None
-    assert read[1] == '1.2.3.4 - -  "GET /"'
+    assert rest == ['1.2.3.4 - -  "GET /"']
 
 
-def test_a_line_without_the_stamp_has_no_time_and_an_impossible_stamp_is_nan() -> None:
-    reader = TimeReader("iso@0")
+def test_a_line_without_the_stamp_is_left_out_and_an_impossible_stamp_is_nan() -> None:
+    lines = ["    at Main.main(Main.java:5)", "2026-13-45 08:07:00 x", "", "2026-11-23 08:07:00"]
 
-    assert reader.read("    at Main.main(Main.java:5)") is None
-    impossible = reader.read("2026-13-45 08:07:00 x")
-    assert impossible is not None
-    assert math.isnan(impossible[0])
-    assert impossible[1] == " x"
+    rows, moments, rest = TimeReader("iso@0").read(lines)
+
+    assert rows == [1, 3]
+    assert np.isnan(moments).tolist() == [True, False]
+    assert rest == [" x", ""]
+    assert TimeReader("iso@0").read([]) == TimeReader("iso@0").read([""]) == ([], [], [])
+
+
+def test_the_words_before_a_stamp_are_of_its_own_line() -> None:
+    rows, _, rest = TimeReader("iso@2").read(
+        ["a", "b 2026-11-23 08:07:00 x", "c d 2026-11-23 8:7:0 y"]
+    )
+
+    assert rows == [2]
+    assert rest == ["c d  y"]
 
 
 def test_indented_continuations_may_be_many_but_other_lines_may_not() -> None:
@@ -141,7 +149,7 @@ def test_the_stamps_of_all_public_samples_are_found(data: Path, tmp_path: Path) 
         name = find_format(lines[:1000])
         assert name is not None, path
         reader = TimeReader(name)
-        times = [read[0] for line in lines if (read := reader.read(line)) is not None]
+        _, times, _ = reader.read(lines)
         assert len(times) == len(lines), path
         assert not any(math.isnan(moment) for moment in times), path
         found[path.stem.removesuffix("_2k")] = name
