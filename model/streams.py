@@ -139,10 +139,11 @@ class Streams:
         coded = Coded.of(keys)
         found = map(self._rows.get, coded.values, repeat(-1))
         row_of = np.fromiter(found, np.int64, len(coded.values))  # of each value
-        self.state["touched"][row_of[row_of >= 0]] = self.tick  # none of these must be forgotten
+        rows = row_of[coded.codes]
+        self.state["touched"][rows[rows >= 0]] = self.tick  # none of these must be forgotten
         opened: list[int] = []
         joined: list[bool] = []
-        missing = np.flatnonzero(row_of[coded.codes] < 0)
+        missing = np.flatnonzero(rows < 0)
         values, first = np.unique(coded.codes[missing], return_index=True)
         for at in np.argsort(first).tolist():
             index = int(missing[first[at]])

@@ -304,3 +304,18 @@ def test_a_finding_tells_the_times_of_the_events_before_it(model: Model) -> None
     assert told[-1] == times[-1] + 9.0
     np.testing.assert_allclose(told[-65:-1], times[-64:], atol=1e-3)
     assert np.all(np.isnan(told[:-65])), "older ones are not kept"
+
+
+def test_silent_streams_are_ended_a_few_at_a_time_the_longest_silent_first(model: Model) -> None:
+    keys = list("abcde")
+    name = model.vocabulary.names[-1]
+    times = np.array([3.0, 1.0, 2.0, 5.0, 4.0])
+    some, all_ = (Detector(model, limits=False) for _ in range(2))
+    for detector in (some, all_):
+        detector.observe(keys, [name] * 5, times)
+    now = 5.0 + 2.0 * model.config.streams.idle_seconds
+
+    pieces = [some.end_idle(now, most=2).surprisal for _ in range(4)]
+
+    assert [len(piece) for piece in pieces] == [2, 2, 1, 0]
+    assert np.array_equal(np.concatenate(pieces), all_.end_idle(now).surprisal)

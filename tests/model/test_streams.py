@@ -10,6 +10,7 @@ import pytest
 from offscript.model.detector import Detector
 from offscript.model.errors import InputError
 from offscript.model.folder import Model, load_model
+from offscript.model.streams import without_doubles
 from offscript.model.vocabulary import START
 
 
@@ -66,3 +67,26 @@ def test_a_batch_with_more_streams_than_are_kept_is_refused(model: Model) -> Non
 
     with pytest.raises(InputError, match="4 streams"):
         detector.observe([str(i) for i in range(5)], ["x"] * 5, np.zeros(5))
+
+
+def test_a_stream_in_parts_of_two_moments_is_taken_up_as_it_was_last(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("offscript.model.streams.PART", 1)
+    detector = Detector(model, max_streams=8)
+    name = model.vocabulary.names[-1]
+    for number in range(8):
+        detector.observe([str(number)], [name], np.array([float(number)]), started={str(number)})
+    early = detector.part(0)
+    detector.observe(["8"], [name], np.array([9.0]))  # "0" is forgotten
+    detector.observe(["0", "0"], [name, name], np.array([10.0, 11.0]))
+    late = [detector.part(number) for number in range(1, 8)]
+    mixed = {key: np.concatenate([part[key] for part in (early, *late)]) for key in early}
+
+    whole = without_doubles(mixed)
+    after = Detector(model, max_streams=8)
+    after.restore({**whole, "clock": detector.clock()})
+
+    assert sorted(after.known()) == ["0", "2", "3", "4", "5", "6", "7"]
+    assert after.recent("0")[0] == 3
+    assert without_doubles(whole) is whole
