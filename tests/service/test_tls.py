@@ -140,8 +140,10 @@ def test_a_refused_client_ends_with_one_line_instead_of_asking_again(
         with pytest.raises(kind, match=said):
             next(client.alerts())
     if given != Scope.SEND:
-        client.line("a line")
-        with pytest.raises(kind, match="with the scope send, and"):
+        with pytest.raises(
+            kind, match="with the scope send, and"
+        ):  # at once, if it is known by now
+            client.line("a line")
             client.flush(30)
     client.close()
     assert not waited
