@@ -67,7 +67,8 @@ def read_batch(message: pb.EventBatch, *, size: int, received: float) -> Batch:
     keys, names = list(message.streams), list(message.names)
     _check_lengths("streams", keys)
     _check_lengths("names", names)
-    _check_lengths("lines", message.lines)
+    lines = list(message.lines)
+    _check_lengths("lines", lines)
     streams = None
     if message.stream_ix:
         _check_rows("stream_ix", len(message.stream_ix), rows)
@@ -79,18 +80,20 @@ def read_batch(message: pb.EventBatch, *, size: int, received: float) -> Batch:
         seq=message.seq,
         streams=streams,
         names=None if raw else _coded("name_ix", message.name_ix, names),
-        lines=list(message.lines) if raw else None,
+        lines=lines if raw else None,
         times=_times(message, rows),
         received=received,
-        started=frozenset(_coded("started", message.started, keys)),
-        ended=tuple(dict.fromkeys(_coded("ended", message.ended, keys))),
+        started=frozenset(_marked("started", message.started, keys)),
+        ended=tuple(dict.fromkeys(_marked("ended", message.ended, keys))),
         want_scores=message.want_scores,
         size=size,
     )
 
 
 def _check_lengths(field: str, texts: Sequence[str]) -> None:
-    longest = max(map(len, texts), default=0)
+    if not texts:
+        return
+    longest = max(map(len, texts))
     if longest > _LONGEST[field]:
         raise FieldError(
             field, f"expected at most {_LONGEST[field]} characters, got {longest}; cut it shorter"
@@ -104,10 +107,14 @@ def _check_rows(field: str, got: int, rows: int) -> None:
 
 def _coded(field: str, indexes: Sequence[int], dictionary: list[str]) -> Coded[str]:
     index = np.array(indexes, dtype=np.int64)  # ten times as fast as item by item
-    most = int(index.max(initial=-1))
+    most = int(index.max()) if len(index) else -1
     if most >= len(dictionary):
         raise FieldError(field, f"expected indexes below {len(dictionary)}, got {most}")
     return Coded(dictionary, index)
+
+
+def _marked(field: str, indexes: Sequence[int], dictionary: list[str]) -> Sequence[str]:
+    return _coded(field, indexes, dictionary) if indexes else ()  # most batches mark none
 
 
 def _times(message: pb.EventBatch, rows: int) -> Float64[np.ndarray, " rows"] | None:
@@ -121,8 +128,8 @@ def _times(message: pb.EventBatch, rows: int) -> Float64[np.ndarray, " rows"] | 
     # In floating point nothing overflows, and until the year 2255 nothing is rounded.
     micros = np.full(rows, float(base))
     if deltas:
-        micros += np.cumsum(np.array(deltas, dtype=np.float64))
-    if micros.min(initial=0.0) < 0.0 or micros.max(initial=0.0) >= _LATEST_MICROS:
+        micros += np.array(deltas, dtype=np.int64).cumsum(dtype=np.float64)
+    if rows and not 0.0 <= micros.min() <= micros.max() < _LATEST_MICROS:
         raise FieldError(
             "time_delta_micros", "expected microseconds of the years 1970 to 9999, got others"
         )
