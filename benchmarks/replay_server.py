@@ -23,14 +23,27 @@ from .replay_measures import Heard
 _PATIENCE_SECONDS = 120.0
 _SETTLED_SECONDS = 3.0  # without a new alert; the service looks for ended streams once a second
 _HEARTBEAT = "heartbeat"  # a stream of its own
+_METRICS = re.compile(r" and (http://\S+/metrics)")
 _TROUBLE = re.compile(r" (WARNING|ERROR|CRITICAL) |^Traceback", re.MULTILINE)
 
 
 class Service:
-    """`offscript serve` on a port that stays the same across restarts, with a fresh alert store."""
+    """`offscript serve` on a port that stays the same across restarts, with a fresh alert store.
 
-    def __init__(self, model: Path, folder: Path) -> None:
+    `options`: more of the command line; `program`: what Python runs in place of our command.
+    """
+
+    def __init__(
+        self,
+        model: Path,
+        folder: Path,
+        options: Sequence[str] = (),
+        *,
+        program: Sequence[str] = ("-m", "offscript.cli"),
+    ) -> None:
         self._model = model
+        self._options = options
+        self._program = program
         self._store = f"sqlite:///{folder / 'alerts.db'}"
         self._log = folder / "serve.log"
         self._wanted = False
@@ -52,10 +65,11 @@ class Service:
     def start(self) -> None:
         """Start it and wait until it serves."""
         arguments = ["--grpc", self.address, "--http", "127.0.0.1:0", "--store", self._store]
+        arguments += self._options
         with self._log.open("a", encoding="utf-8") as log:
             said = log.tell()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "offscript.cli", "serve", str(self._model), *arguments],
+                [sys.executable, *self._program, "serve", str(self._model), *arguments],
                 stderr=log,
             )
         deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -65,6 +79,20 @@ class Service:
                 raise OffscriptError(f"the service did not start:\n{self.last_words()}")
             time.sleep(0.05)
         self._wanted = True
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is saved, nothing is told."""
+        self._process.kill()
+        self._process.wait()
+
+    @property
+    def metrics(self) -> str:
+        """URL of its metrics."""
+        return _METRICS.findall(self._log.read_text(encoding="utf-8"))[-1]
 
     def stop(self) -> None:
         """SIGTERM, and wait for its end in good order; what went wrong inside is printed."""

@@ -1,0 +1,168 @@
+"""The service over time and under faults: what is lost, what grows, how long others wait.
+
+Each row is what one scenario came to, on the recording's events and the default preset, with the
+service in a process of its own. `soak`: events by name for minutes on end; of
+`rss_slope_mb_per_minute` a line is fitted to its memory after the first fifth. `leak` is the same,
+shorter, with a leak of eight bytes an event planted in the service, which that slope must show.
+`killed`, `reloaded`, `overloaded` and `drained` are told in `soak_faults.py`. `many_streams`: two
+million streams where a hundred thousand are kept; `many_lines`: raw lines each of which looks like
+no other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from ..model.folder import load_model
+from ..model.warm import warm
+from ..protos import detector_pb2 as pb
+from .data import data_folder
+from .replay_server import Service
+from .results import FOLDER as RESULTS
+from .results import Row, run_results, write_results
+from .serving import trained
+from .serving_grpc import latencies, named, raw, rows_per_second
+from .serving_traffic import Piece, recorded, traffic
+from .soak_faults import Found, drained, killed, overloaded, reloaded, twin
+
+SCENARIOS = (
+    "killed",
+    "reloaded",
+    "overloaded",
+    "drained",
+    "many_streams",
+    "many_lines",
+    "leak",
+    "soak",
+)
+RATE = 50_000.0  # events a second
+KEPT = 100_000  # streams
+_SIZE = 256
+_LEAKING = Path(__file__).with_name("soak_leak.py")
+
+
+def steady(
+    service: Service, coming: Iterator[Piece], *, minutes: float, rate: float, most: float
+) -> Found:
+    """Memory and latency at one rate; `most`: megabytes a minute that memory may grow."""
+    process = psutil.Process(service.pid)
+    taken: list[float] = []
+    at: list[float] = []
+    megabytes: list[float] = []
+    began = time.perf_counter()
+    while (passed := time.perf_counter() - began) < 60.0 * minutes:
+        batches = [named(piece) for piece in islice(coming, int(5.0 * rate / _SIZE))]
+        taken += latencies(service.address, batches, rate=rate / _SIZE).tolist()
+        at.append(passed / 60.0)
+        megabytes.append(process.memory_info().rss / 1e6)
+    late = np.array(at) >= 0.2 * minutes
+    slope = float(np.polyfit(np.array(at)[late], np.array(megabytes)[late], 1)[0])
+    yield "rss_slope_mb_per_minute", slope, int(late.sum()), most
+    yield "rss_mb", megabytes[-1], len(megabytes), None
+    yield "latency_p50_ms", 1e3 * float(np.percentile(taken, 50.0)), len(taken), None
+    yield "latency_p99_ms", 1e3 * float(np.percentile(taken, 99.0)), len(taken), 100.0
+    yield "events_per_second", len(taken) * _SIZE / (time.perf_counter() - began), len(taken), None
+
+
+def many(service: Service, batches: Iterator[pb.EventBatch], count: int) -> Found:
+    """Whatever comes: speed, memory, and what a scrape of the metrics costs afterwards."""
+    process = psutil.Process(service.pid)
+    rates = []
+    while piece := list(islice(batches, 64)):
+        rates.append(rows_per_second(service.address, piece))
+    yield "rows_per_second", float(np.median(rates)), count, None
+    yield "rss_mb", process.memory_info().rss / 1e6, 1, None
+    began = time.perf_counter()
+    with urllib.request.urlopen(service.metrics, timeout=30.0) as answer:
+        text = answer.read().decode()
+    yield "scrape_ms", 1e3 * (time.perf_counter() - began), 1, 50.0
+    series = sum(1 for line in text.splitlines() if line and not line.startswith("#"))
+    yield "series", float(series), 1, 2000.0
+
+
+def strange_streams(names: Sequence[str], count: int) -> Iterator[pb.EventBatch]:
+    """One event each of so many streams."""
+    for begin in range(0, count, 4096):
+        n = min(4096, count - begin)
+        keys = [f"stream-{begin + at:09d}" for at in range(n)]
+        yield named(Piece(keys, [names[at % len(names)] for at in range(n)], np.full(n, 1.7e9)))
+
+
+def strange_lines(lines: Sequence[str], count: int) -> Iterator[pb.EventBatch]:
+    """Real lines, each with words behind that no other line has."""
+    words = ("".join(chr(97 + int(d)) for d in f"{at:07d}") for at in range(count))
+    strange = [f"{lines[at % len(lines)]} {w} {w[::-1]}x" for at, w in enumerate(words)]
+    yield from raw(strange, 1024)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the scenarios that are asked for, and write results/soak.json."""
+    parser = argparse.ArgumentParser(description="The service over time and under faults.")
+    parser.add_argument(
+        "scenarios", nargs="*", choices=[*SCENARIOS, []], help=f"else {', '.join(SCENARIOS)}"
+    )
+    parser.add_argument("--minutes", type=float, default=10.0, help="of the soak (10)")
+    parser.add_argument("--rounds", type=int, default=50, help="kills, and reloads (50)")
+    parser.add_argument("--data", help="folder of the data sets; else $OFFSCRIPT_DATA")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of soak.json")
+    options = parser.parse_args(arguments)
+    began, rows = time.perf_counter(), list[Row]()
+    warm()
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        config, path = trained("postgres", data_folder(options.data), scratch, fresh=False)
+        model = load_model(path)
+        source = recorded("postgres", config, model)
+        idle = model.config.streams.idle_seconds
+        other = twin(path, scratch / "twin")
+        for number, scenario in enumerate(options.scenarios or SCENARIOS):
+            folder = scratch / scenario
+            folder.mkdir()
+            coming = traffic(source, 1_000, _SIZE, idle_seconds=idle, seed=number)
+            kept = ["--max-streams", str(KEPT)]
+            program = [str(_LEAKING)] if scenario == "leak" else ["-m", "offscript.cli"]
+            with Service(path, folder, kept, program=program) as service:
+                match scenario:
+                    case "killed":
+                        found = killed(service, coming, options.rounds)
+                    case "reloaded":
+                        times = options.rounds
+                        found = reloaded(service, coming, (path, other), times=times, rate=RATE)
+                    case "overloaded":
+                        found = overloaded(service, coming, times=3.0, seconds=30.0)
+                    case "drained":
+                        found = drained(service, coming, streams=100)
+                    case "many_streams":
+                        count = 2_000_000
+                        found = many(service, strange_streams(source.names, count), count)
+                    case "many_lines":
+                        count = 1_000_000
+                        found = many(service, strange_lines(source.lines or [], count), count)
+                    case "leak":
+                        minutes = options.minutes / 10.0
+                        found = steady(service, coming, minutes=minutes, rate=RATE, most=np.inf)
+                    case _:
+                        minutes = options.minutes
+                        found = steady(service, coming, minutes=minutes, rate=RATE, most=1.0)
+                for measure, value, n, target in found:
+                    wanted = None if target is None or np.isinf(target) else target
+                    setting = f"{model.summary['preset']} {model.sha256[:12]}"
+                    row = Row(scenario, "offscript_service", setting, measure, value, n=n)
+                    rows.append(row if wanted is None else Row(**{**vars(row), "target": wanted}))
+                    print(f"  {scenario} {measure} {value:g} of {n:,}", flush=True)
+    results = run_results("soak", rows, seed=0, seconds=time.perf_counter() - began)
+    print(write_results(results, options.results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
