@@ -29,7 +29,7 @@ from .config import ServiceConfig
 from .drift import Drift
 from .feeding import feed, joined, strongest
 from .lines import Lines, Positions
-from .metrics import Metrics
+from .metrics import ModelMetrics
 from .redaction import redact
 from .spool import Spool
 from .stored import StoredAlert
@@ -55,12 +55,14 @@ class Shard:
         model: Model,
         config: ServiceConfig,
         *,
+        name: str,
         spool: Spool | None,
         writer: Writer,
-        metrics: Metrics,
+        metrics: ModelMetrics,
         drift: Drift,
     ) -> None:
         self.number = number
+        self._name = name  # of the model
         self._model = model
         self._config = config
         self._lines = Lines(spool, config.repeat_seconds)
@@ -84,7 +86,7 @@ class Shard:
 
     def restore(self, arrays: Arrays) -> None:
         """Take up the state that `_save` left."""
-        saved = from_arrays(arrays, self._owner())
+        saved = from_arrays(arrays, self._owner(), self._name)
         if saved.streams:
             self._detector.restore(saved.streams)
         self._scored = saved.clients
@@ -259,7 +261,7 @@ class Shard:
         if text is None and finding.token == NEW and finding.index >= 0 and part is not None:
             name = part.rows.name[finding.index - begin]
             text = None if name is None else redact([name])[0]
-        alert = self._detector.alert(finding, lines, text=text)
+        alert = replace(self._detector.alert(finding, lines, text=text), model_name=self._name)
         if math.isnan(alert.time):
             now = time.time()
             alert = replace(alert, time=now, first_seen=now, last_seen=now)
@@ -314,7 +316,7 @@ class Shard:
         checkpoint = Checkpoint({"clock": clock}, self._scored, clocks, complete)
         saved = Saved(checkpoint.arrays(self._owner()), parts, self._afresh)
         self._afresh = False
-        self._writer.put(Entry(state=(self.number, saved), done=self._saved))
+        self._writer.put(Entry(state=(self._name, self.number, saved), done=self._saved))
         return saved.nbytes
 
     def _saved(self, _: list[StoredAlert]) -> None:
