@@ -159,6 +159,7 @@ def _send(options: argparse.Namespace) -> int:
         sent = send(
             options.logs,
             options.to,
+            model=options.model,
             credentials=credentials_of(options),
             follow=options.follow,
             progress=progress,
@@ -183,7 +184,11 @@ def _alerts(options: argparse.Namespace) -> int:
 
     with Client(options.to, credentials=credentials_of(options)) as client:
         since = seconds(options.since) if options.since else None
-        filters: dict[str, Any] = {"stream": options.stream, "detector": options.detector or ""}
+        filters: dict[str, Any] = {
+            "stream": options.stream,
+            "detector": options.detector or "",
+            "model": options.model,
+        }
         if options.watch:
             found = client.watch(since=since, **filters)
         else:

@@ -121,7 +121,7 @@ def parser() -> argparse.ArgumentParser:
 
     serve = command(
         "serve",
-        "serve a model over gRPC, with metrics over HTTP",
+        "serve a model, or several by name, over gRPC, with metrics over HTTP",
         "offscript serve hdfs --store sqlite:///alerts.db",
     )
     add_serving(serve)
@@ -133,6 +133,12 @@ def parser() -> argparse.ArgumentParser:
     )
     logs(send)
     to(send)
+    send.add_argument(
+        "--model",
+        default="",
+        metavar="NAME",
+        help="of the service's models, the one that is to score it; without, the default one",
+    )
     send.add_argument("--follow", action="store_true", help="go on with what is added, as tail -F")
 
     alerts = command(
@@ -146,6 +152,7 @@ def parser() -> argparse.ArgumentParser:
     instead.add_argument(
         "--parquet", type=Path, metavar="FILE", help="write all of them to a Parquet file instead"
     )
+    alerts.add_argument("--model", metavar="NAME", help="of one of the service's models")
     alerts.add_argument("--stream", metavar="KEY", help="of one stream")
     alerts.add_argument("--detector", choices=DETECTORS)
     alerts.add_argument("--since", metavar="TIME", help="seen since, as in 2026-03-01T12:00")
@@ -208,6 +215,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="MODEL",
         help="its folder, on the service's machine; without, what now lies at the MODEL that it "
         "was started with, which is also what it serves after a restart",
+    )
+    reload.add_argument(
+        "--model",
+        dest="name",
+        default="",
+        metavar="NAME",
+        help="of the service's models, the one whose place it takes; without, the default one",
     )
     to(reload)
 

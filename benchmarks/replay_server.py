@@ -92,7 +92,7 @@ class Service:
     @property
     def metrics(self) -> str:
         """URL of its metrics."""
-        return _METRICS.findall(self._log.read_text(encoding="utf-8"))[-1]
+        return str(_METRICS.findall(self._log.read_text(encoding="utf-8"))[-1])
 
     def stop(self) -> None:
         """SIGTERM, and wait for its end in good order; what went wrong inside is printed."""

@@ -7,8 +7,10 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -123,10 +125,11 @@ def overloaded(service: Service, coming: Iterator[Piece], *, times: float, secon
     with grpc.insecure_channel(service.address) as channel:
         stub = DetectorStub(channel)
         calls = []
+        codes: dict[Any, int] = {}
 
-        def answered(call: grpc.Future, due: float) -> None:
+        def answered(call: Any, due: float) -> None:
             nonlocal refused, failed
-            code = call.code()  # type: ignore[attr-defined] # a call is more than a future
+            code = call.code()
             with lock:
                 if code == grpc.StatusCode.OK:
                     taken.append(time.perf_counter() - due)
@@ -134,6 +137,7 @@ def overloaded(service: Service, coming: Iterator[Piece], *, times: float, secon
                     refused += 1
                 else:
                     failed += 1
+                    codes[code] = codes.get(code, 0) + 1
 
         began = time.perf_counter()
         for at, batch in enumerate(batches):
@@ -142,7 +146,7 @@ def overloaded(service: Service, coming: Iterator[Piece], *, times: float, secon
             if time.perf_counter() > began + seconds:
                 break
             call = stub.ScoreOnce.future(batch, timeout=_CALL_SECONDS)
-            call.add_done_callback(lambda call, due=due: answered(call, due))
+            call.add_done_callback(partial(answered, due=due))
             calls.append(call)
         flooded = time.perf_counter()
         scored = len(taken) * _SIZE / (flooded - began)
@@ -157,6 +161,7 @@ def overloaded(service: Service, coming: Iterator[Piece], *, times: float, secon
         recovered = time.perf_counter() - flooded
         for call in calls:
             call.exception()
+    print(f"  failed: {codes}", flush=True)
     offered = len(calls)
     yield "offered_times_capacity", offered * _SIZE / (flooded - began) / capacity, offered, None
     yield "refused_share", refused / offered, offered, None
@@ -203,7 +208,10 @@ def drained(service: Service, coming: Iterator[Piece], *, streams: int) -> Found
         began = time.perf_counter()
         service.stop()
         took = time.perf_counter() - began
-        failed = sum(1 for one in calls if one.exception() is not None)
+        errors = [error for one in calls if (error := one.exception()) is not None]
+        failed = len(errors)
+        for error in errors[:1]:
+            print(f"  {error!r}", flush=True)
     yield "told_share", told / streams, streams, 1.0
     yield "unacknowledged", float(sent - acknowledged), sent, 0.0
     yield "failed_calls", float(failed), streams, 0.0

@@ -12,9 +12,9 @@ _kept: list[bytes] = []
 _put = Shard.put
 
 
-def _leaking(shard: Shard, part: Part) -> None:
+def _leaking(self: Shard, part: Part) -> None:
     _kept.append(bytes(8 * len(part.rows)))
-    _put(shard, part)
+    _put(self, part)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def _facts(explanation: Explanation) -> Markup:
         ("Stream", clean(explanation.stream) or "the only one"),
         ("Time", date(explanation.time) or "unknown"),
         ("Alert", clean(explanation.alert)),
-        ("Model", clean(explanation.model)[:12]),
+        ("Model", f"{clean(explanation.model_name)} {clean(explanation.model)[:12]}".strip()),
     ]
     return facts(named)
 

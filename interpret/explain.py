@@ -289,6 +289,7 @@ def _explanation(alert: Alert, **parts: Any) -> Explanation:
     return Explanation(
         alert=alert.id,
         model=alert.model,
+        model_name=alert.model_name,
         stream=alert.stream,
         detector=alert.detector,
         time=alert.time,

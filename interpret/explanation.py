@@ -218,6 +218,7 @@ class Explanation:
     parts: tuple[DetectorShare, ...] = ()  # largest first
     instead: Instead | None = None  # of the first attribution's event
     repair: Repair | None = None
+    model_name: str = ""  # under which a service has the model; "": it has none
     similar: tuple[Similar, ...] = ()  # newest first; only a service knows of them
     warnings: tuple[str, ...] = ()
 

@@ -56,6 +56,7 @@ def text(explanation: Explanation) -> str:
 def _header(explanation: Explanation) -> list[str]:
     lines = [
         f"alert  {clean(explanation.alert)}  {date(explanation.time)}",
+        *([f"model  {clean(explanation.model_name)}"] if explanation.model_name else []),
         f"stream {clean(explanation.stream) or '(the only one)'}",
         f"score  {explanation.score:.1f}, threshold {explanation.threshold:.1f}",
         f"raised by the {explanation.detector} detector",

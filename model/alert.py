@@ -52,6 +52,7 @@ class Alert:
     counts: dict[int, int] = field(default_factory=dict)  # counts: token → number in the stream
     scores: dict[str, float] = field(default_factory=dict)  # stream: of each detector, nats
     kinds: tuple[str, ...] = ()  # of an overall detector: names of all events it looked at, sorted
+    model_name: str = ""  # under which a service has the model; "": it has none
 
     def __post_init__(self) -> None:
         if self.detector not in DETECTORS:
@@ -86,6 +87,8 @@ class Alert:
         value["lines"] = list(self.lines)
         value["kinds"] = list(self.kinds)
         value["counts"] = {str(token): count for token, count in self.counts.items()}
+        if not self.model_name:
+            del value["model_name"]
         return value
 
     @classmethod

@@ -227,16 +227,15 @@ class TimeReader:
             found = [found[row] for row in rows]
         columns = list(zip(*found, strict=True))
         before, stamp, fraction, tail, rest = (columns[at] for at in self._groups)
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
         if any(tail):
             stamp = tuple(map(add, stamp, tail))
-        seconds = list(map(self._known.get, stamp))
-        if None in seconds:
-            for at, moment in enumerate(seconds):
-                if moment is None:
-                    again = self._known.get(stamp[at])
-                    seconds[at] = (
-                        self._remember(stamp[at], lines[rows[at]]) if again is None else again
-                    )
+        known = self._known
+        for at in [at for at, text in enumerate(stamp) if text not in known]:
+            if stamp[at] not in known:  # it may come twice
+                self._remember(stamp[at], lines[rows[at]])
+        seconds = [known[text] for text in stamp]
         if any(fraction):
             seconds = [
                 moment + int(digits) / _SCALE[len(digits)] if digits else moment
@@ -246,16 +245,13 @@ class TimeReader:
             rest = tuple(map(add, (text.rstrip(_OPENING) for text in before), rest))
         return rows, seconds, list(rest)
 
-    def _remember(self, stamp: str, line: str) -> float:
+    def _remember(self, stamp: str, line: str) -> None:
         found = self._match(line)
         assert found is not None, "both expressions match the same"
         seconds = _seconds(found.groupdict(), self._last)
         if self.guesses and not math.isnan(seconds):
             self._last = seconds
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
         self._known[stamp] = seconds
-        return seconds
 
 
 def find_format(lines: Sequence[str]) -> str | None:

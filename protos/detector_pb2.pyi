@@ -99,6 +99,7 @@ class EventBatch(_message.Message):
     STARTED_FIELD_NUMBER: _builtins.int
     ENDED_FIELD_NUMBER: _builtins.int
     WANT_SCORES_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """Number of the batch, growing from 1 for each client. 0: not numbered, never sent twice."""
     client: _builtins.str
@@ -111,6 +112,8 @@ class EventBatch(_message.Message):
     """
     want_scores: _builtins.bool
     """Answer with the surprisal of every event."""
+    model: _builtins.str
+    """Name of the model that is to score it. Empty: the default one."""
     @_builtins.property
     def streams(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Stream keys that `stream_ix`, `started` and `ended` point to. At most 1,024 characters each."""
@@ -162,10 +165,11 @@ class EventBatch(_message.Message):
         started: _abc.Iterable[_builtins.int] | None = ...,
         ended: _abc.Iterable[_builtins.int] | None = ...,
         want_scores: _builtins.bool = ...,
+        model: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_time_micros", b"base_time_micros", "client", b"client", "ended", b"ended", "lines", b"lines", "name_ix", b"name_ix", "names", b"names", "seq", b"seq", "started", b"started", "stream_ix", b"stream_ix", "streams", b"streams", "time_delta_micros", b"time_delta_micros", "want_scores", b"want_scores"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_time_micros", b"base_time_micros", "client", b"client", "ended", b"ended", "lines", b"lines", "model", b"model", "name_ix", b"name_ix", "names", b"names", "seq", b"seq", "started", b"started", "stream_ix", b"stream_ix", "streams", b"streams", "time_delta_micros", b"time_delta_micros", "want_scores", b"want_scores"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -285,6 +289,7 @@ class Alert(_message.Message):
     FEEDBACK_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
+    MODEL_NAME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Name of the alert, for Explain and Feedback."""
     model: _builtins.str
@@ -323,6 +328,8 @@ class Alert(_message.Message):
     """Events of the stream up to the observed one, itself included; of all if the stream ended."""
     status: Global___Status.ValueType
     """How it stands."""
+    model_name: _builtins.str
+    """Name under which that model was served; empty: it had none."""
     @_builtins.property
     def feedback(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeedbackEntry]:
         """What people said of it, oldest first. The last one counts."""
@@ -350,10 +357,11 @@ class Alert(_message.Message):
         feedback: _abc.Iterable[Global___FeedbackEntry] | None = ...,
         position: _builtins.int = ...,
         status: Global___Status.ValueType = ...,
+        model_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "detector", b"detector", "expected", b"expected", "expected_probability", b"expected_probability", "feedback", b"feedback", "first_seen_micros", b"first_seen_micros", "id", b"id", "joined", b"joined", "last_seen_micros", b"last_seen_micros", "model", b"model", "observed", b"observed", "position", b"position", "revision", b"revision", "score", b"score", "status", b"status", "stream", b"stream", "surprisal", b"surprisal", "text", b"text", "threshold", b"threshold", "time_micros", b"time_micros"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "detector", b"detector", "expected", b"expected", "expected_probability", b"expected_probability", "feedback", b"feedback", "first_seen_micros", b"first_seen_micros", "id", b"id", "joined", b"joined", "last_seen_micros", b"last_seen_micros", "model", b"model", "model_name", b"model_name", "observed", b"observed", "position", b"position", "revision", b"revision", "score", b"score", "status", b"status", "stream", b"stream", "surprisal", b"surprisal", "text", b"text", "threshold", b"threshold", "time_micros", b"time_micros"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -405,6 +413,7 @@ class ListAlertsRequest(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
     stream: _builtins.str
     """Only alerts of this stream."""
     detector: _builtins.str
@@ -417,6 +426,8 @@ class ListAlertsRequest(_message.Message):
     """How many at most, 1 to 1,000. 0: 100."""
     page_token: _builtins.str
     """`next_page_token` of the page before."""
+    model: _builtins.str
+    """Only alerts of the model of this name; given and empty: of the one without a name."""
     def __init__(
         self,
         *,
@@ -426,13 +437,19 @@ class ListAlertsRequest(_message.Message):
         status: Global___Status.ValueType = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        model: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_stream", b"_stream", "stream", b"stream"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_model", b"_model", "_stream", b"_stream", "model", b"model", "stream", b"stream"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stream", b"_stream", "detector", b"detector", "page_size", b"page_size", "page_token", b"page_token", "since_micros", b"since_micros", "status", b"status", "stream", b"stream"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_model", b"_model", "_stream", b"_stream", "detector", b"detector", "model", b"model", "page_size", b"page_size", "page_token", b"page_token", "since_micros", b"since_micros", "status", b"status", "stream", b"stream"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__model: _TypeAlias = _typing.Literal["model"]  # noqa: Y015
+    _WhichOneofArgType__model: _TypeAlias = _typing.Literal["_model", b"_model"]  # noqa: Y015
     _WhichOneofReturnType__stream: _TypeAlias = _typing.Literal["stream"]  # noqa: Y015
     _WhichOneofArgType__stream: _TypeAlias = _typing.Literal["_stream", b"_stream"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__model) -> _WhichOneofReturnType__model | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__stream) -> _WhichOneofReturnType__stream | None: ...
 
 Global___ListAlertsRequest: _TypeAlias = ListAlertsRequest  # noqa: Y015
@@ -481,6 +498,7 @@ class WatchAlertsRequest(_message.Message):
     AFTER_REVISION_FIELD_NUMBER: _builtins.int
     STREAM_FIELD_NUMBER: _builtins.int
     DETECTOR_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
     since_micros: _builtins.int
     """First the alerts seen at this time or later."""
     after_revision: _builtins.int
@@ -489,6 +507,8 @@ class WatchAlertsRequest(_message.Message):
     """Only alerts of this stream."""
     detector: _builtins.str
     """Only alerts of this detector."""
+    model: _builtins.str
+    """Only alerts of the model of this name; given and empty: of the one without a name."""
     def __init__(
         self,
         *,
@@ -496,13 +516,19 @@ class WatchAlertsRequest(_message.Message):
         after_revision: _builtins.int = ...,
         stream: _builtins.str | None = ...,
         detector: _builtins.str = ...,
+        model: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_stream", b"_stream", "stream", b"stream"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_model", b"_model", "_stream", b"_stream", "model", b"model", "stream", b"stream"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stream", b"_stream", "after_revision", b"after_revision", "detector", b"detector", "since_micros", b"since_micros", "stream", b"stream"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_model", b"_model", "_stream", b"_stream", "after_revision", b"after_revision", "detector", b"detector", "model", b"model", "since_micros", b"since_micros", "stream", b"stream"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__model: _TypeAlias = _typing.Literal["model"]  # noqa: Y015
+    _WhichOneofArgType__model: _TypeAlias = _typing.Literal["_model", b"_model"]  # noqa: Y015
     _WhichOneofReturnType__stream: _TypeAlias = _typing.Literal["stream"]  # noqa: Y015
     _WhichOneofArgType__stream: _TypeAlias = _typing.Literal["_stream", b"_stream"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__model) -> _WhichOneofReturnType__model | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__stream) -> _WhichOneofReturnType__stream | None: ...
 
 Global___WatchAlertsRequest: _TypeAlias = WatchAlertsRequest  # noqa: Y015
@@ -712,7 +738,7 @@ class Wish(_message.Message):
     EVERYWHERE_FIELD_NUMBER: _builtins.int
     SECONDS_FIELD_NUMBER: _builtins.int
     everywhere: _builtins.bool
-    """In all streams, not only in the alert's own."""
+    """In all streams of the alert's model, not only in the alert's own."""
     seconds: _builtins.int
     """For how long: at most ten years."""
     def __init__(
@@ -731,7 +757,7 @@ Global___Wish: _TypeAlias = Wish  # noqa: Y015
 
 @_typing.final
 class Suppression(_message.Message):
-    """Alerts of one mechanism are kept, and no one is told. The same are: the detector, the event that
+    """Alerts of one mechanism and model are kept, and no one is told. The same are: the detector, the event that
     came and the one that was expected; of an unseen event also its line, digits and stream apart; and
     of drift, counts, level and stream all kinds of events in the window.
     """
@@ -751,6 +777,7 @@ class Suppression(_message.Message):
     REVOKED_MICROS_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     ACTIVE_FIELD_NUMBER: _builtins.int
+    MODEL_NAME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Name of the suppression, for Revoke."""
     alert_id: _builtins.str
@@ -777,6 +804,8 @@ class Suppression(_message.Message):
     """How many alerts it has kept quiet."""
     active: _builtins.bool
     """It holds now."""
+    model_name: _builtins.str
+    """Name of the model whose alerts it is about."""
     def __init__(
         self,
         *,
@@ -793,10 +822,11 @@ class Suppression(_message.Message):
         revoked_micros: _builtins.int = ...,
         count: _builtins.int = ...,
         active: _builtins.bool = ...,
+        model_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_stream", b"_stream", "stream", b"stream"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stream", b"_stream", "active", b"active", "alert_id", b"alert_id", "by", b"by", "comment", b"comment", "count", b"count", "created_micros", b"created_micros", "detector", b"detector", "expected", b"expected", "id", b"id", "observed", b"observed", "revoked_micros", b"revoked_micros", "stream", b"stream", "until_micros", b"until_micros"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stream", b"_stream", "active", b"active", "alert_id", b"alert_id", "by", b"by", "comment", b"comment", "count", b"count", "created_micros", b"created_micros", "detector", b"detector", "expected", b"expected", "id", b"id", "model_name", b"model_name", "observed", b"observed", "revoked_micros", b"revoked_micros", "stream", b"stream", "until_micros", b"until_micros"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__stream: _TypeAlias = _typing.Literal["stream"]  # noqa: Y015
     _WhichOneofArgType__stream: _TypeAlias = _typing.Literal["_stream", b"_stream"]  # noqa: Y015
@@ -923,16 +953,21 @@ Global___RevokeResponse: _TypeAlias = RevokeResponse  # noqa: Y015
 
 @_typing.final
 class DescribeModelRequest(_message.Message):
-    """Asks for the model that is served."""
+    """Asks for a model that is served."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    MODEL_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Its name. Empty: the default one."""
     def __init__(
         self,
+        *,
+        model: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -940,7 +975,7 @@ Global___DescribeModelRequest: _TypeAlias = DescribeModelRequest  # noqa: Y015
 
 @_typing.final
 class ModelDescription(_message.Message):
-    """The model that is served."""
+    """A model that is served."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -955,6 +990,8 @@ class ModelDescription(_message.Message):
     WINDOW_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     SUMMARY_JSON_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    SERVED_FIELD_NUMBER: _builtins.int
     sha256: _builtins.str
     """SHA-256 of its manifest."""
     version: _builtins.str
@@ -973,6 +1010,8 @@ class ModelDescription(_message.Message):
     """Earlier events that one attention head sees."""
     summary_json: _builtins.str
     """What its training reported, as JSON."""
+    name: _builtins.str
+    """Its name; empty: it has none."""
     @_builtins.property
     def events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the events that it knows."""
@@ -980,6 +1019,10 @@ class ModelDescription(_message.Message):
     @_builtins.property
     def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Limit]:
         """Detectors with their limits."""
+
+    @_builtins.property
+    def served(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of all models that are served, the default one first."""
 
     def __init__(
         self,
@@ -995,10 +1038,12 @@ class ModelDescription(_message.Message):
         window: _builtins.int = ...,
         limits: _abc.Iterable[Global___Limit] | None = ...,
         summary_json: _builtins.str = ...,
+        name: _builtins.str = ...,
+        served: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["endless", b"endless", "events", b"events", "format", b"format", "idle_seconds", b"idle_seconds", "layers", b"layers", "limits", b"limits", "sha256", b"sha256", "stream_key", b"stream_key", "summary_json", b"summary_json", "version", b"version", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endless", b"endless", "events", b"events", "format", b"format", "idle_seconds", b"idle_seconds", "layers", b"layers", "limits", b"limits", "name", b"name", "served", b"served", "sha256", b"sha256", "stream_key", b"stream_key", "summary_json", b"summary_json", "version", b"version", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1037,18 +1082,22 @@ class ReloadRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PATH_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """Its folder on the service's machine, an absolute path. Empty: what is now where the
     service was started to find one.
     """
+    model: _builtins.str
+    """Name of the one whose place it takes. Empty: the default one."""
     def __init__(
         self,
         *,
         path: _builtins.str = ...,
+        model: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "path", b"path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,11 +26,13 @@ if _version_not_supported:
 
 
 class DetectorStub:
-    """Scores event streams against one model, keeps the alerts that they raise, and explains them.
+    """Scores event streams, keeps the alerts that they raise, and explains them. A service may serve
+    several models, each under a name: a batch says which of them scores it, and the same stream key
+    under two of them is two streams. Where no name is given the default model is meant.
 
     Errors carry a google.rpc.Status: INVALID_ARGUMENT with BadRequest for what can never work,
-    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert. A service may
-    want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
+    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert or name of a
+    model. A service may want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
     with PERMISSION_DENIED where the token lacks the scope (send, read or admin).
     """
 
@@ -98,11 +100,13 @@ class DetectorStub:
 
 
 class DetectorServicer:
-    """Scores event streams against one model, keeps the alerts that they raise, and explains them.
+    """Scores event streams, keeps the alerts that they raise, and explains them. A service may serve
+    several models, each under a name: a batch says which of them scores it, and the same stream key
+    under two of them is two streams. Where no name is given the default model is meant.
 
     Errors carry a google.rpc.Status: INVALID_ARGUMENT with BadRequest for what can never work,
-    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert. A service may
-    want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
+    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert or name of a
+    model. A service may want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
     with PERMISSION_DENIED where the token lacks the scope (send, read or admin).
     """
 
@@ -168,7 +172,7 @@ class DetectorServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DescribeModel(self, request, context):
-        """Describes the model that is served: what it reads, what it knows, when it raises an alert.
+        """Describes a model that is served: what it reads, what it knows, when it raises an alert.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -258,11 +262,13 @@ def add_DetectorServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Detector:
-    """Scores event streams against one model, keeps the alerts that they raise, and explains them.
+    """Scores event streams, keeps the alerts that they raise, and explains them. A service may serve
+    several models, each under a name: a batch says which of them scores it, and the same stream key
+    under two of them is two streams. Where no name is given the default model is meant.
 
     Errors carry a google.rpc.Status: INVALID_ARGUMENT with BadRequest for what can never work,
-    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert. A service may
-    want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
+    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert or name of a
+    model. A service may want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
     with PERMISSION_DENIED where the token lacks the scope (send, read or admin).
     """
 

@@ -31,11 +31,13 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DetectorStub:
-    """Scores event streams against one model, keeps the alerts that they raise, and explains them.
+    """Scores event streams, keeps the alerts that they raise, and explains them. A service may serve
+    several models, each under a name: a batch says which of them scores it, and the same stream key
+    under two of them is two streams. Where no name is given the default model is meant.
 
     Errors carry a google.rpc.Status: INVALID_ARGUMENT with BadRequest for what can never work,
-    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert. A service may
-    want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
+    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert or name of a
+    model. A service may want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
     with PERMISSION_DENIED where the token lacks the scope (send, read or admin).
     """
 
@@ -67,7 +69,7 @@ class DetectorStub:
     Revoke: _grpc.UnaryUnaryMultiCallable[_detector_pb2.RevokeRequest, _detector_pb2.RevokeResponse]
     """Ends a suppression before its time."""
     DescribeModel: _grpc.UnaryUnaryMultiCallable[_detector_pb2.DescribeModelRequest, _detector_pb2.ModelDescription]
-    """Describes the model that is served: what it reads, what it knows, when it raises an alert."""
+    """Describes a model that is served: what it reads, what it knows, when it raises an alert."""
     Reload: _grpc.UnaryUnaryMultiCallable[_detector_pb2.ReloadRequest, _detector_pb2.ReloadResponse]
     """Puts another model in the place of the one that is served. It is read, checked and tried on the
     events that came last; if it does not pass, FAILED_PRECONDITION says why and the other one goes
@@ -80,11 +82,13 @@ class DetectorStub:
 
 @_typing.type_check_only
 class DetectorAsyncStub(DetectorStub):
-    """Scores event streams against one model, keeps the alerts that they raise, and explains them.
+    """Scores event streams, keeps the alerts that they raise, and explains them. A service may serve
+    several models, each under a name: a batch says which of them scores it, and the same stream key
+    under two of them is two streams. Where no name is given the default model is meant.
 
     Errors carry a google.rpc.Status: INVALID_ARGUMENT with BadRequest for what can never work,
-    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert. A service may
-    want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
+    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert or name of a
+    model. A service may want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
     with PERMISSION_DENIED where the token lacks the scope (send, read or admin).
     """
 
@@ -113,7 +117,7 @@ class DetectorAsyncStub(DetectorStub):
     Revoke: _aio.UnaryUnaryMultiCallable[_detector_pb2.RevokeRequest, _detector_pb2.RevokeResponse]  # type: ignore[assignment]
     """Ends a suppression before its time."""
     DescribeModel: _aio.UnaryUnaryMultiCallable[_detector_pb2.DescribeModelRequest, _detector_pb2.ModelDescription]  # type: ignore[assignment]
-    """Describes the model that is served: what it reads, what it knows, when it raises an alert."""
+    """Describes a model that is served: what it reads, what it knows, when it raises an alert."""
     Reload: _aio.UnaryUnaryMultiCallable[_detector_pb2.ReloadRequest, _detector_pb2.ReloadResponse]  # type: ignore[assignment]
     """Puts another model in the place of the one that is served. It is read, checked and tried on the
     events that came last; if it does not pass, FAILED_PRECONDITION says why and the other one goes
@@ -125,11 +129,13 @@ class DetectorAsyncStub(DetectorStub):
     """
 
 class DetectorServicer(metaclass=_abc_1.ABCMeta):
-    """Scores event streams against one model, keeps the alerts that they raise, and explains them.
+    """Scores event streams, keeps the alerts that they raise, and explains them. A service may serve
+    several models, each under a name: a batch says which of them scores it, and the same stream key
+    under two of them is two streams. Where no name is given the default model is meant.
 
     Errors carry a google.rpc.Status: INVALID_ARGUMENT with BadRequest for what can never work,
-    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert. A service may
-    want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
+    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert or name of a
+    model. A service may want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
     with PERMISSION_DENIED where the token lacks the scope (send, read or admin).
     """
 
@@ -210,7 +216,7 @@ class DetectorServicer(metaclass=_abc_1.ABCMeta):
         request: _detector_pb2.DescribeModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_detector_pb2.ModelDescription, _abc.Awaitable[_detector_pb2.ModelDescription]]:
-        """Describes the model that is served: what it reads, what it knows, when it raises an alert."""
+        """Describes a model that is served: what it reads, what it knows, when it raises an alert."""
 
     @_abc_1.abstractmethod
     def Reload(

@@ -57,6 +57,7 @@ def _alert(incident: Incident, now: float, ends: float) -> dict[str, Any]:
     streams = f"{incident.alerts} stream{'s' if incident.alerts > 1 else ''}"
     return {
         "labels": {
+            **({"model": incident.model_name} if incident.model_name else {}),
             "alertname": "OffscriptAnomaly",
             "severity": "page",
             "detector": incident.detector,

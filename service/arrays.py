@@ -31,29 +31,34 @@ class Saved:
         return sum(array.nbytes for arrays in every for array in arrays.values())
 
 
-def save_arrays(connection: sa.Connection, shard: int, saved: Saved) -> None:
-    """Save a shard's arrays, if there are any, and parts of its streams."""
-    table = tables.states
-    old = table.c.shard == shard
+def save_arrays(connection: sa.Connection, model: str, shard: int, saved: Saved) -> None:
+    """Save the arrays of a model's shard, if there are any, and parts of its streams."""
+    table = tables.shards
+    old = (table.c.model_name == model) & (table.c.shard == shard)
     if not saved.afresh:
         replaced = (table.c.array == _STREAMS) & table.c.part.in_(list(saved.parts))
         old &= replaced | (table.c.array != _STREAMS) if saved.arrays else replaced
     connection.execute(sa.delete(table).where(old))
+    own = {"model_name": model, "shard": shard}
     values = [
-        {"shard": shard, "array": _STREAMS, "part": part, "data": _packed(arrays)}
+        {**own, "array": _STREAMS, "part": part, "data": _packed(arrays)}
         for part, arrays in saved.parts.items()
     ]
     if saved.arrays:
-        values.append({"shard": shard, "array": "shard", "part": 0, "data": _packed(saved.arrays)})
+        values.append({**own, "array": "shard", "part": 0, "data": _packed(saved.arrays)})
     connection.execute(sa.insert(table), values)
 
 
-def load_arrays(connection: sa.Connection, shard: int) -> dict[str, NDArray[np.generic]]:
+def load_arrays(
+    connection: sa.Connection, model: str, shard: int
+) -> dict[str, NDArray[np.generic]]:
     """The arrays saved last for a shard, those of its parts put together; empty if none were."""
-    table = tables.states
-    query = sa.select(table).where(table.c.shard == shard).order_by(table.c.array, table.c.part)
+    table = tables.shards
+    own = (table.c.model_name == model) & (table.c.shard == shard)
     found: dict[str, list[NDArray[np.generic]]] = {}
-    for row in connection.execute(query):
+    for row in connection.execute(
+        sa.select(table).where(own).order_by(table.c.array, table.c.part)
+    ):
         file = np.load(io.BytesIO(row.data), allow_pickle=False)
         # A version before this one saved each array by itself; its state is given up.
         for name in file.files if isinstance(file, np.lib.npyio.NpzFile) else ():

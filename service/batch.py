@@ -33,6 +33,7 @@ class Batch:
     ended: tuple[str, ...] = ()
     want_scores: bool = False
     size: int = 0  # bytes
+    model: str = ""  # name of the one that is to score it; "": the default one
 
     def __len__(self) -> int:
         return len(self.names if self.names is not None else self.lines or ())

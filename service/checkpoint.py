@@ -38,8 +38,9 @@ class Checkpoint:
         }
 
 
-def from_arrays(arrays: Arrays, owner: str) -> Checkpoint:
-    """What a service can go on from: nothing if it was saved by another model or shard.
+def from_arrays(arrays: Arrays, owner: str, model: str) -> Checkpoint:
+    """What a service can go on from: nothing if it was saved by another model or shard than the
+    owner; `model` is the name that both have.
 
     What streams did between the last save and the end of a killed service is not known, and a gap
     would look like an anomaly: those that were active then are left out, so that they count as
@@ -49,8 +50,9 @@ def from_arrays(arrays: Arrays, owner: str) -> Checkpoint:
         return Checkpoint({})
     if arrays["owner"].tolist() != [owner]:
         logger.warning(
-            "the saved streams belong to another model or number of threads; starting afresh, "
-            "all streams count as joined in the middle"
+            "%sthe saved streams belong to another model or number of threads; starting afresh, "
+            "all streams count as joined in the middle",
+            f"{model}: " if model else "",
         )
         return Checkpoint({})
     own = {"owner", "clients", "seqs", "complete", "clocks", "clock_times"}
@@ -63,8 +65,9 @@ def from_arrays(arrays: Arrays, owner: str) -> Checkpoint:
         now = min(clocks.values(), default=math.nan)  # of the slowest client
         silent = np.asarray(streams["last"].astype(np.float64) < now - _ACTIVE_SECONDS)
         logger.warning(
-            "the service before did not stop in good order; %d of its %d streams were active and "
+            "%sthe service before did not stop in good order; %d of its %d streams were active and "
             "count as joined in the middle",
+            f"{model}: " if model else "",
             int(np.sum(~silent)),
             len(silent),
         )

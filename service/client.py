@@ -27,20 +27,14 @@ _IDLE_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 5.0
 _CALL_SECONDS = 30.0
 _VERDICTS = {"normal": pb.VERDICT_NORMAL, "anomalous": pb.VERDICT_ANOMALOUS}
-_STATUSES = {
-    "": pb.STATUS_UNSPECIFIED,
-    "open": pb.STATUS_OPEN,
-    "normal": pb.STATUS_NORMAL,
-    "anomalous": pb.STATUS_ANOMALOUS,
-    "suppressed": pb.STATUS_SUPPRESSED,
-}
-
+_STATUSES = ("", "open", "normal", "anomalous", "suppressed")
 
 Answer = TypeVar("Answer")
 
 
 class Client:
-    """Connected to the service at `address`, HOST:PORT.
+    """Connected to the service at `address`, HOST:PORT. `model` is the name of the model that is to
+    score what is sent; without one its default does.
 
     `event`, `line` and `end` only gather; what they got is sent when a batch is full or 20 ms
     later, and sent again if the connection breaks before it is acknowledged. They wait while too
@@ -52,6 +46,7 @@ class Client:
         self,
         address: str,
         *,
+        model: str = "",
         credentials: Credentials = Credentials(),  # noqa: B008 - it never changes
         acknowledged: Callable[[pb.ScoreBatch], None] = lambda _: None,
         waiting: Callable[[str], None] = lambda _: None,
@@ -73,7 +68,7 @@ class Client:
             ],
         )
         self._stub = DetectorStub(self._channel)
-        self._outbox = Outbox(uuid.uuid4().hex, _WINDOW)
+        self._outbox = Outbox(uuid.uuid4().hex, _WINDOW, model)
         self._closing = threading.Event()
         self._error: Exception | None = None  # that sending again does not mend
         self._sender: threading.Thread | None = None
@@ -137,8 +132,9 @@ class Client:
         detector: str = "",
         since: float | None = None,
         status: str = "",
+        model: str | None = None,
     ) -> Iterator[pb.Alert]:
-        """Alerts, newest first; `since` in unix seconds.
+        """Alerts, newest first; `since` in unix seconds, `model` the name of one.
 
         `status` is open, normal, anomalous or suppressed; without one all but suppressed ones come.
         """
@@ -150,13 +146,19 @@ class Client:
             stream=stream,
             detector=detector,
             since_micros=0 if since is None else round(since * 1e6),
-            status=_STATUSES[status],
+            status=pb.Status.Value(f"STATUS_{status.upper() or 'UNSPECIFIED'}"),
+            model=model,
         )
         for page in self._pages(self._stub.ListAlerts, request):
             yield from page.alerts
 
     def watch(
-        self, *, stream: str | None = None, detector: str = "", since: float | None = None
+        self,
+        *,
+        stream: str | None = None,
+        detector: str = "",
+        since: float | None = None,
+        model: str | None = None,
     ) -> Iterator[pb.Alert]:
         """Alerts as they change, for ever; first those seen since `since`, unix seconds.
 
@@ -166,6 +168,7 @@ class Client:
             stream=stream,
             detector=detector,
             since_micros=0 if since is None else round(since * 1e6),
+            model=model,
         )
         failures = 0
         while not self._closing.is_set():
@@ -223,16 +226,16 @@ class Client:
         request = pb.RevokeRequest(suppression_id=suppression_id)
         return self._ask(self._stub.Revoke, request).suppression
 
-    def describe(self) -> pb.ModelDescription:
-        """The model that is served."""
-        request = pb.DescribeModelRequest()
+    def describe(self, model: str = "") -> pb.ModelDescription:
+        """The model that is served under a name, or the default one; and the names of all."""
+        request = pb.DescribeModelRequest(model=model)
         return self._ask(self._stub.DescribeModel, request)
 
-    def reload(self, path: Path | None = None) -> pb.ReloadResponse:
-        """Have a model served: of a folder on the service's machine, or where it began."""
+    def reload(self, path: Path | None = None, *, model: str = "") -> pb.ReloadResponse:
+        """Have a model served under a name: of a folder on its machine, or as at first."""
         # A path may be no Unicode, as the service will say of it.
         name = "" if path is None else os.fsencode(path.absolute()).decode(errors="replace")
-        request = pb.ReloadRequest(path=name)
+        request = pb.ReloadRequest(path=name, model=model)
         return self._ask(self._stub.Reload, request, seconds=4 * _CALL_SECONDS)
 
     def deeds(self, *, since: float | None = None) -> Iterator[pb.Deed]:
@@ -305,12 +308,6 @@ class Client:
         delay = 0.05 * 2 ** min(failures, 10) if asked is None else asked
         self._closing.wait(min(delay, _LONGEST_RETRY_SECONDS))
 
-    def _call(self, call: Callable[[], Answer]) -> Answer:
-        try:
-            return call()
-        except grpc.RpcError as error:
-            raise self._translated(error) from error
-
     def _pages(self, method: Callable[..., Any], request: Any) -> Iterator[Any]:
         while True:
             page = self._ask(method, request)
@@ -322,7 +319,10 @@ class Client:
     def _ask(
         self, method: Callable[..., Answer], request: Message, *, seconds: float = _CALL_SECONDS
     ) -> Answer:
-        return self._call(lambda: method(request, timeout=seconds, metadata=self._metadata))
+        try:
+            return method(request, timeout=seconds, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise self._translated(error) from error
 
     def _translated(self, error: grpc.RpcError) -> OffscriptError:
         return from_rpc(error, self._address, self._credentials.trouble)

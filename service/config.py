@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..model.errors import InputError
@@ -13,12 +15,18 @@ LINE_CHARACTERS = 65_536  # of a raw line
 MESSAGE_BYTES = 4 << 20  # of one message, decompressed
 LOGS_BYTES = 20 << 20  # of one OTLP request, decompressed
 
+# Of a model. It is also a folder's name, and a label.
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", re.ASCII)
+
 
 @dataclass(frozen=True)
 class ServiceConfig:
-    """Everything `serve` needs to know. An address is HOST:PORT; port 0 takes a free one."""
+    """Everything `serve` needs to know. An address is HOST:PORT; port 0 takes a free one.
 
-    model: Path
+    Bounds of memory are those of the whole service.
+    """
+
+    models: Mapping[str, Path]  # folders by name, of which "" is none
     grpc: str = "127.0.0.1:50051"
     http: str = "127.0.0.1:9464"
     store: str = "sqlite:///offscript.db"
@@ -30,9 +38,10 @@ class ServiceConfig:
     webhook: str | None = None  # URL that incidents are posted to
     webhook_secret: Path | None = None  # what they are signed with
     otlp_stream: tuple[str, ...] = ()  # attributes that make a log record's stream; docs/otlp.md
+    otlp_model: str = ""  # the attribute that names a log record's model; "": the default one
     watch_model: bool = False  # serve another model as soon as it lies in the folder
     insecure: bool = False  # listen outside loopback without TLS or without tokens
-    threads: int = 1  # scorer threads; a stream belongs to one of them
+    threads: int = 1  # scorer threads of each model; a stream belongs to one of them
     max_streams: int = 1_000_000  # remembered at a time; past that the longest silent are forgotten
     live_bytes: int = 1 << 30  # for fast scoring: what streams active last, and contexts, need
     queue_events: int = 262_144  # accepted and not scored yet, at most
@@ -47,6 +56,16 @@ class ServiceConfig:
     spool_bytes: int = 256 << 20  # raw lines kept on disk for alerts to come; 0: none
 
     def __post_init__(self) -> None:
+        for name in self.models:
+            if name and not _NAME.fullmatch(name):
+                raise InputError(
+                    "expected a model's name of a letter and up to 63 letters, digits, - . or _, "
+                    f"got {name[:80]!r}"
+                )
+        if self.otlp_model and set(self.models) == {""}:
+            raise InputError(
+                "--otlp-model chooses among models by their names: give those as NAME=MODEL"
+            )
         positive = ("threads", "max_streams", "live_bytes", "queue_events", "queue_bytes")
         for name in (*positive, "buffered_alerts", "max_alerts"):
             if getattr(self, name) < 1:
@@ -65,6 +84,23 @@ class ServiceConfig:
                 f"{','.join(self.otlp_stream)!r}"
             )
         self._check_security()
+
+    @property
+    def default(self) -> str:
+        """The model that is meant where none is named: that without a name, else the first."""
+        return "" if "" in self.models else next(iter(self.models))
+
+    def share(self) -> ServiceConfig:
+        """What one of the models may use: an even share of all that is bounded."""
+        models = len(self.models)
+        return replace(
+            self,
+            max_streams=max(1, self.max_streams // models),
+            live_bytes=max(1, self.live_bytes // models),
+            queue_events=max(1, self.queue_events // models),
+            queue_bytes=max(1, self.queue_bytes // models),
+            spool_bytes=self.spool_bytes // models,
+        )
 
     def _check_security(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):

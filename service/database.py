@@ -21,7 +21,7 @@ from . import tables
 _BUSY_MILLISECONDS = 5000
 _CLAIM = 0x0FF5C217  # PostgreSQL's locks that a program may use as it likes have numbers
 
-_OLDER = ("1", "2", "3")  # schemas that are brought up to date
+_OLDER = ("1", "2", "3", "4")  # schemas that are brought up to date
 
 # (in the database's message, what to do about it)
 _ADVICE = {
@@ -162,11 +162,29 @@ def _parse(url: str) -> sa.URL:
 
 def _upgrade(connection: sa.Connection, schema: str) -> None:
     """Schema 3 had no audit trail, which is a table of its own and is there by now."""
-    if schema in ("1", "2"):
-        _add_mechanisms(connection, schema)
     table = tables.meta
     number = sa.update(table).where(table.c.key == "schema")
+    # First, as SQLite's driver begins a transaction with a change of rows, not with one of tables.
     connection.execute(number.values(value=str(tables.SCHEMA)))
+    if schema in ("1", "2"):
+        _add_mechanisms(connection, schema)
+    _add_names(connection, schema)
+
+
+def _add_names(connection: sa.Connection, schema: str) -> None:
+    """Schema 4 knew one model, which had no name, and kept its shards in a table without one.
+    Suppressions came with schema 3.
+    """
+    for table in ("alerts", "suppressions")[: 1 if schema in ("1", "2") else 2]:
+        add = f"ALTER TABLE {table} ADD COLUMN model_name VARCHAR NOT NULL DEFAULT ''"
+        connection.execute(sa.text(add))
+    connection.execute(
+        sa.text(
+            'INSERT INTO shards (model_name, shard, "array", part, data) '
+            "SELECT '', shard, \"array\", part, data FROM states"
+        )
+    )
+    connection.execute(sa.text("DROP TABLE states"))
 
 
 def _add_mechanisms(connection: sa.Connection, schema: str) -> None:

@@ -32,7 +32,7 @@ def export(alerts: Iterable[pb.Alert], path: Path) -> int:
     moment = pa.timestamp("us", tz="UTC")
     schema = pa.schema(
         {
-            **dict.fromkeys(("id", "model", "stream", "detector"), pa.string()),
+            **dict.fromkeys(("id", "model", "model_name", "stream", "detector"), pa.string()),
             **dict.fromkeys(("time", "first_seen", "last_seen"), moment),
             "count": pa.int64(),
             **dict.fromkeys(("score", "threshold", "surprisal"), pa.float64()),

@@ -1,4 +1,4 @@
-"""Incidents: alerts with one detector and the same events, in any number of streams."""
+"""Incidents: alerts of one model and detector with the same events, in any number of streams."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from . import tables
 _STREAMS = 5  # that are named
 
 _ALERTS = tables.alerts.c
-_ALIKE = (_ALERTS.detector, _ALERTS.observed, _ALERTS.expected)
+_ALIKE = (_ALERTS.model_name, _ALERTS.detector, _ALERTS.observed, _ALERTS.expected)
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Incident:
     itself stops reading.
     """
 
+    model_name: str
     detector: str
     observed: str
     expected: str

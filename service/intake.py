@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -18,7 +19,6 @@ from ..model.errors import StoreError
 from .batch import Outcome
 from .config import MESSAGE_BYTES
 from .engine import Engine
-from .metrics import Metrics
 from .otlp import LogReader, Logs, Reason
 
 LOGS_SERVICE = logs_service_pb2.DESCRIPTOR.services_by_name["LogsService"].full_name
@@ -49,10 +49,10 @@ class LogIntake:
     by a digest. One without any time is never taken for another: a program may say the same twice.
     """
 
-    def __init__(self, engine: Engine, metrics: Metrics, stream: tuple[str, ...]) -> None:
+    def __init__(self, engine: Engine, stream: tuple[str, ...], attribute: str = "") -> None:
         self._stream = stream
+        self._attribute = attribute
         self._engine = engine
-        self._metrics = metrics
         self._taken: OrderedDict[bytes, _Taken] = OrderedDict()
         self._lock = threading.Lock()
         # Many empty messages in one swell to 70 times their bytes (measured), so large requests are
@@ -62,14 +62,16 @@ class LogIntake:
     def take(self, data: bytes, *, as_json: bool = False) -> Future[ExportLogsServiceResponse]:
         """The answer to come; OverloadError, and nothing happens, if there is no room."""
         now = time.time()
-        reader = LogReader(self._engine.model.config.events, self._stream)
+        models = {name: served.model.config.events for name, served in self._engine.served.items()}
+        reader = LogReader(models, self._stream, self._attribute)
         with self._large if len(data) > MESSAGE_BYTES else nullcontext():
             logs = reader.read(data, as_json=as_json, received=now)
         digest = blake2b(data, digest_size=16).digest()
         with self._lock:
             taken = self._taken.get(digest) if logs.timed else None
             if taken is not None and now - taken.time < _REMEMBERED_SECONDS and not _failed(taken):
-                self._metrics.events["repeated"].inc(len(logs.batch))
+                for batch in logs.batches:
+                    self._count(batch.model, "repeated", len(batch))
                 return taken.answer
             answer = self._submit(logs)
             if logs.timed:
@@ -77,8 +79,9 @@ class LogIntake:
                 self._taken.move_to_end(digest)
                 if len(self._taken) > _REMEMBERED:
                     self._taken.popitem(last=False)
-        for reason, count in logs.rejected.items():
-            self._metrics.events[reason.outcome].inc(count)
+        for model, rejected in logs.rejected.items():
+            for reason, count in rejected.items():
+                self._count(model, reason.outcome, count)
         return answer
 
     def wait(self, answer: Future[ExportLogsServiceResponse]) -> ExportLogsServiceResponse:
@@ -93,12 +96,12 @@ class LogIntake:
     def _submit(self, logs: Logs) -> Future[ExportLogsServiceResponse]:
         answer: Future[ExportLogsServiceResponse] = Future()
         answer.set_running_or_notify_cancel()  # one who stops waiting must not end it for others
-        if len(logs.batch):
-            scored = self._engine.submit(logs.batch)
-            scored.add_done_callback(partial(_settle, answer, logs.rejected))
-        else:
-            answer.set_result(_response(logs.rejected))
+        rejected = sum(logs.rejected.values(), Counter[Reason]())
+        _settle(answer, rejected, self._engine.submit_all(logs.batches) if logs.batches else ())
         return answer
+
+    def _count(self, model: str, outcome: str, records: int) -> None:
+        self._engine.served[model].metrics.events[outcome].inc(records)
 
 
 def _failed(taken: _Taken) -> bool:
@@ -106,19 +109,29 @@ def _failed(taken: _Taken) -> bool:
 
 
 def _settle(
-    answer: Future[ExportLogsServiceResponse], rejected: Counter[Reason], scored: Future[Outcome]
+    answer: Future[ExportLogsServiceResponse],
+    rejected: Counter[Reason],
+    scored: Sequence[Future[Outcome]],
+    _: object = None,
 ) -> None:
-    error = scored.exception()
-    if error is not None:
-        answer.set_exception(error)
-        return
-    outcome = scored.result()
-    passed_over = {
-        _UNKEYED: outcome.unkeyed,
-        _BROKEN: outcome.broken,
-        _BLANK: outcome.continuations,
-    }
-    answer.set_result(_response(rejected + Counter(passed_over)))
+    """Answer, now or when the last is scored."""
+    for future in scored:
+        if not future.done():
+            future.add_done_callback(partial(_settle, answer, rejected, scored))
+            return
+        error = future.exception()
+        if error is not None:
+            answer.set_exception(error)
+            return
+    for future in scored:
+        outcome = future.result()
+        passed_over = {
+            _UNKEYED: outcome.unkeyed,
+            _BROKEN: outcome.broken,
+            _BLANK: outcome.continuations,
+        }
+        rejected = rejected + Counter(passed_over)
+    answer.set_result(_response(rejected))
 
 
 def _response(rejected: Counter[Reason]) -> ExportLogsServiceResponse:

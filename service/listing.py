@@ -28,7 +28,7 @@ def one_line(alert: pb.Alert) -> str:
     what = clean(alert.text or alert.observed)
     return (
         f"{alert.id[:12]}  {moment}  {alert.detector:<6} {alert.score / alert.threshold:4.1f}×  "
-        f"{clean(alert.stream)}  {what[:100]}{again}{verdict}"
+        f"{_stream(alert)}  {what[:100]}{again}{verdict}"
     )
 
 
@@ -52,6 +52,7 @@ def similar_lines(explanation: pb.Explanation) -> list[str]:
 def suppression_line(suppression: pb.Suppression) -> str:
     """What is kept quiet, where, how long, and who said so."""
     where = f"in {clean(suppression.stream)}" if suppression.HasField("stream") else "everywhere"
+    where += f" of {suppression.model_name}" if suppression.model_name else ""
     state = f"until {_moment(suppression.until_micros)}"
     if not suppression.active:
         ended = suppression.revoked_micros or suppression.until_micros
@@ -69,6 +70,11 @@ def deed_line(deed: pb.Deed) -> str:
     """When, who and what."""
     what = f"{deed.action:<11} {clean(deed.what)}"
     return f"{_moment(deed.time_micros)}  {clean(deed.who):<12}  {what}"
+
+
+def _stream(alert: pb.Alert) -> str:
+    """The key, after the name of its model if that has one."""
+    return " ".join(filter(None, map(clean, (alert.model_name, alert.stream))))
 
 
 def _moment(micros: int) -> str:

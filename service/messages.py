@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -24,7 +24,7 @@ from .config import BATCH_EVENTS, LINE_CHARACTERS, MESSAGE_BYTES
 from .errors import FieldError, TooLargeError
 from .stored import Filter, StoredAlert
 
-_LONGEST = {"client": 128, "streams": 1024, "names": 65_536, "lines": LINE_CHARACTERS}
+_LONGEST = {"client": 128, "model": 64, "streams": 1024, "names": 65_536, "lines": LINE_CHARACTERS}
 _LATEST_MICROS = 253_402_300_800 * 10**6  # the year 10000
 _STATUS = {
     pb.STATUS_UNSPECIFIED: "",
@@ -64,6 +64,7 @@ def read_batch(message: pb.EventBatch, *, size: int, received: float) -> Batch:
         field = "lines" if raw else "name_ix"
         raise FieldError(field, f"expected at most {BATCH_EVENTS} rows in a batch, got {rows}")
     _check_lengths("client", [message.client])
+    _check_lengths("model", [message.model])
     keys, names = list(message.streams), list(message.names)
     _check_lengths("streams", keys)
     _check_lengths("names", names)
@@ -87,6 +88,7 @@ def read_batch(message: pb.EventBatch, *, size: int, received: float) -> Batch:
         ended=tuple(dict.fromkeys(_marked("ended", message.ended, keys))),
         want_scores=message.want_scores,
         size=size,
+        model=message.model,
     )
 
 
@@ -157,6 +159,7 @@ def write_alert(stored: StoredAlert) -> pb.Alert:
     return pb.Alert(
         id=alert.id,
         model=alert.model,
+        model_name=alert.model_name,
         stream=alert.stream,
         detector=alert.detector,
         time_micros=micros(alert.time),
@@ -203,6 +206,7 @@ def read_filter(request: pb.ListAlertsRequest | pb.WatchAlertsRequest) -> Filter
             raise FieldError("status", f"expected a known status, got {request.status}")
         status = _STATUS[request.status]
     return Filter(
+        model=request.model if request.HasField("model") else None,
         stream=request.stream if request.HasField("stream") else None,
         detector=request.detector,
         status=status,
@@ -272,8 +276,10 @@ def _surplus(explanation: Explanation, alert: Alert, vocabulary: Vocabulary) -> 
     ]
 
 
-def write_model(model: Model, version: str) -> pb.ModelDescription:
-    """What is served, without its weights."""
+def write_model(
+    model: Model, version: str, *, name: str, served: Iterable[str]
+) -> pb.ModelDescription:
+    """What is served under a name, without its weights, and the names of all that are."""
     config = model.config
     return pb.ModelDescription(
         sha256=model.sha256,
@@ -293,4 +299,6 @@ def write_model(model: Model, version: str) -> pb.ModelDescription:
             if math.isfinite(limit)
         ],
         summary_json=json.dumps(dict(model.summary)),
+        name=name,
+        served=served,
     )

@@ -1,6 +1,12 @@
-"""What Prometheus sees. No label holds a stream: their number has no bound."""
+"""What Prometheus sees. No label holds a stream: their number has no bound.
+
+`model` is the name of a model that is served. Where that is empty, Prometheus takes the label for
+one that is not there.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Hashable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -12,18 +18,28 @@ _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 _EVENTS = (1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536)
 _REFUSALS = ("no_token", "unknown_token", "scope")
 _RELOADS = ("loaded", "unchanged", "refused")
-_OUTCOMES = ("scored", "repeated", "unkeyed", "continuation", "broken", "refused")
+_OUTCOMES = (
+    "scored",
+    "repeated",
+    "unkeyed",
+    "continuation",
+    "broken",
+    "refused",
+    "unknown_model",
+)
 
 
 class Metrics:
-    """One service's counters, with a registry of their own."""
+    """One service's counters, with a registry of their own; `of` has those of one model."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        events = Counter(
-            "offscript_events", "Events and passed-over lines.", ["outcome"], registry=registry
+        self.events = Counter(
+            "offscript_events",
+            "Events and passed-over lines.",
+            ["model", "outcome"],
+            registry=registry,
         )
-        self.events = {outcome: events.labels(outcome) for outcome in _OUTCOMES}
         self.batches = Counter("offscript_batches", "Batches accepted.", registry=registry)
         self.batch_events = Histogram(
             "offscript_batch_events", "Events scored at a time.", buckets=_EVENTS, registry=registry
@@ -47,45 +63,56 @@ class Metrics:
             "offscript_queue_bytes", "Bytes accepted and not scored yet.", registry=registry
         )
         self.streams_active = Gauge(
-            "offscript_streams_active", "Streams remembered.", ["shard"], registry=registry
+            "offscript_streams_active", "Streams remembered.", ["model", "shard"], registry=registry
         )
         self.streams_evicted = Counter(
-            "offscript_streams_evicted", "Streams forgotten to make room.", registry=registry
+            "offscript_streams_evicted",
+            "Streams forgotten to make room.",
+            ["model"],
+            registry=registry,
         )
         self.events_known = Counter(
             "offscript_events_known",
             "Events whose stream had done what another did before: looked up, not computed.",
+            ["model"],
             registry=registry,
         )
         self.template_misses = Counter(
-            "offscript_template_misses", "Events never seen in training.", registry=registry
+            "offscript_template_misses",
+            "Events never seen in training.",
+            ["model"],
+            registry=registry,
         )
         self.surprisal_drift = Gauge(
             "offscript_surprisal_drift",
             "How far the surprise of recent events is from the training's (stability index).",
+            ["model"],
             registry=registry,
         )
         self.path_share = Gauge(
             "offscript_path_share",
             "Share of a path of the model in moving the surprise of recent events; they sum to 1.",
-            ["path"],
+            ["model", "path"],
             registry=registry,
         )
         self.path_share_held_out = Gauge(
             "offscript_path_share_held_out",
             "The same on the held-out events that are kept with the model.",
-            ["path"],
+            ["model", "path"],
             registry=registry,
         )
         self.last_event = Gauge(
             "offscript_last_event_timestamp_seconds",
             "Time of the latest event, as it says itself.",
+            ["model"],
             registry=registry,
         )
-        alerts = Counter(
-            "offscript_alerts", "Alerts raised, repeats included.", ["detector"], registry=registry
+        self.alerts = Counter(
+            "offscript_alerts",
+            "Alerts raised, repeats included.",
+            ["model", "detector"],
+            registry=registry,
         )
-        self.alerts = {detector: alerts.labels(detector) for detector in DETECTORS}
         self.alerts_suppressed = Counter(
             "offscript_alerts_suppressed",
             "Alerts kept quiet, as people said.",
@@ -108,14 +135,16 @@ class Metrics:
             "Alerts deleted as they were old or too many.",
             registry=registry,
         )
-        self._budget = Gauge(
+        self.budget = Gauge(
             "offscript_alert_budget",
             "False alerts that are acceptable a stream; of endless streams, a block of time.",
+            ["model"],
             registry=registry,
         )
         self.alerts_allowed = Counter(
             "offscript_alerts_allowed",
             "False alerts that the budget allows for the streams seen so far.",
+            ["model"],
             registry=registry,
         )
         self.alerts_pending = Gauge(
@@ -131,7 +160,10 @@ class Metrics:
             registry=registry,
         )
         self.spool_bytes = Gauge(
-            "offscript_spool_bytes", "Raw lines kept on disk.", ["shard"], registry=registry
+            "offscript_spool_bytes",
+            "Raw lines kept on disk.",
+            ["model", "shard"],
+            registry=registry,
         )
         self.rpc_seconds = Histogram(
             "offscript_rpc_seconds",
@@ -148,21 +180,60 @@ class Metrics:
         )
         self.calls_refused = {reason: refused.labels(reason) for reason in _REFUSALS}
         self.ready = Gauge("offscript_ready", "1 while requests are served.", registry=registry)
-        self._model = Gauge(
-            "offscript_model_info", "The model that is served.", ["sha256"], registry=registry
+        self.model_info = Gauge(
+            "offscript_model_info",
+            "A model that is served.",
+            ["model", "sha256"],
+            registry=registry,
         )
-        self._loaded = Gauge(
+        self.model_loaded = Gauge(
             "offscript_model_loaded_timestamp_seconds",
             "When the model was loaded.",
+            ["model"],
             registry=registry,
         )
-        reloads = Counter(
+        self.reloads = Counter(
             "offscript_reloads",
             "Models that took the place of the one that serves, were the same, or were refused.",
-            ["outcome"],
+            ["model", "outcome"],
             registry=registry,
         )
-        self.reloads = {outcome: reloads.labels(outcome) for outcome in _RELOADS}
+        self._of: dict[str, ModelMetrics] = {}
+
+    def of(self, model: str) -> ModelMetrics:
+        """What is counted for the model of this name, and for all together."""
+        if model not in self._of:
+            self._of[model] = ModelMetrics(self, model)
+        return self._of[model]
+
+    def text(self) -> bytes:
+        """All of it in Prometheus's text format."""
+        return generate_latest(self.registry)
+
+
+class ModelMetrics:
+    """What is counted for one model; the histograms are those of the whole service."""
+
+    def __init__(self, service: Metrics, name: str) -> None:
+        self.events = {outcome: service.events.labels(name, outcome) for outcome in _OUTCOMES}
+        self.batch_events = service.batch_events
+        self.queue_seconds = service.queue_seconds
+        self.score_seconds = service.score_seconds
+        self.streams_active = OfModel(service.streams_active, name)
+        self.streams_evicted = service.streams_evicted.labels(name)
+        self.events_known = service.events_known.labels(name)
+        self.template_misses = service.template_misses.labels(name)
+        self.surprisal_drift = service.surprisal_drift.labels(name)
+        self.path_share = OfModel(service.path_share, name)
+        self.path_share_held_out = OfModel(service.path_share_held_out, name)
+        self.last_event = service.last_event.labels(name)
+        self.alerts = {detector: service.alerts.labels(name, detector) for detector in DETECTORS}
+        self.alerts_allowed = service.alerts_allowed.labels(name)
+        self.spool_bytes = OfModel(service.spool_bytes, name)
+        self.reloads = {outcome: service.reloads.labels(name, outcome) for outcome in _RELOADS}
+        self._budget = service.budget.labels(name)
+        self._info = OfModel(service.model_info, name)
+        self._loaded = service.model_loaded.labels(name)
 
     def scored(self, shard: int, events: int, observed: Observed, streams: int) -> None:
         """Events were scored; so many streams are known now."""
@@ -175,14 +246,28 @@ class Metrics:
 
     def loaded(self, model: Model) -> None:
         """A model was loaded."""
-        self._model.clear()
-        self._model.labels(model.sha256).set(1)
+        self._info.clear()
+        self._info.labels(model.sha256).set(1)
         self._loaded.set_to_current_time()
         self._budget.set(model.calibration.rate)
         # Another model may have other paths.
         self.path_share.clear()
         self.path_share_held_out.clear()
 
-    def text(self) -> bytes:
-        """All of it in Prometheus's text format."""
-        return generate_latest(self.registry)
+
+class OfModel:
+    """A gauge's series of one model, told apart by one more label."""
+
+    def __init__(self, gauge: Gauge, model: str) -> None:
+        self._gauge = gauge
+        self._model = model
+        self._values: set[Hashable] = set()
+
+    def labels(self, value: Hashable) -> Gauge:
+        self._values.add(value)
+        return self._gauge.labels(self._model, value)
+
+    def clear(self) -> None:
+        """Show none of them any longer."""
+        while self._values:
+            self._gauge.remove(self._model, self._values.pop())

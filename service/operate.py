@@ -40,7 +40,7 @@ def suppressions(options: argparse.Namespace) -> int:
 def reload(options: argparse.Namespace) -> int:
     """Have another model served."""
     with Client(options.to, credentials=credentials_of(options)) as client:
-        done = client.reload(options.model)
+        done = client.reload(options.model, model=options.name)
     if done.sha256 == done.before:
         print(f"unchanged: model {done.sha256[:12]} is served already")
     else:

@@ -57,8 +57,8 @@ class Operations:
         return pb.RevokeResponse(suppression=verdicts.write_suppression(ended, time.time()))
 
     async def _reload(self, request: bytes, who: str) -> pb.ReloadResponse:
-        path = read_path(messages.parse(pb.ReloadRequest, request).path)
-        done = await self._reloader.reload(path, who=who)
+        message = messages.parse(pb.ReloadRequest, request)
+        done = await self._reloader.reload(message.model, read_path(message.path), who=who)
         return pb.ReloadResponse(
             sha256=done.sha256,
             before=done.before,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
+from ..model.errors import InputError
 from .config import ServiceConfig
 
 ADDRESS = "127.0.0.1:50051"
@@ -12,7 +14,14 @@ ADDRESS = "127.0.0.1:50051"
 
 def add_serving(serve: argparse.ArgumentParser) -> None:
     """Give a command the options of a service."""
-    serve.add_argument("model", type=Path, metavar="MODEL")
+    serve.add_argument(
+        "models",
+        nargs="+",
+        metavar="[NAME=]MODEL",
+        help="a model's folder; several have names, by which senders choose (web=models/web), and "
+        "who names none means the one without, or else the first; a folder with = in its own path "
+        "is written ./a=b",
+    )
     serve.add_argument("--grpc", default=ADDRESS, metavar="HOST:PORT", help=f"events ({ADDRESS})")
     serve.add_argument(
         "--http",
@@ -27,6 +36,13 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
         metavar="ATTR[,ATTR…]",
         help="attributes of a log record, its scope or its resource that make its stream, for "
         "OTLP; by default as docs/otlp.md says",
+    )
+    serve.add_argument(
+        "--otlp-model",
+        default="",
+        metavar="ATTR",
+        help="the attribute of a log record, its scope or its resource that names its model, where "
+        "several are served; records without it go to the default one",
     )
     serve.add_argument(
         "--store",
@@ -73,13 +89,17 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
         "(1,024)",
     )
     serve.add_argument(
-        "--threads", type=int, default=1, metavar="N", help="that score; each has its streams (1)"
+        "--threads",
+        type=int,
+        default=1,
+        metavar="N",
+        help="that score, for each model; each has its streams (1)",
     )
     serve.add_argument(
         "--watch-model",
         action="store_true",
-        help="serve another model as soon as it lies at MODEL, a folder or a link to one; without, "
-        "offscript reload or SIGHUP says when",
+        help="serve another model as soon as it lies at a MODEL, a folder or a link to one; "
+        "without, offscript reload or SIGHUP says when",
     )
     serve.add_argument(
         "--tls-cert", type=Path, metavar="FILE", help="certificate of both ports (PEM): speak TLS"
@@ -118,7 +138,7 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
 def config_of(options: argparse.Namespace) -> ServiceConfig:
     """What the options ask for."""
     return ServiceConfig(
-        model=options.model,
+        models=_models(options.models),
         grpc=options.grpc,
         http=options.http,
         store=options.store,
@@ -130,6 +150,7 @@ def config_of(options: argparse.Namespace) -> ServiceConfig:
         webhook=options.webhook,
         webhook_secret=options.webhook_secret,
         otlp_stream=options.otlp_stream,
+        otlp_model=options.otlp_model,
         watch_model=options.watch_model,
         insecure=options.insecure,
         keep_days=options.keep_days,
@@ -139,3 +160,24 @@ def config_of(options: argparse.Namespace) -> ServiceConfig:
         live_bytes=options.live_megabytes << 20,
         threads=options.threads,
     )
+
+
+def _models(texts: Sequence[str]) -> dict[str, Path]:
+    """Folders by name. What stands before a = is a name, unless it has a / in it."""
+    models: dict[str, Path] = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        if not equals or "/" in name:
+            name, path = "", text
+        elif not (name and path):
+            raise InputError(f"expected NAME=MODEL or MODEL, got {text!r}")
+        if name in models:
+            raise InputError(
+                f"expected every model under a name of its own, got {name} twice: "
+                f"{models[name]} and {path}"
+                if name
+                else f"expected at most one model without a name, got {models[name]} and {path}; "
+                "give NAME=MODEL"
+            )
+        models[name] = Path(path)
+    return models

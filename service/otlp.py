@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -46,10 +46,13 @@ _LONG_KEY = Reason("unkeyed", f"with a stream key of more than {_STREAM_CHARACTE
 
 @dataclass(frozen=True)
 class Logs:
-    """What a request says. `timed`: a record has a time, so that no other request is the same."""
+    """What a request says, a batch for each model, and what it says that cannot be used, by model.
 
-    batch: Batch
-    rejected: Counter[Reason]
+    `timed`: a record has a time, so that no other request is the same.
+    """
+
+    batches: tuple[Batch, ...]
+    rejected: Mapping[str, Counter[Reason]]
     timed: bool
 
 
@@ -61,21 +64,33 @@ class _Row(NamedTuple):
 
 
 class LogReader:
-    """Reads requests for a model; any thread may call `read`.
+    """Reads requests for models, given how each of them reads events, the default one first; any
+    thread may call `read`.
+
+    `attribute` names what says which model a record is for: an attribute of the record, its scope
+    or its resource. Without it the default one is meant.
 
     `stream` names the attributes that make a record's stream, of the record, its scope or its
     resource. Without any the body has the key, as raw lines have it, or, where the model knows no
     key, the stream is who speaks.
     """
 
-    def __init__(self, events: EventConfig, stream: tuple[str, ...]) -> None:
-        self._events = events
+    def __init__(
+        self, models: Mapping[str, EventConfig], stream: tuple[str, ...], attribute: str = ""
+    ) -> None:
+        self._models = models
+        self._default = next(iter(models))
+        self._attribute = attribute
         self._stream = stream
-        self._own_key = not stream and events.stream_key is not None
-        self._of_source = frozenset(stream or _SOURCES)
+        self._json = any(events.format == "json" for events in models.values())
+        self._of_source = frozenset((*(stream or _SOURCES), *filter(None, [attribute])))
         self._of_record = self._of_source.union(_NAMES)
         self._keyless = Reason(
             "unkeyed", f"without {' and '.join(stream)} among the attributes, which make its stream"
+        )
+        self._unknown = Reason(
+            "unknown_model",
+            f"whose {attribute} is no model's name; served are: {', '.join(filter(None, models))}",
         )
 
     def read(self, data: bytes, *, as_json: bool = False, received: float) -> Logs:
@@ -91,27 +106,44 @@ class LogReader:
                 f"expected at most {_MOST_RECORDS:,} log records in a request, got {count:,}; send "
                 "fewer at a time"
             )
-        rejected = Counter[Reason]()
-        rows: list[_Row] = []
+        rejected: defaultdict[str, Counter[Reason]] = defaultdict(Counter)
+        rows: defaultdict[str, list[_Row]] = defaultdict(list)
         for record, found in self._records(request):
-            row = self._row(record, found)
+            model = found.get(self._attribute, self._default) if self._attribute else self._default
+            if model not in self._models:
+                rejected[self._default][self._unknown] += 1
+                continue
+            row = self._row(record, found, self._models[model])
             if isinstance(row, Reason):
-                rejected[row] += 1
+                rejected[model][row] += 1
             else:
-                rows.append(row)
+                rows[model].append(row)
+        used = sum(map(len, rows.values()))
+        return Logs(
+            batches=tuple(
+                self._batch(model, own, received, size=len(data) * len(own) // used)
+                for model, own in rows.items()
+            ),
+            rejected=rejected,
+            timed=any(row.nanos for own in rows.values() for row in own),
+        )
+
+    def _batch(self, model: str, rows: list[_Row], received: float, *, size: int) -> Batch:
         rows.sort(key=lambda row: row.nanos or _LAST)
         nanos = np.array([row.nanos for row in rows], dtype=np.float64)
-        batch = Batch(
+        return Batch(
             client="",
             seq=0,
-            streams=None if self._own_key else [row.stream for row in rows],
+            streams=None
+            if self._has_own_key(self._models[model])
+            else [row.stream for row in rows],
             names=[row.name for row in rows],
             lines=[row.line for row in rows],
             times=np.where(nanos > 0, nanos / 1e9, np.nan),
             received=received,
-            size=len(data),
+            size=size,
+            model=model,
         )
-        return Logs(batch, rejected, timed=bool(nanos.any()))
 
     def _parse_json(self, data: bytes) -> ExportLogsServiceRequest:
         """A request in OTLP's JSON. Its ids, in hexadecimal, pass for base64; nobody reads them."""
@@ -121,7 +153,7 @@ class LogReader:
                 plain = json.loads(well_formed(json.dumps(plain, ensure_ascii=False)))
             if not isinstance(plain, dict):
                 raise ValueError(f"found {type(plain).__name__} where an object should be")
-            if self._events.format != "json":
+            if not self._json:
                 _prune(plain, self._of_record)
             return ParseDict(plain, ExportLogsServiceRequest(), ignore_unknown_fields=True)
         except (ValueError, RecursionError, ParseError) as error:
@@ -141,16 +173,16 @@ class LogReader:
                 for record in scoped.log_records:
                     yield record, scope | _chosen(record.attributes, self._of_record)
 
-    def _row(self, record: LogRecord, found: dict[str, str]) -> _Row | Reason:
+    def _row(self, record: LogRecord, found: dict[str, str], events: EventConfig) -> _Row | Reason:
         name = record.event_name or next((found[n] for n in _NAMES if n in found), "")
-        line = self._line(record)
-        if self._events.format == "sequences":
+        line = _line(record, events)
+        if events.format == "sequences":
             name = name or line  # such a model knows events by name
         if not (name or line):
             return _EMPTY
         if len(name) > LINE_CHARACTERS or len(line) > LINE_CHARACTERS:
             return _LONG
-        stream = self._key(found)
+        stream = self._key(found, events)
         if stream is None:
             return self._keyless
         if len(stream) > _STREAM_CHARACTERS:
@@ -158,25 +190,29 @@ class LogReader:
         nanos = record.time_unix_nano or record.observed_time_unix_nano
         return _Row(name, line or name, stream, nanos)
 
-    def _key(self, found: dict[str, str]) -> str | None:
-        if self._own_key:
+    def _key(self, found: dict[str, str], events: EventConfig) -> str | None:
+        if self._has_own_key(events):
             return ""
         if not self._stream:
             return next((found[name] for name in _SOURCES if name in found), "")
         parts = [found.get(name, "") for name in self._stream]
         return "|".join(parts) if all(parts) else None
 
-    def _line(self, record: LogRecord) -> str:
-        """The body as a raw line. Where a model reads JSON, a text that is none becomes a field of
-        the attributes' object, as in a line of JSON.
-        """
-        text = _text(record.body)
-        if self._events.format != "json" or text.lstrip().startswith("{"):
-            return text
-        fields = {self._events.message: text} if text and self._events.message else {}
-        for pair in record.attributes:
-            fields.setdefault(pair.key, _plain(pair.value))
-        return json.dumps(fields, ensure_ascii=False) if fields else text
+    def _has_own_key(self, events: EventConfig) -> bool:
+        return not self._stream and events.stream_key is not None
+
+
+def _line(record: LogRecord, events: EventConfig) -> str:
+    """The body as a raw line. Where a model reads JSON, a text that is none becomes a field of the
+    attributes' object, as in a line of JSON.
+    """
+    text = _text(record.body)
+    if events.format != "json" or text.lstrip().startswith("{"):
+        return text
+    fields = {events.message: text} if text and events.message else {}
+    for pair in record.attributes:
+        fields.setdefault(pair.key, _plain(pair.value))
+    return json.dumps(fields, ensure_ascii=False) if fields else text
 
 
 def _prune(request: dict[str, Any], names: frozenset[str]) -> None:

@@ -21,8 +21,9 @@ class Outbox:
     new batch, as a batch has one kind.
     """
 
-    def __init__(self, client: str, window: int) -> None:
+    def __init__(self, client: str, window: int, model: str = "") -> None:
         self._client = client
+        self._model = model
         self._window = window
         self._batches: deque[pb.EventBatch] = deque()  # complete, not acknowledged
         self._sent = 0  # of these, on the current connection
@@ -107,7 +108,8 @@ class Outbox:
     def _gathering(self, kind: tuple[bool, bool, bool]) -> _Gathering:
         if self._open is None:
             self._seq += 1
-            self._open = _Gathering(kind, pb.EventBatch(seq=self._seq, client=self._client))
+            batch = pb.EventBatch(seq=self._seq, client=self._client, model=self._model)
+            self._open = _Gathering(kind, batch)
             self.changed.notify_all()
         return self._open
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from ..model.folder import FILES, MANIFEST, Model, load_model, model_files, mode
 from .audit import LOCAL
 from .carry import Carried
 from .engine import Engine
-from .metrics import Metrics
+from .served import Served
 from .store import Store
 from .trial import check
 
@@ -44,24 +44,27 @@ class Reloaded:
 
 
 class Reloader:
-    """Changes the model of an engine, once at a time, on a thread of its own: those that wait for
-    their turn hold up nothing else.
+    """Changes the models of an engine, once at a time, on a thread of its own: those that wait for
+    their turn hold up nothing else. `paths` are where the service was told to find them, by name.
     """
 
-    def __init__(self, path: Path, engine: Engine, store: Store, metrics: Metrics) -> None:
-        self._path = path
+    def __init__(self, paths: Mapping[str, Path], engine: Engine, store: Store) -> None:
+        self._paths = paths
         self._engine = engine
         self._store = store
-        self._metrics = metrics
         self._turns = ThreadPoolExecutor(1, "reload")
 
-    async def reload(self, path: Path | None = None, *, who: str = LOCAL) -> Reloaded:
-        """Serve the model that is at `path` now, or where the service was told to find one.
+    async def reload(
+        self, name: str = "", path: Path | None = None, *, who: str = LOCAL
+    ) -> Reloaded:
+        """Serve under this name (or the default one) the model that is at `path` now, or where the
+        service was told to find it.
 
         Whatever is wrong with it, the one that serves goes on, and the error is one line.
         """
+        served = self._engine.of(name)
         try:
-            turn = self._turns.submit(self._serve, path or self._path, who)
+            turn = self._turns.submit(self._serve, served, path or self._paths[served.name], who)
         except RuntimeError:  # closed
             raise OverloadError("the service stops", retry_seconds=1.0) from None
         return await asyncio.wrap_future(turn)
@@ -70,24 +73,26 @@ class Reloader:
         """Let what is under way come to its end, and begin nothing more."""
         self._turns.shutdown(cancel_futures=True)
 
-    def _serve(self, place: Path, who: str) -> Reloaded:
-        before = self._engine.model
+    def _serve(self, served: Served, place: Path, who: str) -> Reloaded:
+        before, metrics = served.model, served.metrics
+        name = f"{served.name}: " if served.name else ""
         try:
-            done = self._reload(place, before)
+            done = self._reload(served, place, before)
         except OffscriptError as error:
-            told = f"the model at {place} is not taken, {before.sha256[:12]} goes on serving"
+            told = f"{name}the model at {place} is not taken, {before.sha256[:12]} goes on serving"
             logger.warning("%s: %s", told, error)
             self._note(who, told)
-            self._metrics.reloads["refused"].inc()
+            metrics.reloads["refused"].inc()
             raise
         if done.sha256 == before.sha256:
-            logger.info("%s holds the model that serves already, %s", place, done.sha256[:12])
-            self._metrics.reloads["unchanged"].inc()
+            held = f"{place} holds the model that serves already, {done.sha256[:12]}"
+            logger.info("%s%s", name, held)
+            metrics.reloads["unchanged"].inc()
         else:
-            told = f"serving {place}, model {done.sha256[:12]} in place of {done.before[:12]}"
+            told = f"{name}serving {place}, model {done.sha256[:12]} in place of {done.before[:12]}"
             logger.info("%s, %s", told, done)
             self._note(who, told)
-            self._metrics.reloads["loaded"].inc()
+            metrics.reloads["loaded"].inc()
         return done
 
     def _note(self, who: str, told: str) -> None:
@@ -95,21 +100,21 @@ class Reloader:
         with suppress(StoreError):
             self._store.note(who, "reload", told)
 
-    def _reload(self, path: Path, before: Model) -> Reloaded:
+    def _reload(self, served: Served, path: Path, before: Model) -> Reloaded:
         model, files = _without_surprise(path, lambda: _read(path))
         if model.sha256 == before.sha256:
             return Reloaded(model.sha256, before.sha256, Carried(0, 0), 0)
-        late = self._engine.late.batches()
+        late = served.late.batches()
         trial = _without_surprise(path, lambda: check(model, before, late))
         try:
             self._store.keep_model(model.sha256, files)
-            carried = _without_surprise(path, lambda: self._engine.change(model).result())
+            carried = _without_surprise(path, lambda: served.change(model).result())
         except BaseException:
             self._store.release_model(model.sha256)
             raise
         # Those that the model before has raised need it still.
         self._engine.when_stored(lambda: self._store.release_model(before.sha256))
-        self._metrics.loaded(model)
+        served.metrics.loaded(model)
         return Reloaded(model.sha256, before.sha256, carried, trial.events)
 
 

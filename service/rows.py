@@ -51,14 +51,15 @@ def read_row(row: Mapping[Any, Any], feedback: tuple[Feedback, ...]) -> StoredAl
     return StoredAlert(row["row"], row["revision"], counted, feedback, row["status"])
 
 
+def cause_of(alert: Alert) -> tuple[str, ...]:
+    """What alerts have in common that are one, raised again."""
+    return (alert.model, alert.model_name, alert.stream, alert.detector, alert.observed)
+
+
 def last_of(connection: sa.Connection, alert: Alert, *, quiet: bool) -> Row | None:
     """The newest row of the same cause among those that are suppressed, or those that are not."""
-    cause = {
-        "of_model": alert.model,
-        "of_stream": text(alert.stream),
-        "of_detector": alert.detector,
-        "of_observed": text(alert.observed),
-    }
+    names = ("of_model", "of_model_name", "of_stream", "of_detector", "of_observed")
+    cause = dict(zip(names, map(text, cause_of(alert)), strict=True))
     row = connection.execute(_LAST_QUIET if quiet else _LAST, cause).first()
     return None if row is None else Row(*row)
 
@@ -67,6 +68,7 @@ def columns(alert: Alert) -> dict[str, object]:
     """What of an alert's row never changes."""
     return {
         "model": alert.model,
+        "model_name": alert.model_name,
         "stream": text(alert.stream),
         "detector": alert.detector,
         "observed": text(alert.observed),
@@ -85,6 +87,7 @@ _CAUSE = (
         _ALERTS.detector == sa.bindparam("of_detector"),
         _ALERTS.observed == sa.bindparam("of_observed"),
         _ALERTS.model == sa.bindparam("of_model"),
+        _ALERTS.model_name == sa.bindparam("of_model_name"),
     )
     .order_by(_ALERTS.row.desc())
     .limit(1)

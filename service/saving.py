@@ -24,7 +24,11 @@ class Saving:
     """
 
     def __init__(
-        self, shard: int, writer: Writer, every_seconds: float, stored: Callable[[], None]
+        self,
+        shard: tuple[str, int],
+        writer: Writer,
+        every_seconds: float,
+        stored: Callable[[], None],
     ) -> None:
         self._shard = shard
         self._writer = writer
@@ -82,7 +86,7 @@ class Saving:
     def _put(self, saved: Saved) -> None:
         self._piece = True
         self._bytes += saved.nbytes
-        self._writer.put(Entry(state=(self._shard, saved), done=self._stored))
+        self._writer.put(Entry(state=(*self._shard, saved), done=self._stored))
 
     def _wait(self) -> None:
         pause = max(self._every_seconds, self._bytes / _BYTES_PER_SECOND)

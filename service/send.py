@@ -50,6 +50,7 @@ def send(
     paths: Sequence[Path],
     to: str,
     *,
+    model: str = "",
     credentials: Credentials = Credentials(),  # noqa: B008 - it never changes
     follow: bool = False,
     progress: Callable[[Sent], None] = lambda _: None,
@@ -57,10 +58,11 @@ def send(
 ) -> Sent:
     """Send the lines of logs (`-`: standard input) to the service at `to`, until they end.
 
-    `follow` goes on with what is added to the files, as `tail -F` does. Lines that are sequences
-    (one JSON object with `id` and `events` a line) are sent by name. `progress` is called with
-    every acknowledgement, `say` once when the service is away, and once when many lines are no
-    events. Ctrl-C ends in good order. InputError if in the end no line was an event.
+    `model` is the name of the one that is to score them; without, the service's default. `follow`
+    goes on with what is added to the files, as `tail -F` does. Lines that are sequences (one JSON
+    object with `id` and `events` a line) are sent by name. `progress` is called with every
+    acknowledgement, `say` once when the service is away, and once when many lines are no events.
+    Ctrl-C ends in good order. InputError if in the end no line was an event.
     """
     sent = Sent()
     live, suspicious = follow or STANDARD_INPUT in paths, False
@@ -80,7 +82,9 @@ def send(
     def waiting(reason: str) -> None:
         say(f"{reason}; waiting for it")
 
-    client = Client(to, credentials=credentials, acknowledged=acknowledged, waiting=waiting)
+    client = Client(
+        to, model=model, credentials=credentials, acknowledged=acknowledged, waiting=waiting
+    )
     try:
         lines = _follow(paths) if follow else read_lines(paths)
         _send_all(client, lines, sent)

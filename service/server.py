@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Coroutine
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -107,27 +108,32 @@ class Server:
         """Listen, load, and serve. Until all is loaded health says NOT_SERVING."""
         config = self._config
         loop = asyncio.get_running_loop()
-        self._seen = look(config.model)  # before: what comes meanwhile is another model
-        model = load_model(config.model)
+        # Before they are loaded: what comes meanwhile is another model.
+        self._seen = {name: look(path) for name, path in config.models.items()}
+        models = {name: load_model(path) for name, path in config.models.items()}
         self._metrics = Metrics()
-        self._metrics.loaded(model)
+        for name, model in models.items():
+            self._metrics.of(name).loaded(model)
         tokens = None if config.tokens is None else read_tokens(config.tokens)
         self._access = Access(tokens, self._metrics)
         self._certificate = certificate_of(config)
         self._store = Store(config.store, repeat_seconds=config.repeat_seconds)
         try:
             self._store.claim()
-            await self._start(model, loop)
+            await self._start(models, loop)
         except BaseException:
             self._store.close()
             raise
 
-    async def _start(self, model: Model, loop: asyncio.AbstractEventLoop) -> None:
+    async def _start(self, models: dict[str, Model], loop: asyncio.AbstractEventLoop) -> None:
         config = self._config
-        self._store.keep_model(model.sha256, model_files(config.model))
-        self._engine = Engine(model, self._store, config, self._metrics, self._alerts_changed(loop))
-        intake = LogIntake(self._engine, self._metrics, config.otlp_stream)
-        self._reloader = Reloader(config.model, self._engine, self._store, self._metrics)
+        for name, model in models.items():
+            self._store.keep_model(model.sha256, model_files(config.models[name]))
+        self._engine = Engine(
+            models, self._store, config, self._metrics, self._alerts_changed(loop)
+        )
+        intake = LogIntake(self._engine, config.otlp_stream, config.otlp_model)
+        self._reloader = Reloader(config.models, self._engine, self._store)
         self._servicer = Servicer(
             self._engine,
             self._store,
@@ -162,22 +168,24 @@ class Server:
             raise
         await self._say(_SERVING)
         self._show_ready(True)
-        self._begin(show_shares(self._engine, self._metrics))
+        self._begin(show_shares(self._engine))
         if config.watch_model:
-            self._begin(watch(config.model, self._seen, self._reload))
+            for name, path in config.models.items():
+                self._begin(watch(path, self._seen[name], partial(self._reload, name)))
         notify("READY=1")
         host, _ = split_address(config.grpc)
         web, _ = split_address(config.http)
         scheme = "http" if config.tls_cert is None else "https"
+        what = ", ".join(f"{n}={path}" if n else str(path) for n, path in config.models.items())
         print(
-            f"offscript: serving {config.model} on {host}:{self.grpc_port} (gRPC) and "
+            f"offscript: serving {what} on {host}:{self.grpc_port} (gRPC) and "
             f"{scheme}://{web}:{self.http_port}/metrics",
             file=sys.stderr,
             flush=True,
         )
 
     def renew(self) -> None:
-        """Read tokens, certificate and model again, each if it is right; on the loop's thread."""
+        """Read tokens, certificate and models again, each if it is right; on the loop's thread."""
         if self._ready:
             self._begin(self._renew())
         else:
@@ -207,7 +215,8 @@ class Server:
             await self._read("token file", lambda: self._access.use(read_tokens(tokens)))
         if certificate is not None:
             await self._read("certificate", certificate.read)
-        await self._reload()
+        for name in self._config.models:
+            await self._reload(name)
 
     async def _read(self, what: str, read: Callable[[], None]) -> None:
         try:
@@ -219,13 +228,13 @@ class Server:
         with contextlib.suppress(StoreError):
             await asyncio.to_thread(self._store.note, LOCAL, what, "read again at a hangup")
 
-    async def _reload(self) -> bool:
+    async def _reload(self, name: str) -> bool:
         """Whether that is done with; not while it is the store that fails, as that will work again.
 
         What went wrong is in the log.
         """
         try:
-            await self._reloader.reload()
+            await self._reloader.reload(name)
         except OffscriptError as error:
             return not isinstance(error, StoreError)
         return True

@@ -213,9 +213,11 @@ class Servicer:
     def _explained(self, alert_id: str, checks: bool) -> pb.Explanation:
         alert = self._store.alert(alert_id).alert
         similar = self._store.similar(alert, limit=_SIMILAR)
-        model = self._engine.model
-        later = self._engine.sequel(alert)
-        if alert.model != model.sha256:
+        served = self._engine.served.get(alert.model_name)
+        later = () if served is None else served.sequel(alert)
+        if served is not None and served.model.sha256 == alert.model:
+            model = served.model
+        else:
             model = self._kept(alert.model)
         explanation = replace(
             explain(model, alert, later=later, checks=checks),
@@ -227,8 +229,10 @@ class Servicer:
         return model_from_files(self._store.model_files(sha256))
 
     async def _describe_model(self, request: bytes) -> pb.ModelDescription:
-        messages.parse(pb.DescribeModelRequest, request)
-        return messages.write_model(self._engine.model, self._version)
+        served = self._engine.of(messages.parse(pb.DescribeModelRequest, request).model)
+        return messages.write_model(
+            served.model, self._version, name=served.name, served=self._engine.served
+        )
 
     def _batch(self, request: bytes) -> Batch:
         message = messages.parse(pb.EventBatch, request)

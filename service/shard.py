@@ -29,7 +29,7 @@ from .config import ServiceConfig
 from .drift import Drift
 from .feeding import feed, joined, strongest
 from .lines import Lines, Positions
-from .metrics import Metrics
+from .metrics import ModelMetrics
 from .redaction import redact
 from .saving import Saving
 from .spool import Spool
@@ -56,12 +56,14 @@ class Shard:
         model: Model,
         config: ServiceConfig,
         *,
+        name: str,
         spool: Spool | None,
         writer: Writer,
-        metrics: Metrics,
+        metrics: ModelMetrics,
         drift: Drift,
     ) -> None:
         self.number = number
+        self._name = name  # of the model
         self._model = model
         self._config = config
         self._lines = Lines(spool, config.repeat_seconds)
@@ -78,13 +80,13 @@ class Shard:
         self._between = False  # two groups of parts, with nothing under way
         self._nudged = False  # there may be more to save
         self._looking = 0  # threads that wait for that to look at a stream
-        self._saving = Saving(number, writer, config.checkpoint_seconds, self._nudge)
+        self._saving = Saving((name, number), writer, config.checkpoint_seconds, self._nudge)
         self._changed = False  # since it was saved
         self._thread = threading.Thread(target=self._run, name=f"scorer-{number}", daemon=True)
 
     def restore(self, arrays: Arrays) -> None:
         """Take up the state that was saved."""
-        saved = from_arrays(arrays, self._owner())
+        saved = from_arrays(arrays, self._owner(), self._name)
         if saved.streams:
             self._detector.restore(saved.streams)
         self._scored = saved.clients
@@ -257,7 +259,7 @@ class Shard:
         if text is None and finding.token == NEW and finding.index >= 0 and part is not None:
             name = part.rows.name[finding.index - begin]
             text = None if name is None else redact([name])[0]
-        alert = self._detector.alert(finding, lines, text=text)
+        alert = replace(self._detector.alert(finding, lines, text=text), model_name=self._name)
         if math.isnan(alert.time):
             now = time.time()
             alert = replace(alert, time=now, first_seen=now, last_seen=now)

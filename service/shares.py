@@ -6,10 +6,10 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import cycle
 
 import numpy as np
 from jaxtyping import Int
-from prometheus_client import Gauge
 
 from ..interpret.reference import read_reference
 from ..interpret.sample import draw_windows, observe, read_windows
@@ -20,8 +20,9 @@ from ..model.vocabulary import END, PAST, START
 from .batch import Batch
 from .engine import Engine
 from .feeding import joined
-from .metrics import Metrics
+from .metrics import OfModel
 from .reading import Reader
+from .served import Served
 
 logger = logging.getLogger("offscript")
 
@@ -33,26 +34,29 @@ _FEWEST = 500  # … and at least, before anything is said
 _MOST = 8192  # events that they are drawn from
 
 
-async def show_shares(engine: Engine, metrics: Metrics) -> None:
-    """Show the shares of what came last, again and again, off the threads that score."""
-    while True:
+async def show_shares(engine: Engine) -> None:
+    """Show the shares of what came last, again and again, off the threads that score.
+
+    One model at a time, in turn: however many are served, all looks take no more.
+    """
+    for served in cycle(engine.served.values()):
         await asyncio.sleep(_SECONDS)
         try:
-            await asyncio.to_thread(_show, engine, metrics)
+            await asyncio.to_thread(_show, served)
         except Exception:
             # What is only looked at must not trouble the service.
             logger.exception("the shares of the paths are not known")
 
 
-def _show(engine: Engine, metrics: Metrics) -> None:
+def _show(served: Served) -> None:
     """Both sides by the model that serves now; a side with too few events shows nothing."""
-    model = engine.model
-    served = path_shares(model, came_last(model, engine.late.batches()))
+    model, metrics = served.model, served.metrics
+    recent = path_shares(model, came_last(model, served.late.batches()))
     kept = path_shares(model, held_out(model))
-    _set(metrics.path_share, served)
+    _set(metrics.path_share, recent)
     _set(metrics.path_share_held_out, kept)
     # A reload clears both after it has changed the model: asked last, whichever comes first.
-    if engine.model is not model:
+    if served.model is not model:
         metrics.path_share.clear()
         metrics.path_share_held_out.clear()
 
@@ -104,7 +108,7 @@ def came_last(model: Model, batches: Sequence[Batch]) -> list[Window]:
     return read_windows(draw_windows(model.weights, sequences))
 
 
-def _set(gauge: Gauge, shares: dict[str, float]) -> None:
+def _set(gauge: OfModel, shares: dict[str, float]) -> None:
     if not shares:
         gauge.clear()
     for path, share in shares.items():

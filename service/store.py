@@ -20,7 +20,7 @@ from .audit import LOCAL, Deed
 from .database import Database, text
 from .incident import Incident
 from .retention import Forgotten, forget, last_numbers
-from .rows import GROW, Row, columns, last_of, read_row
+from .rows import GROW, Row, cause_of, columns, last_of, read_row
 from .stored import Feedback, Filter, StoredAlert
 from .suppression import Suppression, Wish, suppression_of
 
@@ -45,11 +45,11 @@ class Store:
             return last_numbers(connection)[1]
 
     def write(
-        self, alerts: Sequence[Alert], states: Sequence[tuple[int, Saved]] = ()
+        self, alerts: Sequence[Alert], states: Sequence[tuple[str, int, Saved]] = ()
     ) -> list[StoredAlert]:
         """Store alerts and the state of shards, in one transaction.
 
-        An alert of a cause (stream, detector, observed event) that was seen less than
+        An alert of a cause (model, stream, detector, observed event) that was seen less than
         `repeat_seconds` ago only makes that alert's count grow. One whose mechanism is suppressed
         is stored as such. Returns what each alert became.
         """
@@ -58,12 +58,12 @@ class Store:
         now = time.time()
         with self._database.writing() as connection:
             last_row, revision = last_numbers(connection)
-            rows: dict[tuple[tuple[str, str, str, str], bool], Row] = {}
+            rows: dict[tuple[tuple[str, ...], bool], Row] = {}
             new: dict[int, dict[str, object]] = {}
             quiet = suppression.active(connection, now) if alerts else {}
             for alert in alerts:
                 by = suppression.covering(quiet, alert) if quiet else None
-                cause = (alert.model, alert.stream, alert.detector, alert.observed)
+                cause = cause_of(alert)
                 row = rows.get((cause, False)) or last_of(connection, alert, quiet=False)
                 if by is not None and (row is None or row.status != "anomalous"):
                     # What is kept quiet has a row of its own: others of its cause are heard.
@@ -93,8 +93,8 @@ class Store:
             if grown:
                 connection.execute(GROW, grown)
             suppression.count(connection, suppressed)
-            for shard, saved in states:
-                save_arrays(connection, shard, saved)
+            for state in states:
+                save_arrays(connection, *state)
         return [row.stored(alert) for row, alert in zip(became, alerts, strict=True)]
 
     def alerts(self, which: Filter, *, limit: int, before: int | None = None) -> list[StoredAlert]:
@@ -122,9 +122,10 @@ class Store:
         return found[0]
 
     def similar(self, alert: Alert, *, limit: int) -> list[StoredAlert]:
-        """Other alerts of the same mechanism, newest first, suppressed ones too."""
+        """Other alerts of the same mechanism and model, newest first, suppressed ones too."""
         column = tables.alerts.c
         same = (column.mechanism == alert.mechanism) & (column.id != alert.id)
+        same &= column.model_name == alert.model_name
         query = sa.select(tables.alerts).where(same)
         return self._select(query.order_by(column.row.desc()).limit(limit))
 
@@ -246,10 +247,15 @@ class Store:
             raise NotFoundError(f"model {sha256[:12]} is not in the alert store")
         return found
 
-    def state(self, shard: int) -> dict[str, NDArray[np.generic]]:
-        """The arrays saved last for a shard; empty if none were."""
+    def state(self, model: str, shard: int) -> dict[str, NDArray[np.generic]]:
+        """The arrays saved last for a shard of the model of this name; empty if none were."""
         with self._database.reading() as connection:
-            return load_arrays(connection, shard)
+            return load_arrays(connection, model, shard)
+
+    def states(self) -> set[str]:
+        """Names of the models whose shards' arrays are saved."""
+        with self._database.reading() as connection:
+            return set(connection.scalars(sa.select(tables.shards.c.model_name).distinct()))
 
     def claim(self) -> None:
         """Be the only service that uses the store, until `close`."""

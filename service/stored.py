@@ -50,6 +50,7 @@ class StoredAlert:
 class Filter:
     """Which alerts are meant; what is left out lets all pass, but no suppressed ones."""
 
+    model: str | None = None  # its name
     stream: str | None = None
     detector: str = ""
     status: str = ""  # open, normal, anomalous or suppressed
@@ -57,6 +58,8 @@ class Filter:
 
     def __call__(self, query: sa.Select[Any]) -> sa.Select[Any]:
         column = tables.alerts.c
+        if self.model is not None:
+            query = query.where(column.model_name == text(self.model))
         if self.stream is not None:
             query = query.where(column.stream == text(self.stream))
         if self.detector:

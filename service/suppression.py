@@ -23,11 +23,13 @@ _COLUMNS = tables.suppressions.c
 class Suppression:
     """Alerts of this mechanism are kept, and no one is told; times in unix seconds.
 
-    A mechanism (`Alert.mechanism`) is made of names, so it means the same to the next model.
+    A mechanism (`Alert.mechanism`) is made of names, so it means the same to the next model that is
+    served under this one's name.
     """
 
     id: str
     alert: str  # the one that it was made of
+    model_name: str
     mechanism: str
     detector: str
     observed: str
@@ -44,7 +46,8 @@ class Suppression:
     def said(self) -> str:
         """For the audit trail."""
         days = (self.until - self.created) / 86_400
-        where = "everywhere" if self.stream is None else "in its stream"
+        of = f" of {self.model_name}" if self.model_name else ""
+        where = f"everywhere{of}" if self.stream is None else "in its stream"
         return f"{self.id} of alert {self.alert}, {where} for {days:g} days"
 
     def active(self, now: float) -> bool:
@@ -64,6 +67,7 @@ def suppression_of(alert: Alert, wish: Wish, *, comment: str, by: str, now: floa
     return Suppression(
         id=uuid.uuid4().hex,
         alert=alert.id,
+        model_name=alert.model_name,
         mechanism=alert.mechanism,
         detector=alert.detector,
         observed=text(alert.observed),
@@ -82,20 +86,21 @@ def read(connection: sa.Connection) -> list[Suppression]:
     return [_read(row) for row in rows]
 
 
-Active = Mapping[tuple[str, str | None], str]
+Active = Mapping[tuple[str, str, str | None], str]
 
 
 def active(connection: sa.Connection, now: float) -> Active:
-    """The ids of those that hold at this moment, by mechanism and stream (None: everywhere)."""
+    """The ids of those that hold at this moment, by model, mechanism and stream (None: all)."""
     holds = (_COLUMNS.until > now) & _COLUMNS.revoked.is_(None)
-    found = sa.select(_COLUMNS.mechanism, _COLUMNS.stream, _COLUMNS.id).where(holds)
-    return {(row.mechanism, row.stream): row.id for row in connection.execute(found)}
+    key = (_COLUMNS.model_name, _COLUMNS.mechanism, _COLUMNS.stream)
+    found = sa.select(*key, _COLUMNS.id).where(holds)
+    return {(name, how, stream): id_ for name, how, stream, id_ in connection.execute(found)}
 
 
 def covering(those: Active, alert: Alert) -> str | None:
     """The id of one that covers an alert."""
-    mechanism = alert.mechanism
-    return those.get((mechanism, None)) or those.get((mechanism, text(alert.stream)))
+    kind = (alert.model_name, alert.mechanism)
+    return those.get((*kind, None)) or those.get((*kind, text(alert.stream)))
 
 
 def add(connection: sa.Connection, suppression: Suppression, *, revision: int) -> None:
@@ -104,7 +109,9 @@ def add(connection: sa.Connection, suppression: Suppression, *, revision: int) -
     connection.execute(sa.insert(tables.suppressions).values(values))
     alerts = tables.alerts.c
     covered = sa.select(alerts.row).where(
-        alerts.mechanism == suppression.mechanism, alerts.status == "open"
+        alerts.mechanism == suppression.mechanism,
+        alerts.model_name == suppression.model_name,
+        alerts.status == "open",
     )
     if suppression.stream is not None:
         covered = covered.where(alerts.stream == suppression.stream)

@@ -15,7 +15,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA = 4  # grows when a table changes
+SCHEMA = 5  # grows when a table changes
 
 metadata = MetaData()
 _row = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in INTEGER columns
@@ -35,6 +35,7 @@ alerts = Table(
     Column("revision", BigInteger, nullable=False, index=True),  # of the last change of the row
     Column("changed", Float(53), nullable=False),  # when, by the service's own clock, unix seconds
     Column("model", String, nullable=False, index=True),
+    Column("model_name", String, nullable=False),  # under which it was served
     Column("stream", Text, nullable=False),
     Column("detector", String, nullable=False),
     Column("observed", Text, nullable=False),
@@ -67,6 +68,7 @@ suppressions = Table(
     Column("row", _row, primary_key=True, autoincrement=True),
     Column("id", String, nullable=False, unique=True),
     Column("alert", String, nullable=False),  # the id of the one that it was made of
+    Column("model_name", String, nullable=False),
     Column("mechanism", String, nullable=False),
     Column("detector", String, nullable=False),
     Column("observed", Text, nullable=False),
@@ -105,9 +107,10 @@ models = Table(  # their folders' files, so that an old alert is explained by th
     Column("data", LargeBinary, nullable=False),
 )
 
-states = Table(  # what a shard goes on from: arrays, those of its streams in parts
-    "states",
+shards = Table(  # what each goes on from: arrays, those of its streams in parts
+    "shards",
     metadata,
+    Column("model_name", String, primary_key=True),
     Column("shard", Integer, primary_key=True),
     Column("array", String, primary_key=True),
     Column("part", Integer, primary_key=True),

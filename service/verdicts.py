@@ -38,6 +38,7 @@ def write_suppression(suppression: Suppression, now: float) -> pb.Suppression:
     return pb.Suppression(
         id=suppression.id,
         alert_id=suppression.alert,
+        model_name=suppression.model_name,
         detector=suppression.detector,
         observed=suppression.observed,
         expected=suppression.expected,

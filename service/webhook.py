@@ -103,7 +103,8 @@ def read_secret(path: Path) -> bytes:
 
 def _id(incident: Incident) -> str:
     """The same for the same change of the same incident."""
-    alike = json.dumps([incident.detector, incident.observed, incident.expected])
+    named = [incident.model_name] if incident.model_name else []
+    alike = json.dumps([*named, incident.detector, incident.observed, incident.expected])
     return f"{hashlib.sha256(alike.encode()).hexdigest()[:16]}-{incident.revision}"
 
 
@@ -119,6 +120,7 @@ def _event(incident: Incident) -> dict[str, Any]:
         "time": rfc3339(incident.last_seen),
         "datacontenttype": "application/json",
         "data": {
+            "model_name": incident.model_name,
             "detector": incident.detector,
             "observed": incident.observed,
             "expected": incident.expected,

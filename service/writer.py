@@ -37,7 +37,7 @@ class Entry:
     """Alerts and state to be stored, and whom to tell when they are."""
 
     alerts: tuple[Alert, ...] = ()
-    state: tuple[int, Saved] | None = None  # of a shard
+    state: tuple[str, int, Saved] | None = None  # of a model's shard
     done: Callable[[list[StoredAlert]], None] | None = None
 
 

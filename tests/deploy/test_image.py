@@ -207,7 +207,12 @@ def test_compose_serves_other_machines_with_tls_and_tokens_only() -> None:
     files = [options.tls_cert, options.tls_key, options.tokens]
 
     assert ServiceConfig(
-        Path("m"), options.grpc, options.http, tls_cert=files[0], tls_key=files[1], tokens=files[2]
+        {"": Path("m")},
+        options.grpc,
+        options.http,
+        tls_cert=files[0],
+        tls_key=files[1],
+        tokens=files[2],
     )
     assert not options.insecure
     assert [f"/run/secrets/{name}" for name in service["secrets"]] == list(map(str, files))

@@ -39,7 +39,7 @@ def address(tiny_model: Path, tmp_path: Path) -> Iterator[str]:
     """Of a service of the tiny model."""
     server = Server(
         ServiceConfig(
-            model=tiny_model,
+            models={"": tiny_model},
             grpc="127.0.0.1:0",
             http="127.0.0.1:0",
             store=f"sqlite:///{tmp_path}/alerts.db",

@@ -155,7 +155,7 @@ def session() -> Callable[..., list[str]]:
 def config(tiny_model: Path, tmp_path: Path) -> ServiceConfig:
     """A service of the tiny model, with free ports and a store of its own."""
     return ServiceConfig(
-        model=tiny_model,
+        models={"": tiny_model},
         grpc="127.0.0.1:0",
         http="127.0.0.1:0",
         store=f"sqlite:///{tmp_path}/alerts.db",
@@ -209,7 +209,7 @@ def stub(channel: grpc.Channel) -> DetectorStub:
 
 @pytest.fixture
 def service(config: ServiceConfig) -> Iterator[Service]:
-    started = Service(load_model(config.model), config)
+    started = Service(load_model(config.models[""]), config)
     yield started
     started.stop()
 
@@ -237,7 +237,7 @@ def secured(
     """A service with TLS and tokens, for all tests together."""
     cert, key = authority.issue("secured")
     config = ServiceConfig(
-        model=tiny_model,
+        models={"": tiny_model},
         grpc="127.0.0.1:0",
         http="127.0.0.1:0",
         store=f"sqlite:///{tmp_path_factory.mktemp('secured')}/alerts.db",

@@ -34,7 +34,7 @@ class Service:
     def engine(self, **changes: object) -> Engine:
         config = replace(self.config, **changes)  # type: ignore[arg-type] # fields of it
         self.metrics = Metrics()
-        engine = Engine(self.model, self.store, config, self.metrics)
+        engine = Engine({"": self.model}, self.store, config, self.metrics)
         engine.start()
         self._engines.append(engine)
         return engine

@@ -21,6 +21,7 @@ from offscript.service.store import Store
 from offscript.service.suppression import Wish
 from offscript.service.tokens import Scope, add_token
 from offscript.tests.service.alerts import ALERT
+from offscript.tests.service.schemas import leave_as
 from offscript.tests.service.test_renew import renew
 from offscript.tests.service.versions import saved
 
@@ -78,10 +79,7 @@ def test_deeds_are_deleted_when_they_are_old_and_alerts_are_not_asked(store: Sto
 
 def test_a_store_of_schema_3_gets_a_trail(store: Store, url: str) -> None:
     store.write([ALERT])
-    with store._database.writing() as connection:
-        connection.exec_driver_sql("DROP TABLE deeds")
-        connection.exec_driver_sql("UPDATE meta SET value = '3' WHERE key = 'schema'")
-    store.close()
+    leave_as(store, 3)
 
     second = Store(url)
     second.record("a1", "normal", "", "")
@@ -150,10 +148,10 @@ def test_without_tokens_and_at_a_hangup_it_was_somebody_here(
     config: ServiceConfig, tokens: dict[str, str], in_process: InProcess, tmp_path: Path
 ) -> None:
     assert tokens
-    model, path = load_model(config.model), tmp_path / "model"
+    model, path = load_model(config.models[""]), tmp_path / "model"
     saved(model, path, version=1)
     with (
-        in_process(replace(config, model=path)) as running,
+        in_process(replace(config, models={"": path})) as running,
         Client(running.address) as client,
     ):
         saved(model, path, version=2)

@@ -31,7 +31,7 @@ def test_open_streams_go_on_across_a_change_of_the_vocabulary(
     engine = service.engine(threads=2)
     before = engine.submit(raw(lines[:83], client="me", seq=1)).result(30)
 
-    assert engine.change(replace(renumbered(service.model), sha256="b")).result(30) == Carried(
+    assert engine.of().change(replace(renumbered(service.model), sha256="b")).result(30) == Carried(
         40, 0
     )
     repeated = engine.submit(raw(lines[:83], client="me", seq=1)).result(30)
@@ -53,7 +53,7 @@ def test_a_batch_accepted_before_a_change_is_scored_by_the_model_that_was(
     for n in range(30):
         futures.append(engine.submit(raw(session(f"{n:02x}", odd=True))))
         if n == 14:
-            change = engine.change(other)
+            change = engine.of().change(other)
     raised = [{stored.alert.model for stored in f.result(30).alerts} for f in futures]
 
     assert change.result(30).streams == 15
@@ -65,17 +65,17 @@ def test_a_change_that_fails_in_one_shard_changes_none(
 ) -> None:
     engine = service.engine(threads=2)
     engine.submit(raw(sessions(session, 10))).result(30)
-    shards = engine._shards
+    shards = engine.of()._shards
 
     def fails(_: Model) -> None:
         raise MemoryError
 
     monkeypatch.setattr(shards[1], "successor", fails)
     with pytest.raises(MemoryError):
-        engine.change(replace(renumbered(service.model), sha256="b")).result(30)
+        engine.of().change(replace(renumbered(service.model), sha256="b")).result(30)
 
-    assert {shard._model.sha256 for shard in shards} == {engine.model.sha256}
-    assert engine.model is service.model
+    assert {shard._model.sha256 for shard in shards} == {engine.of().model.sha256}
+    assert engine.of().model is service.model
     assert engine.submit(raw(session("ff"))).result(30).alerts == ()
 
 
@@ -85,10 +85,10 @@ def test_after_a_change_the_streams_are_saved_for_the_new_model(
     first = service.engine()
     first.submit(raw(session("0a")[:3], client="me", seq=1)).result(30)
     service.model = replace(renumbered(service.model), sha256="b")
-    first.change(service.model).result(30)
+    first.of().change(service.model).result(30)
     first.stop()
     with pytest.raises(OverloadError, match="not ready"):
-        first.change(service.model)
+        first.of().change(service.model)
 
     second = service.engine()
     assert second.submit(raw(session("0a")[:3], client="me", seq=1)).result(30).repeated
@@ -101,9 +101,9 @@ def test_a_service_that_is_killed_right_after_a_change_has_saved_its_streams(
 ) -> None:
     engine = service.engine(checkpoint_seconds=3600.0)
     engine.submit(raw(session("0a")[:3], client="me", seq=1)).result(30)
-    engine.change(replace(renumbered(service.model), sha256="b")).result(30)
+    engine.of().change(replace(renumbered(service.model), sha256="b")).result(30)
 
     deadline = time.monotonic() + 30.0
-    while service.store.state(0).get("owner", np.zeros(0)).tolist() != ["b 0/1"]:
+    while service.store.state("", 0).get("owner", np.zeros(0)).tolist() != ["b 0/1"]:
         assert time.monotonic() < deadline
         time.sleep(0.01)

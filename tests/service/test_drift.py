@@ -93,10 +93,12 @@ def test_a_model_without_held_out_windows_is_served_without_an_index(model: Mode
 def test_a_service_shows_it_for_the_model_that_it_serves(service: Service, tiny_log: Path) -> None:
     engine = service.engine(threads=2)
     engine.submit(raw(tiny_log.read_text().splitlines())).result(30)
-    read = partial(service.metrics.registry.get_sample_value, "offscript_surprisal_drift")
+    read = partial(
+        service.metrics.registry.get_sample_value, "offscript_surprisal_drift", {"model": ""}
+    )
 
     before = read()
-    engine.change(replace(service.model, sha256="b")).result(30)
+    engine.of().change(replace(service.model, sha256="b")).result(30)
     after = read()
 
     assert before is not None

@@ -63,7 +63,7 @@ def test_lines_that_are_no_json_are_counted_where_json_is_read(
 ) -> None:
     events = EventConfig("json", stream_key="id", event=("event",))
     model = replace(service.model, config=replace(service.model.config, events=events))
-    engine = Engine(model, service.store, service.config, Metrics())
+    engine = Engine({"": model}, service.store, service.config, Metrics())
     engine.start()
 
     lines = ['{"id": "a", "event": "x"}', "no json", "[1]", "", '{"event": "x"}']
@@ -93,7 +93,7 @@ def test_names_that_the_model_knows_are_scored_like_their_lines(
 ) -> None:
     engine = service.engine()
     by_line = engine.submit(raw(session("0a"))).result(30)
-    parsed = engine._reader.read(raw(session("0b")))
+    parsed = engine.of()._reader.read(raw(session("0b")))
     names = [name or "" for name in parsed.name]
     by_name = engine.submit(
         raw(None, names=names, streams=["0c"] * len(names), times=parsed.time)
@@ -145,13 +145,13 @@ def test_a_full_queue_refuses_more(
 ) -> None:
     engine = service.engine(queue_events=20)
     held = threading.Event()
-    read = engine._reader.read
+    read = engine.of()._reader.read
 
     def read_later(batch: Batch) -> Rows:
         held.wait(30)
         return read(batch)
 
-    monkeypatch.setattr(engine._reader, "read", read_later)
+    monkeypatch.setattr(engine.of()._reader, "read", read_later)
     accepted = [engine.submit(raw(session(f"{n}"))) for n in range(4)]
 
     with pytest.raises(OverloadError, match="20 events wait") as caught:
@@ -203,10 +203,12 @@ def test_a_killed_service_takes_no_gap_for_an_anomaly(
     first.submit(raw(lines[:30], client="me", seq=2)).result(30)
     saved: dict[str, np.ndarray] = {}
     while saved.get("seqs", np.zeros(1)).max() < 2:
-        saved = service.store.state(0)
+        saved = service.store.state("", 0)
     first.submit(raw(lines[30:90], client="me", seq=3)).result(30)
     first.stop()
-    service.store.write([], [(0, Saved(saved, {}, afresh=True))])  # as if it had been killed now
+    service.store.write(
+        [], [("", 0, Saved(saved, {}, afresh=True))]
+    )  # as if it had been killed now
 
     second = service.engine()
     second.submit(raw(lines[90:], client="me", seq=4)).result(30)
@@ -226,13 +228,13 @@ def test_a_service_killed_between_two_pieces_of_its_state_goes_on_from_either(
     states = []
     for n in range(40):
         first.submit(raw(session(f"{n:04x}")[:3], client="me", seq=n + 1)).result(30)
-        states.append(service.store.state(0))
+        states.append(service.store.state("", 0))
     first.stop()
 
     for state in states[::5]:
         if not state:
             continue
-        service.store.write([], [(0, Saved(state, {}, afresh=True))])
+        service.store.write([], [("", 0, Saved(state, {}, afresh=True))])
         second = service.engine(max_streams=8)
         for n in range(40, 60):
             second.submit(raw(session(f"{n:04x}")[:3])).result(30)
@@ -271,17 +273,19 @@ def test_a_batch_may_name_more_streams_than_are_kept(service: Service, session: 
 
 def test_the_budget_grows_with_the_streams_seen(service: Service, session: Lines) -> None:
     metrics = Metrics()
-    metrics.loaded(service.model)
-    engine = Engine(service.model, service.store, replace(service.config, max_streams=5), metrics)
+    metrics.of("").loaded(service.model)
+    engine = Engine(
+        {"": service.model}, service.store, replace(service.config, max_streams=5), metrics
+    )
     engine.start()
     for n in range(7):
         engine.submit(raw(session(f"{n:02x}"))).result(30)
     engine.submit(raw(session("06"))).result(30)  # seen before
     engine.stop()
 
-    budget = metrics.registry.get_sample_value("offscript_alert_budget")
+    budget = metrics.registry.get_sample_value("offscript_alert_budget", {"model": ""})
     assert budget == service.model.calibration.rate
-    allowed = metrics.registry.get_sample_value("offscript_alerts_allowed_total")
+    allowed = metrics.registry.get_sample_value("offscript_alerts_allowed_total", {"model": ""})
     assert allowed == pytest.approx(7 * budget)
 
 
@@ -290,7 +294,7 @@ def test_of_an_endless_stream_the_budget_grows_with_the_blocks_of_time(
 ) -> None:
     model, store = load_model(tiny_endless_model), Store(f"sqlite:///{tmp_path}/endless.db")
     metrics, block = Metrics(), model.config.streams.block_seconds
-    engine = Engine(model, store, config, metrics)
+    engine = Engine({"": model}, store, config, metrics)
     engine.start()
     times = 1772452800.0 + np.arange(40) * block / 4
     for part in (times[:20], times[20:]):
@@ -298,7 +302,7 @@ def test_of_an_endless_stream_the_budget_grows_with_the_blocks_of_time(
     engine.stop()
     store.close()
 
-    allowed = metrics.registry.get_sample_value("offscript_alerts_allowed_total")
+    allowed = metrics.registry.get_sample_value("offscript_alerts_allowed_total", {"model": ""})
     # From one batch to the next; what lies before the first is not known.
     assert allowed == pytest.approx(5 * model.calibration.rate)
 

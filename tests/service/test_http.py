@@ -32,11 +32,11 @@ def test_metrics_parse_and_hold_no_stream(
     }
 
     assert "secretkey" not in text
-    assert samples["offscript_events_total", "scored"] == 5
-    assert samples["offscript_template_misses_total",] == 1
+    assert samples["offscript_events_total", "", "scored"] == 5
+    assert samples["offscript_template_misses_total", ""] == 1
     assert sum(v for (name, *_), v in samples.items() if name == "offscript_alerts_total") >= 1
     assert samples["offscript_ready",] == 1
-    assert samples["offscript_streams_active", "0"] == 1
+    assert samples["offscript_streams_active", "", "0"] == 1
     assert len(samples) < 300
 
 

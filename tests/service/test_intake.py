@@ -80,7 +80,7 @@ def test_a_body_with_a_key_and_no_time_stamp_is_no_part_of_the_record_before(
 ) -> None:
     records = [record(f"session=0a {text}", second=n) for n, text in enumerate(ODD)]
     engine = service.engine()
-    answer = LogIntake(engine, Metrics(), ()).take(request(records).SerializeToString())
+    answer = LogIntake(engine, ()).take(request(records).SerializeToString())
 
     assert answer.result(20) == ExportLogsServiceResponse()
     alerts = service.alerts()
@@ -145,7 +145,7 @@ def test_a_request_that_comes_again_is_answered_again_and_scored_once(
 
 
 def test_a_repeat_waits_for_the_first_that_is_still_being_scored(service: Service) -> None:
-    intake = LogIntake(service.engine(), Metrics(), ())
+    intake = LogIntake(service.engine(), ())
     data = request([record("session=0a hi")]).SerializeToString()
 
     assert intake.take(data) is intake.take(data)
@@ -153,7 +153,7 @@ def test_a_repeat_waits_for_the_first_that_is_still_being_scored(service: Servic
 
 
 def test_records_without_any_time_are_no_repeats(service: Service) -> None:
-    intake = LogIntake(service.engine(), Metrics(), ())
+    intake = LogIntake(service.engine(), ())
     unset = record("session=0a hi")
     unset.time_unix_nano = 0
     data = request([unset]).SerializeToString()
@@ -165,7 +165,7 @@ def test_a_request_is_forgotten_after_so_many_others(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(intake_module, "_REMEMBERED", 2)
-    intake = LogIntake(service.engine(), Metrics(), ())
+    intake = LogIntake(service.engine(), ())
     data = [request([record(f"session=0a {n}")]).SerializeToString() for n in range(3)]
     first, second, _ = [intake.take(each) for each in data]
 
@@ -176,8 +176,8 @@ def test_a_request_is_forgotten_after_so_many_others(
 def test_a_request_for_which_there_was_no_room_is_no_repeat_when_it_comes_again(
     service: Service,
 ) -> None:
-    engine = Engine(service.model, service.store, service.config, Metrics())
-    intake = LogIntake(engine, Metrics(), ())
+    engine = Engine({"": service.model}, service.store, service.config, Metrics())
+    intake = LogIntake(engine, ())
     data = request([record("session=0a hi")]).SerializeToString()
     with pytest.raises(OverloadError, match="not ready"):
         intake.take(data)
@@ -189,7 +189,7 @@ def test_a_request_for_which_there_was_no_room_is_no_repeat_when_it_comes_again(
 
 
 def test_one_who_stops_waiting_does_not_end_it_for_others(service: Service) -> None:
-    answer = LogIntake(service.engine(), Metrics(), ()).take(
+    answer = LogIntake(service.engine(), ()).take(
         request([record("session=0a hi")]).SerializeToString()
     )
 
@@ -205,7 +205,7 @@ def test_a_store_that_fails_is_said_to_one_who_waits(
     monkeypatch.setattr(engine._writer, "error", OSError("the disk is full"))
 
     with pytest.raises(StoreError, match="the disk is full"):
-        LogIntake(engine, Metrics(), ()).wait(Future())
+        LogIntake(engine, ()).wait(Future())
 
 
 def test_what_is_no_request_is_the_senders_mistake(channel: grpc.Channel, session: Lines) -> None:
@@ -247,7 +247,7 @@ def test_a_full_queue_is_said_in_the_way_that_makes_senders_try_again(
     def full(_: object) -> None:
         raise OverloadError("20 events wait to be scored", retry_seconds=0.25)
 
-    monkeypatch.setattr(running.server._engine, "submit", full)
+    monkeypatch.setattr(running.server._engine, "submit_all", full)
     with pytest.raises(grpc.RpcError) as caught:
         export(channel, request([record("session=0a hi")]))
 
@@ -265,7 +265,7 @@ def test_an_endless_model_takes_a_stream_from_each_host(
 ) -> None:
     assert load_model(tiny_endless_model).config.streams.endless
     with (
-        in_process(replace(config, model=tiny_endless_model)) as service,
+        in_process(replace(config, models={"": tiny_endless_model})) as service,
         grpc.insecure_channel(service.address) as channel,
     ):
         for host in ("h1", "h2"):

@@ -26,6 +26,16 @@ def test_a_line_says_when_what_where_and_how_often() -> None:
     assert line.endswith("world ×3")
 
 
+def test_a_line_names_the_model_that_has_a_name() -> None:
+    named = pb.Alert()
+    named.CopyFrom(ALERT)
+    named.model_name = "web"
+    quiet = pb.Suppression(id="0" * 32, model_name="web", active=True)
+
+    assert "2.0×  web ev" in one_line(named)
+    assert "everywhere of web;" in suppression_line(quiet)
+
+
 def test_nothing_in_a_line_is_obeyed_by_a_terminal() -> None:
     assert one_line(ALERT).isprintable()
     assert json.loads(as_json(ALERT))["stream"] == ALERT.stream

@@ -27,7 +27,7 @@ def read(
     resource: dict[str, str] | None = None,
 ) -> Logs:
     data = request(records, resource).SerializeToString()
-    return LogReader(events, stream).read(data, received=5.0)
+    return LogReader({"": events}, stream).read(data, received=5.0)
 
 
 def rows(batch: Batch) -> list[tuple[str, str]]:
@@ -37,7 +37,7 @@ def rows(batch: Batch) -> list[tuple[str, str]]:
 
 
 def reasons(logs: Logs) -> dict[str, int]:
-    return {reason.text: count for reason, count in logs.rejected.items()}
+    return {reason.text: count for reason, count in logs.rejected[""].items()}
 
 
 def test_a_name_of_the_event_goes_before_the_template_and_that_before_the_body() -> None:
@@ -51,7 +51,7 @@ def test_a_name_of_the_event_goes_before_the_template_and_that_before_the_body()
         ]
     )
 
-    assert rows(logs.batch) == [
+    assert rows(logs.batches[0]) == [
         ("field", "a line"),
         ("attribute", "a line"),
         ("template", "a line"),
@@ -73,14 +73,14 @@ def test_a_name_of_the_event_goes_before_the_template_and_that_before_the_body()
     ],
 )
 def test_a_body_of_any_kind_is_a_line(body: Any, line: str) -> None:
-    assert rows(read([record(body)]).batch) == [("", line)]
+    assert rows(read([record(body)]).batches[0]) == [("", line)]
 
 
 @pytest.mark.parametrize("empty", [None, ""])
 def test_a_record_that_says_nothing_is_rejected(empty: str | None) -> None:
     logs = read([record(empty), record("a line")])
 
-    assert len(logs.batch) == 1
+    assert len(logs.batches[0]) == 1
     assert reasons(logs) == {"with neither a body nor an event name": 1}
 
 
@@ -95,7 +95,7 @@ def test_lines_names_and_keys_past_their_bounds_are_rejected_alone() -> None:
         stream=("id",),
     )
 
-    assert len(logs.batch) == 1
+    assert len(logs.batches[0]) == 1
     assert sum(reasons(logs).values()) == 3
 
 
@@ -104,7 +104,7 @@ def test_a_json_model_reads_maps_and_json_texts_as_they_are() -> None:
         [record({"session": "a", "message": "hi"}), record(' {"session": "a"}')], events=JSON
     )
 
-    assert rows(logs.batch) == [
+    assert rows(logs.batches[0]) == [
         ("", '{"session": "a", "message": "hi"}'),
         ("", ' {"session": "a"}'),
     ]
@@ -113,7 +113,7 @@ def test_a_json_model_reads_maps_and_json_texts_as_they_are() -> None:
 def test_a_json_model_reads_a_text_as_its_message_among_the_attributes() -> None:
     logs = read([record("hi", session="a", n=1), record("hi")], events=JSON)
 
-    assert [json.loads(line) for _, line in rows(logs.batch)] == [
+    assert [json.loads(line) for _, line in rows(logs.batches[0])] == [
         {"session": "a", "n": 1, "message": "hi"},
         {"message": "hi"},
     ]
@@ -122,12 +122,12 @@ def test_a_json_model_reads_a_text_as_its_message_among_the_attributes() -> None
 def test_a_model_of_ready_names_takes_a_body_for_one() -> None:
     logs = read([record("login"), record("x", name="logout")], events=EventConfig("sequences"))
 
-    assert [name for name, _ in rows(logs.batch)] == ["login", "logout"]
+    assert [name for name, _ in rows(logs.batches[0])] == ["login", "logout"]
 
 
 def test_without_attributes_named_a_body_has_its_own_key() -> None:
     assert (
-        read([record("session=a hi")], events=TEXT, resource={"host.name": "h"}).batch.streams
+        read([record("session=a hi")], events=TEXT, resource={"host.name": "h"}).batches[0].streams
         is None
     )
 
@@ -135,28 +135,28 @@ def test_without_attributes_named_a_body_has_its_own_key() -> None:
 def test_without_a_key_in_the_model_the_stream_is_who_speaks() -> None:
     everything = {"service.name": "shop", "host.name": "h1", "service.instance.id": "i1"}
 
-    assert read([record("hi")], resource=everything).batch.streams == ["i1"]
+    assert read([record("hi")], resource=everything).batches[0].streams == ["i1"]
     del everything["service.instance.id"]
-    assert read([record("hi")], resource=everything).batch.streams == ["h1"]
+    assert read([record("hi")], resource=everything).batches[0].streams == ["h1"]
     del everything["host.name"]
-    assert read([record("hi")], resource=everything).batch.streams == ["shop"]
-    assert read([record("hi")]).batch.streams == [""]
+    assert read([record("hi")], resource=everything).batches[0].streams == ["shop"]
+    assert read([record("hi")]).batches[0].streams == [""]
 
 
 def test_named_attributes_make_the_stream_the_nearest_first() -> None:
     whole = request([record("hi"), record("hi", id="record")], {"id": "resource", "n": 7})
     whole.resource_logs[0].scope_logs.add().log_records.append(record("hi"))
     whole.resource_logs[0].scope_logs[1].scope.attributes.extend(attributes({"id": "scope"}))
-    logs = LogReader(TEXT, ("id", "n")).read(whole.SerializeToString(), received=5.0)
+    logs = LogReader({"": TEXT}, ("id", "n")).read(whole.SerializeToString(), received=5.0)
 
-    assert logs.batch.streams == ["resource|7", "record|7", "scope|7"]
+    assert logs.batches[0].streams == ["resource|7", "record|7", "scope|7"]
 
 
 @pytest.mark.parametrize("more", [{}, {"id": "a"}, {"id": "a", "n": ""}])
 def test_a_record_without_one_of_the_named_attributes_is_rejected(more: dict[str, Any]) -> None:
     logs = read([record("hi", **more)], stream=("id", "n"))
 
-    assert len(logs.batch) == 0
+    assert logs.batches == ()
     assert reasons(logs) == {"without id and n among the attributes, which make its stream": 1}
 
 
@@ -164,9 +164,9 @@ def test_records_come_in_the_order_of_time_and_equal_ones_as_they_were_sent() ->
     sent = [record("d", second=3), record("b", second=1), record("c", second=1), record("a")]
     logs = read(sent)
 
-    assert [line for _, line in rows(logs.batch)] == ["a", "b", "c", "d"]
-    assert logs.batch.times is not None
-    assert logs.batch.times.tolist() == [NOON, NOON + 1, NOON + 1, NOON + 3]
+    assert [line for _, line in rows(logs.batches[0])] == ["a", "b", "c", "d"]
+    assert logs.batches[0].times is not None
+    assert logs.batches[0].times.tolist() == [NOON, NOON + 1, NOON + 1, NOON + 3]
 
 
 def test_a_time_that_is_unset_is_when_the_record_was_observed_or_left_open() -> None:
@@ -175,16 +175,16 @@ def test_a_time_that_is_unset_is_when_the_record_was_observed_or_left_open() -> 
     observed.observed_time_unix_nano = 1_000_000_000
     logs = read([unset, observed])
 
-    assert [line for _, line in rows(logs.batch)] == ["observed", "unset"]
-    assert logs.batch.times is not None
-    assert logs.batch.times[0] == 1.0
-    assert math.isnan(logs.batch.times[1])
+    assert [line for _, line in rows(logs.batches[0])] == ["observed", "unset"]
+    assert logs.batches[0].times is not None
+    assert logs.batches[0].times[0] == 1.0
+    assert math.isnan(logs.batches[0].times[1])
     assert logs.timed
     assert not read([unset]).timed
 
 
-def test_an_empty_request_is_an_empty_batch() -> None:
-    logs = LogReader(TEXT, ("id",)).read(b"", received=5.0)
+def test_an_empty_request_is_no_batch() -> None:
+    logs = LogReader({"": TEXT}, ("id",)).read(b"", received=5.0)
 
-    assert len(logs.batch) == 0
+    assert logs.batches == ()
     assert not logs.rejected

@@ -9,7 +9,7 @@ import random
 import socket
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -192,7 +192,7 @@ def test_a_full_queue_says_when_to_come_again(
         raise OverloadError("20 events wait to be scored", retry_seconds=1.2)
 
     with monkeypatch.context() as patch:
-        patch.setattr(running.server._engine, "submit", full)
+        patch.setattr(running.server._engine, "submit_all", full)
         response, answer = sender.post(records(["session=0a hi"]).SerializeToString(), PROTOBUF)
 
     assert response.status == 503
@@ -210,7 +210,7 @@ def test_a_failure_of_ours_says_nothing_of_its_inside(
     def fails(_: object) -> None:
         raise RuntimeError("a secret of the inside")
 
-    monkeypatch.setattr(running.server._engine, "submit", fails)
+    monkeypatch.setattr(running.server._engine, "submit_all", fails)
     response, answer = sender.post(as_json(records(["session=0a hi"])), JSON)
 
     assert response.status == 500
@@ -277,15 +277,15 @@ def test_what_was_posted_is_answered_before_the_service_ends(
         return status
 
     submitted = Event()
-    submit = running.server._engine.submit
+    submit = running.server._engine.submit_all
 
-    def submit_and_say_so(batch: Batch) -> Future[Outcome]:
-        future = submit(batch)
+    def submit_and_say_so(batches: Sequence[Batch]) -> list[Future[Outcome]]:
+        future = submit(batches)
         submitted.set()
         return future
 
     with ThreadPoolExecutor(8) as pool, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(running.server._engine, "submit", submit_and_say_so)
+        patch.setattr(running.server._engine, "submit_all", submit_and_say_so)
         sent = [pool.submit(send, number) for number in range(8)]
         submitted.wait(20)
         running.stop()
@@ -305,8 +305,8 @@ def test_requests_and_records_are_among_the_metrics(
     for line in (
         'offscript_rpc_seconds_count{code="200",method="POST /v1/logs"} 1.0',
         'offscript_rpc_seconds_count{code="400",method="POST /v1/logs"} 1.0',
-        'offscript_events_total{outcome="scored"} 5.0',
-        'offscript_events_total{outcome="unkeyed"} 1.0',
-        'offscript_events_total{outcome="broken"} 1.0',
+        'offscript_events_total{model="",outcome="scored"} 5.0',
+        'offscript_events_total{model="",outcome="unkeyed"} 1.0',
+        'offscript_events_total{model="",outcome="broken"} 1.0',
     ):
         assert line in text

@@ -38,7 +38,7 @@ def model(tiny_model: Path) -> Model:
 
 
 def reloads(running: Running) -> dict[str, int]:
-    counters = running.server._metrics.reloads
+    counters = running.server._metrics.of("").reloads
     return {outcome: int(counter._value.get()) for outcome, counter in counters.items()}
 
 
@@ -125,7 +125,7 @@ def test_an_alert_is_explained_by_its_model_when_another_is_served(
     assert (old.model, new.model) == (model.sha256, other.sha256)
     assert client.describe().sha256 == other.sha256
     page = running.server._metrics.text().decode()
-    assert re.findall(r'offscript_model_info{sha256="(\w+)"}', page) == [other.sha256]
+    assert re.findall(r'offscript_model_info{model="",sha256="(\w+)"}', page) == [other.sha256]
 
 
 def test_a_model_without_alerts_is_not_kept_once_another_is_served(
@@ -211,9 +211,9 @@ def test_streams_that_cannot_go_on_are_told(
 ) -> None:
     saved(without(model, "session=<*> admin: setting <*> written"), tmp_path / "b")
     client.score_once(pb.EventBatch(lines=[*session("0a")[:2], *session("0b")[:2]]))
-    running.server._engine.late = Late()  # as if that were long ago
+    running.server._engine.of().late = Late()  # as if that were long ago
     client.score_once(pb.EventBatch(lines=session("0b")[2:3]))
-    running.server._engine.late = Late()
+    running.server._engine.of().late = Late()
     with caplog.at_level(logging.INFO):
         done = client.reload(tmp_path / "b")
 
@@ -239,7 +239,7 @@ def test_those_that_wait_for_their_turn_hold_up_nothing_else(
 ) -> None:
     saved(model, tmp_path / "b")
     with ThreadPoolExecutor(40) as pool:
-        with running.server._engine._shards[0].held():  # so that the first takes long
+        with running.server._engine.of()._shards[0].held():  # so that the first takes long
             waiting = [pool.submit(client.reload, tmp_path / "b") for _ in range(40)]
             time.sleep(0.5)
             assert list(client.alerts()) == []

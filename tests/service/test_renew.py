@@ -36,12 +36,12 @@ def secure(config: ServiceConfig, authority: Authority, tmp_path: Path) -> Servi
     cert, key = authority.issue("renewed")
     for file, name in ((cert, "cert.pem"), (key, "key.pem")):
         shutil.copy(file, tmp_path / name)
-    saved(load_model(config.model), tmp_path / "a", version=1)
-    saved(load_model(config.model), tmp_path / "b", version=2)
+    saved(load_model(config.models[""]), tmp_path / "a", version=1)
+    saved(load_model(config.models[""]), tmp_path / "b", version=2)
     (tmp_path / "current").symlink_to("a")
     return replace(
         config,
-        model=tmp_path / "current",
+        models={"": tmp_path / "current"},
         tls_cert=tmp_path / "cert.pem",
         tls_key=tmp_path / "key.pem",
         tokens=tmp_path / "tokens",
@@ -147,8 +147,8 @@ def renew(running: Running) -> None:
     server = running.server
     running._loop.call_soon_threadsafe(server.renew)
     deadline = time.monotonic() + 20
-    before = sum(counter._value.get() for counter in server._metrics.reloads.values())
-    while sum(c._value.get() for c in server._metrics.reloads.values()) == before:
+    before = sum(counter._value.get() for counter in server._metrics.of("").reloads.values())
+    while sum(c._value.get() for c in server._metrics.of("").reloads.values()) == before:
         assert time.monotonic() < deadline
         time.sleep(0.01)
 

@@ -25,6 +25,7 @@ from offscript.service.retention import Forgotten
 from offscript.service.store import Store
 from offscript.service.stored import Filter
 from offscript.tests.service.alerts import ALERT, other
+from offscript.tests.service.schemas import leave_as
 
 if TYPE_CHECKING:
     from offscript.tests.service.conftest import InProcess, Running
@@ -182,13 +183,7 @@ def test_what_is_to_be_kept_is_kept_while_others_write(store: Store) -> None:
 
 def test_alerts_of_a_store_of_schema_1_count_from_its_upgrade(store: Store, url: str) -> None:
     store.write([ALERT])
-    with store._database.writing() as connection:
-        for index in ("alerts_by_age", "alerts_by_mechanism", "ix_alerts_model"):
-            connection.exec_driver_sql(f"DROP INDEX {index}")
-        for column in ("changed", "expected", "mechanism"):
-            connection.exec_driver_sql(f"ALTER TABLE alerts DROP COLUMN {column}")
-        connection.exec_driver_sql("UPDATE meta SET value = '1' WHERE key = 'schema'")
-    store.close()
+    leave_as(store, 1)
     now = time.time()
 
     second = Store(url)

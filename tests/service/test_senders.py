@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -98,7 +98,7 @@ def streams(running: Running) -> Counter[str]:
 def scored(running: Running) -> float:
     return (
         running.server._metrics.registry.get_sample_value(
-            "offscript_events_total", {"outcome": "scored"}
+            "offscript_events_total", {"model": "", "outcome": "scored"}
         )
         or 0.0
     )
@@ -127,16 +127,16 @@ def test_a_sender_that_finds_no_room_sends_again_until_there_is(
     running: Running, python: Send, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine, refused = running.server._engine, 0
-    submit = engine.submit
+    submit = engine.submit_all
 
-    def full_at_first(batch: Batch) -> Future[Outcome]:
+    def full_at_first(batches: Sequence[Batch]) -> list[Future[Outcome]]:
         nonlocal refused
         if refused < 2:
             refused += 1
             raise OverloadError("20 events wait to be scored", retry_seconds=0.1)
-        return submit(batch)
+        return submit(batches)
 
-    monkeypatch.setattr(engine, "submit", full_at_first)
+    monkeypatch.setattr(engine, "submit_all", full_at_first)
     with pytest.raises(AssertionError, match="UNAVAILABLE|503|Unavailable"):  # it says so itself
         python(kind, endpoint(running, kind), 20)
 

@@ -44,7 +44,7 @@ def test_a_stream_is_looked_at_though_there_is_always_more_to_score(
 ) -> None:
     engine = service.engine(threads=1)
     alert = engine.submit(raw(session("0b", odd=True))).result(30).alerts[0]
-    (shard,) = engine._shards
+    (shard,) = engine.of()._shards
     with monkeypatch.context() as patched:
         patched.setattr(shard, "_score", shard._parts.extend)
         future = engine.submit(raw(session("0c")))
@@ -60,9 +60,9 @@ def test_a_stream_is_looked_at_though_there_is_always_more_to_score(
 def test_what_another_model_keeps_of_a_stream_is_not_told(service: Service, session: Lines) -> None:
     engine = service.engine(threads=1)
     alert = engine.submit(raw(session("0b", odd=True))).result(30).alerts[0]
-    (shard,) = engine._shards
-    engine.change(replace(renumbered(service.model), sha256="b")).result(30)
+    (shard,) = engine.of()._shards
+    engine.of().change(replace(renumbered(service.model), sha256="b")).result(30)
 
     assert shard.recent(alert.alert.stream, "b")[0] > 1
     assert shard.recent(alert.alert.stream, service.model.sha256) == (0, ())
-    assert engine.sequel(alert.alert) == ()
+    assert engine.of().sequel(alert.alert) == ()

@@ -68,7 +68,7 @@ def test_a_model_or_store_that_is_not_there_is_one_clear_line(
     config: ServiceConfig, in_process: InProcess, tmp_path: Path
 ) -> None:
     with pytest.raises(ModelError, match="no model folder"):
-        in_process(replace(config, model=tmp_path / "none"))
+        in_process(replace(config, models={"": tmp_path / "none"}))
     with pytest.raises(StoreError, match="No such file or directory"):
         in_process(replace(config, store=f"sqlite:///{tmp_path}/none/alerts.db"))
 
@@ -78,10 +78,10 @@ def test_a_model_or_store_that_is_not_there_is_one_clear_line(
 )
 def test_outside_loopback_it_refuses_to_start_unless_told(address: str) -> None:
     with pytest.raises(InputError, match="--insecure"):
-        ServiceConfig(model=Path("m"), grpc=address)
+        ServiceConfig(models={"": Path("m")}, grpc=address)
     with pytest.raises(InputError, match="--insecure"):
-        ServiceConfig(model=Path("m"), http=address)
-    assert ServiceConfig(model=Path("m"), grpc=address, insecure=True).grpc == address
+        ServiceConfig(models={"": Path("m")}, http=address)
+    assert ServiceConfig(models={"": Path("m")}, grpc=address, insecure=True).grpc == address
 
 
 @pytest.mark.parametrize(
@@ -95,16 +95,16 @@ def test_outside_loopback_it_refuses_to_start_unless_told(address: str) -> None:
 def test_outside_loopback_it_says_what_is_missing(given: dict[str, Path], missing: str) -> None:
     for address in ({"grpc": "0.0.0.0:50051"}, {"http": "0.0.0.0:9464"}):
         with pytest.raises(InputError, match=missing):
-            ServiceConfig(Path("m"), **address, **given)  # type: ignore[arg-type]
+            ServiceConfig({"": Path("m")}, **address, **given)  # type: ignore[arg-type]
     everything = {"tls_cert": Path("c"), "tls_key": Path("k"), "tokens": Path("t")}
-    assert ServiceConfig(Path("m"), "0.0.0.0:50051", "0.0.0.0:9464", **everything)  # type: ignore[arg-type]
+    assert ServiceConfig({"": Path("m")}, "0.0.0.0:50051", "0.0.0.0:9464", **everything)  # type: ignore[arg-type]
 
 
 def test_half_of_tls_is_refused() -> None:
     with pytest.raises(InputError, match="--tls-cert and --tls-key together"):
-        ServiceConfig(Path("m"), tls_cert=Path("c"))
+        ServiceConfig({"": Path("m")}, tls_cert=Path("c"))
     with pytest.raises(InputError, match="--client-ca needs TLS"):
-        ServiceConfig(Path("m"), client_ca=Path("c"))
+        ServiceConfig({"": Path("m")}, client_ca=Path("c"))
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_a_store_of_a_killed_service_opens_again_with_its_streams(
     with Client(first.address) as client:
         client.score_once(pb.EventBatch(seq=1, client="me", lines=session("0a")[:3]))
         store = Store(config.store)
-        while "seqs" not in store.state(0):
+        while "seqs" not in store.state("", 0):
             pass
         store.close()
     first.kill()
@@ -285,7 +285,7 @@ def test_a_thread_that_dies_takes_the_service_with_it(tiny_model: Path, tmp_path
         "Shard._end_idle = lambda shard: 1 / 0\n"
         f"store = 'sqlite:///{tmp_path}/alerts.db'\n"
         f"model = Path({str(tiny_model)!r})\n"
-        "sys.exit(serve(ServiceConfig(model, '127.0.0.1:0', '127.0.0.1:0', store)))\n"
+        "sys.exit(serve(ServiceConfig({'': model}, '127.0.0.1:0', '127.0.0.1:0', store)))\n"
     )
 
     run = subprocess.run(

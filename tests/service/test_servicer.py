@@ -292,7 +292,7 @@ def test_an_old_alert_is_explained_by_its_own_model_after_a_restart(
         stub = DetectorStub(channel)
         alert = stub.ScoreOnce(pb.EventBatch(lines=session("0b", odd=True))).alerts[0]
         before = stub.Explain(pb.ExplainRequest(alert_id=alert.id, checks=True))
-    later = replace(config, model=tmp_path / "other-model")
+    later = replace(config, models={"": tmp_path / "other-model"})
     with in_process(later) as service, grpc.insecure_channel(service.address) as channel:
         stub = DetectorStub(channel)
         served = stub.DescribeModel(pb.DescribeModelRequest()).sha256

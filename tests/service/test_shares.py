@@ -21,7 +21,6 @@ from offscript.service.client import Client
 from offscript.service.config import ServiceConfig
 from offscript.service.engine import Engine
 from offscript.service.late import Late
-from offscript.service.metrics import Metrics
 from offscript.service.shares import came_last, held_out, path_shares
 from offscript.tests.service.engines import Service, raw
 
@@ -114,30 +113,30 @@ def engine(model: Model, config: ServiceConfig, usual: list[str]) -> Iterator[En
 def test_nothing_is_left_of_a_model_that_was_changed_during_a_look(
     model: Model, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    metrics = Metrics()
-    shares._show(engine, metrics)
-    assert b'path_share{path="direct"}' in metrics.text()
+    metrics = engine._metrics
+    shares._show(engine.of())
+    assert b'path_share{model="",path="direct"}' in metrics.text()
 
     def changed(late: Model) -> list[shares.Window]:
-        engine.change(replace(model)).result()
-        metrics.loaded(engine.model)
+        engine.of().change(replace(model)).result()
+        metrics.of("").loaded(engine.of().model)
         return held_out(late)
 
     monkeypatch.setattr(shares, "held_out", changed)
-    shares._show(engine, metrics)
+    shares._show(engine.of())
 
     assert b"path_share{" not in metrics.text()
     assert b"path_share_held_out{" not in metrics.text()
 
 
 def test_what_has_become_too_few_events_is_shown_no_longer(engine: Engine) -> None:
-    metrics = Metrics()
-    shares._show(engine, metrics)
-    engine.late = Late()
-    shares._show(engine, metrics)
+    metrics = engine._metrics
+    shares._show(engine.of())
+    engine.of().late = Late()
+    shares._show(engine.of())
 
     assert b"path_share{" not in metrics.text()
-    assert b'path_share_held_out{path="direct"}' in metrics.text()
+    assert b'path_share_held_out{model="",path="direct"}' in metrics.text()
 
 
 def test_a_service_shows_the_shares_beside_those_of_its_model(

@@ -164,6 +164,15 @@ def test_a_webhook_that_fails_holds_nothing_up_and_gets_all_in_the_end(
     assert data["newest"]["id"] in {alert.id for alert in reply.alerts}
 
 
+def test_alertmanager_hears_of_which_model_an_incident_is(store: Store, alertmanager: str) -> None:
+    store.write([other(1, observed="two"), other(2, observed="two", model_name="db")])
+    Alertmanager(alertmanager, store).send(time.time())
+
+    until(lambda: any(f["labels"]["observed"] == "two" for f in firing(alertmanager)))
+    told = [f["labels"] for f in firing(alertmanager) if f["labels"]["observed"] == "two"]
+    assert sorted(labels.get("model", "") for labels in told) == ["", "db"]
+
+
 def test_what_is_suppressed_does_not_fire(store: Store, alertmanager: str) -> None:
     sink = Alertmanager(alertmanager, store)
     store.write([other(1, observed="quiet")])

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from offscript.model.errors import InputError, NotFoundError, StoreError
 from offscript.service.arrays import Saved
 from offscript.service.store import Store
 from offscript.service.stored import Filter
+from offscript.service.suppression import Wish
 from offscript.tests.service.alerts import ALERT, other
+from offscript.tests.service.schemas import leave_as
 
 on_sqlite = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 
@@ -137,29 +140,71 @@ def test_of_a_shards_state_only_what_has_changed_is_written_again(store: Store) 
         return {"length": np.array(values, np.int64), "ring": np.zeros((len(values), 5), np.uint16)}
 
     small = {"names": np.array(["a", "bcd"])}
-    store.write([], [(0, Saved(small, {0: part(1, 2), 1: part(3)}, afresh=True))])
-    store.write([], [(1, Saved({"other": np.zeros(3)}, {}, afresh=True))])
-    store.write([], [(0, Saved({"names": np.array(["e"])}, {1: part(4, 5)}, afresh=False))])
+    store.write([], [("", 0, Saved(small, {0: part(1, 2), 1: part(3)}, afresh=True))])
+    store.write([], [("", 1, Saved({"other": np.zeros(3)}, {}, afresh=True))])
+    store.write([], [("", 0, Saved({"names": np.array(["e"])}, {1: part(4, 5)}, afresh=False))])
 
-    state = store.state(0)
+    state = store.state("", 0)
 
     assert state["length"].tolist() == [1, 2, 4, 5]
     assert state["ring"].shape == (4, 5)
     assert state["ring"].dtype == np.uint16
     assert state["names"].tolist() == ["e"]
-    assert store.state(1)["other"].tolist() == [0.0, 0.0, 0.0]
-    assert store.state(7) == {}
+    assert store.state("", 1)["other"].tolist() == [0.0, 0.0, 0.0]
+    assert store.state("", 7) == {}
 
 
 def test_a_state_saved_afresh_leaves_nothing_of_the_one_before(store: Store) -> None:
     parts = {number: {"length": np.full(1, number)} for number in range(3)}
-    store.write([], [(0, Saved({"clock": np.zeros(3)}, parts, afresh=True))])
+    store.write([], [("", 0, Saved({"clock": np.zeros(3)}, parts, afresh=True))])
 
-    store.write([], [(0, Saved({"owner": np.array(["b"])}, {0: parts[2]}, afresh=True))])
+    store.write([], [("", 0, Saved({"owner": np.array(["b"])}, {0: parts[2]}, afresh=True))])
 
-    state = store.state(0)
+    state = store.state("", 0)
     assert sorted(state) == ["length", "owner"]
     assert state["length"].tolist() == [2]
+
+
+def test_a_store_of_schema_4_goes_on_as_that_of_a_model_without_a_name(
+    store: Store, url: str
+) -> None:
+    state = Saved({"owner": np.array(["m 0/1"])}, {3: {"length": np.ones(2)}}, afresh=True)
+    store.write([ALERT], [("", 0, state)])
+    store.record("a1", "normal", "", "", Wish(everywhere=True, seconds=60.0))
+    leave_as(store, 4)
+
+    for _ in range(2):  # the second time it is up to date
+        second = Store(url)
+        assert second.states() == {""}
+        assert second.state("", 0)["length"].tolist() == [1.0, 1.0]
+        assert second.state("", 0)["owner"].tolist() == ["m 0/1"]
+        second.write([other(2), other(3, model_name="b")])
+        second.close()
+    third = Store(url)
+    found = {s.alert.id: (s.alert.model_name, s.status) for s in third.alerts(Filter(), limit=9)}
+    quiet = third.alerts(Filter(status="suppressed"), limit=9)
+    third.close()
+
+    assert found == {"a1": ("", "normal"), "a3": ("b", "open")}
+    assert [(stored.alert.id, stored.alert.count) for stored in quiet] == [("a2", 2)]
+
+
+def test_an_upgrade_that_is_cut_short_is_made_as_a_whole_later(store: Store, url: str) -> None:
+    store.write([ALERT])
+    leave_as(store, 4)
+
+    def dies(_: object, __: object, statement: str, *___: object) -> None:
+        if statement == "DROP TABLE states":  # its last
+            raise KeyboardInterrupt
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", dies)
+    with pytest.raises(KeyboardInterrupt):
+        Store(url)
+    sa.event.remove(sa.Engine, "before_cursor_execute", dies)
+    second = Store(url)
+
+    assert [stored.alert.id for stored in second.alerts(Filter(), limit=9)] == ["a1"]
+    second.close()
 
 
 def test_a_model_is_kept_once(store: Store) -> None:
@@ -198,7 +243,7 @@ def test_what_keeps_a_store_from_opening_is_said_in_one_line(tmp_path: Path) -> 
     for name, said in (
         ("text", "not a database"),
         ("missing/alerts.db", "No such file or directory"),
-        ("newer", "has schema 99, this version reads schema 4"),
+        ("newer", "has schema 99, this version reads schema 5"),
     ):
         with pytest.raises(StoreError, match=said) as caught:
             Store(f"sqlite:///{tmp_path}/{name}")

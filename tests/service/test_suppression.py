@@ -17,6 +17,7 @@ from offscript.service.store import Store
 from offscript.service.stored import Filter
 from offscript.service.suppression import Wish
 from offscript.tests.service.alerts import ALERT, other
+from offscript.tests.service.schemas import leave_as
 
 Lines = Callable[..., list[str]]
 HERE, EVERYWHERE = Wish(everywhere=False, seconds=60.0), Wish(everywhere=True, seconds=60.0)
@@ -153,12 +154,7 @@ def test_a_suppression_that_is_not_there_cannot_be_revoked(store: Store) -> None
 
 def test_a_store_of_schema_2_learns_of_mechanisms(store: Store, url: str) -> None:
     store.write([other(number) for number in range(1500)])
-    with store._database.writing() as connection:
-        connection.exec_driver_sql("DROP INDEX alerts_by_mechanism")
-        for column in ("expected", "mechanism"):
-            connection.exec_driver_sql(f"ALTER TABLE alerts DROP COLUMN {column}")
-        connection.exec_driver_sql("UPDATE meta SET value = '2' WHERE key = 'schema'")
-    store.close()
+    leave_as(store, 2)
 
     second = Store(url)
 

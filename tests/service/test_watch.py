@@ -34,7 +34,7 @@ def test_a_watched_folder_or_link_is_served_once_it_is_whole(
     other = saved(model, tmp_path / "b", version=2)
     current.symlink_to("a")
     with (
-        in_process(replace(config, model=current, watch_model=True)) as running,
+        in_process(replace(config, models={"": current}, watch_model=True)) as running,
         Client(running.address) as client,
     ):
         current.unlink()

@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ def webhook(store: Store, receiver: Receiver) -> Webhook:
     return made
 
 
-def events(receiver: Receiver) -> list[dict[str, object]]:
+def events(receiver: Receiver) -> list[dict[str, Any]]:
     return [json.loads(body) for body in receiver.bodies]
 
 
@@ -61,6 +62,17 @@ def test_alerts_of_many_streams_by_one_mechanism_are_one_event(
     assert one["id"] != many["id"]
     assert webhook.send(time.time()) == Sent(0)
     assert len(receiver.bodies) == 2
+
+
+def test_alerts_of_two_models_are_two_events(
+    store: Store, webhook: Webhook, receiver: Receiver
+) -> None:
+    store.write([other(1), other(2, model_name="db"), other(3, model_name="db")])
+
+    assert webhook.send(time.time()) == Sent(2)
+    told = events(receiver)
+    assert [(e["data"]["model_name"], e["data"]["alerts"]) for e in told] == [("", 1), ("db", 2)]
+    assert len({str(event["id"]).partition("-")[0] for event in told}) == 2
 
 
 def test_what_was_there_before_the_first_time_is_not_told(store: Store, receiver: Receiver) -> None:

@@ -29,7 +29,7 @@ class Watched(Store):
         self.begin = Event()
 
     def write(
-        self, alerts: Sequence[Alert], states: Sequence[tuple[int, Saved]] = ()
+        self, alerts: Sequence[Alert], states: Sequence[tuple[str, int, Saved]] = ()
     ) -> list[StoredAlert]:
         self.begin.wait(30)
         self.wrote.append((len(alerts), len(states)))
@@ -45,7 +45,7 @@ def store(tmp_path: Path) -> Iterator[Watched]:
 
 @pytest.fixture
 def writer(store: Watched, tmp_path: Path) -> Iterator[Writer]:
-    writer = Writer(store, ServiceConfig(tmp_path), Metrics())
+    writer = Writer(store, ServiceConfig({"": tmp_path}), Metrics())
     writer.start()
     yield writer
     store.begin.set()
@@ -53,7 +53,7 @@ def writer(store: Watched, tmp_path: Path) -> Iterator[Writer]:
 
 
 def piece(number: int) -> Entry:
-    return Entry(state=(0, Saved(parts={number: {"length": np.arange(2)}})))
+    return Entry(state=("", 0, Saved(parts={number: {"length": np.arange(2)}})))
 
 
 def test_state_is_stored_a_piece_at_a_time_and_alerts_do_not_wait_for_the_rest(
@@ -74,7 +74,7 @@ def test_state_is_stored_a_piece_at_a_time_and_alerts_do_not_wait_for_the_rest(
     assert sum(alerts for alerts, _ in store.wrote) == 2
     assert [states for _, states in store.wrote if states] == [1, 1, 1, 1]
     assert store.wrote.index(next(one for one in store.wrote if one[0])) <= 1
-    assert store.state(0)["length"].tolist() == [0, 1] * 4
+    assert store.state("", 0)["length"].tolist() == [0, 1] * 4
 
 
 def test_a_piece_is_never_stored_before_the_alerts_that_came_before_it(

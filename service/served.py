@@ -1,0 +1,215 @@
+"""One model in service, under its name: reads its batches, has its shards score them, is replaced.
+
+put → reader thread (lines → events) → scorer threads, each with its own streams.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from ..model.alert import Alert
+from ..model.errors import OverloadError
+from ..model.folder import Model
+from .batch import Batch
+from .carry import Carried
+from .config import ServiceConfig
+from .drift import Drift
+from .late import Late
+from .metrics import ModelMetrics
+from .reading import Reader
+from .sequel import sequel
+from .shard import Shard
+from .spool import Spool
+from .store import Store
+from .ticket import Ticket, shard_of
+from .writer import Writer
+
+logger = logging.getLogger("offscript")
+
+
+@dataclass
+class Load:
+    """What is accepted and not scored yet, and how much of that there may be."""
+
+    most_events: int
+    most_bytes: int
+    events: int = 0
+    bytes: int = 0
+
+    def has_room(self, batch: Batch) -> bool:
+        """Whether a batch may be added; where nothing waits, any may."""
+        events, size = self.events + len(batch), self.bytes + batch.size
+        return not self.events or (events <= self.most_events and size <= self.most_bytes)
+
+    def add(self, batch: Batch) -> None:
+        self.events += len(batch)
+        self.bytes += batch.size
+
+    def remove(self, batch: Batch) -> None:
+        self.events -= len(batch)
+        self.bytes -= batch.size
+
+
+@dataclass(frozen=True)
+class _Change:
+    """A model that is to score the batches behind this."""
+
+    model: Model
+    reader: Reader
+    drift: Drift
+    future: Future[Carried] = field(default_factory=Future)
+
+
+class Served:
+    """Owns the streams of one name. Any thread may call; `config` says what this model may use."""
+
+    def __init__(
+        self,
+        name: str,
+        model: Model,
+        store: Store,
+        config: ServiceConfig,
+        *,
+        writer: Writer,
+        metrics: ModelMetrics,
+    ) -> None:
+        self.name = name
+        self.metrics = metrics
+        self.late = Late()
+        self.load = Load(config.queue_events, config.queue_bytes)  # kept by whoever puts batches
+        self._model = model
+        self._store = store
+        self._config = config
+        self._writer = writer
+        self._reader = Reader(model)
+        self._drift: Drift
+        self._shards: list[Shard] = []
+        self._tickets: deque[Ticket | _Change] = deque()
+        self._wake = threading.Condition()
+        self._open = False
+        self._thread = threading.Thread(target=self._read, name=f"reader {name}", daemon=True)
+
+    @property
+    def model(self) -> Model:
+        """The model that batches are read and scored by from now on."""
+        return self._model
+
+    def restore(self) -> None:
+        """Take up the saved streams."""
+        self._drift = Drift(self._model)
+        self.metrics.surprisal_drift.set_function(self._drift_index)
+        for number in range(self._config.threads):
+            shard = Shard(
+                number,
+                self._model,
+                self._config,
+                name=self.name,
+                spool=self._spool(number),
+                writer=self._writer,
+                metrics=self.metrics,
+                drift=self._drift,
+            )
+            shard.restore(self._store.state(self.name, number))
+            self._shards.append(shard)
+
+    def start(self) -> None:
+        """Start the threads."""
+        for shard in self._shards:
+            shard.start()
+        self._open = True
+        self._thread.start()
+
+    def put(self, ticket: Ticket) -> None:
+        """Take a batch; its ticket's future says what became of it."""
+        with self._wake:
+            self._tickets.append(ticket)
+            self._wake.notify()
+
+    def change(self, model: Model) -> Future[Carried]:
+        """Have all batches from here on scored by another model; what becomes of the streams.
+
+        Those accepted before are scored by the model that was. If it fails, nothing has changed.
+        """
+        change = _Change(model, Reader(model), Drift(model))  # which takes time; nobody waits
+        with self._wake:
+            if not self._open:
+                raise OverloadError("the service is not ready", retry_seconds=1.0)
+            self._tickets.append(change)
+            self._wake.notify()
+        return change.future
+
+    def sequel(self, alert: Alert) -> tuple[int, ...]:
+        """What came in an alert's stream after it; nothing if that is not known, or no longer."""
+        if alert.model != self._model.sha256:
+            return ()
+        shard = self._shards[shard_of(alert.stream, len(self._shards))]
+        return sequel(alert, *shard.recent(alert.stream, alert.model))
+
+    def stop(self) -> None:
+        """Score all that was put, save the streams, end the threads."""
+        with self._wake:
+            self._open = False
+            self._wake.notify()
+        self._thread.join()
+        for shard in self._shards:
+            shard.stop()
+
+    def _read(self) -> None:
+        while True:
+            with self._wake:
+                while self._open and not self._tickets:
+                    self._wake.wait()
+                if not self._tickets:
+                    return
+                ticket = self._tickets.popleft()
+            if isinstance(ticket, _Change):
+                try:
+                    ticket.future.set_result(self._adopt(ticket))
+                except Exception as error:  # noqa: BLE001 - as below
+                    ticket.future.set_exception(error)
+                continue
+            self.late.add(ticket.batch)
+            try:
+                rows = self._reader.read(ticket.batch)
+                parts = ticket.split(rows, len(self._shards))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the thread has to go on
+                ticket.fail(error)
+                ticket.scored()
+                continue
+            self.metrics.events["unkeyed"].inc(rows.unkeyed)
+            self.metrics.events["continuation"].inc(rows.continuations)
+            self.metrics.events["broken"].inc(rows.broken)
+            for part in parts:
+                self._shards[part.shard].put(part)
+
+    def _adopt(self, change: _Change) -> Carried:
+        """Put a model in the place of the other between two batches, in all shards or in none."""
+        with ExitStack() as held:
+            for shard in self._shards:
+                held.enter_context(shard.held())
+            made = [shard.successor(change.model) for shard in self._shards]
+            for shard, (detector, _) in zip(self._shards, made, strict=True):
+                shard.adopt(change.model, detector, change.drift)
+            self._model, self._reader, self._drift = change.model, change.reader, change.drift
+        return Carried(
+            streams=sum(carried.streams for _, carried in made),
+            left=sum(carried.left for _, carried in made),
+        )
+
+    def _drift_index(self) -> float:
+        return self._drift.index()
+
+    def _spool(self, number: int) -> Spool | None:
+        path, size = self._store.path, self._config.spool_bytes // self._config.threads
+        if path is None or not size:
+            return None
+        try:
+            return Spool(path.with_name(f"{path.name}.lines") / self.name / str(number), size)
+        except OSError as error:
+            logger.warning("raw lines are not kept: %s: %s", error.filename, error.strerror)
+            return None
