@@ -138,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                         times = options.rounds
                         found = reloaded(service, coming, (path, other), times=times, rate=RATE)
                     case "overloaded":
-                        found = overloaded(service, coming, times=3.0, seconds=30.0)
+                        found = overloaded(service, coming, senders=24, seconds=30.0)
                     case "drained":
                         found = drained(service, coming, streams=100)
                     case "many_streams":

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
-from typing import Any
 
 import grpc
 import numpy as np
@@ -28,6 +27,7 @@ Found = Iterator[tuple[str, float, int, float | None]]  # measure, value, of how
 
 _SIZE = 256  # events of a batch
 _CALL_SECONDS = 60.0
+_PAUSE_SECONDS = 1.0  # between two batches of one of many calls
 _REFUSED = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE)
 
 
@@ -111,64 +111,70 @@ def twin(path: Path, folder: Path) -> Path:
     return folder
 
 
-def overloaded(service: Service, coming: Iterator[Piece], *, times: float, seconds: float) -> Found:
-    """Calls that are due at `times` the speed that the service takes, whatever comes back.
+def overloaded(service: Service, coming: Iterator[Piece], *, senders: int, seconds: float) -> Found:
+    """So many clients that each send without a pause what one alone has the service busy with.
 
-    `goodput_share`: events that were scored meanwhile, of those that it scores without pauses.
-    `recovery_seconds`: from the last call until one takes a tenth of a second or less again.
+    `goodput_share`: events a second that were acknowledged, of those of one client; `latency` of
+    another client's single calls meanwhile, of which some may be refused; `recovery_seconds`: from
+    the last batch until one of them takes a tenth of a second or less again.
     """
     capacity = rows_per_second(service.address, [named(p) for p in islice(coming, 1000)])
-    batches = [named(piece) for piece in islice(coming, int(times * capacity * seconds / _SIZE))]
-    taken: list[float] = []
-    refused, failed = 0, 0
+    queues = _dealt(islice(coming, int(1.5 * capacity * seconds / _SIZE)), senders)
+    probe = named(Piece(["probe"], next(coming).name[:1], np.array([1.7e9])))
+    taken, refused, acknowledged = list[float](), 0, 0
     lock = threading.Lock()
-    with grpc.insecure_channel(service.address) as channel:
+    over = time.perf_counter() + seconds
+
+    def flood(batches: Sequence[pb.EventBatch]) -> None:
+        nonlocal acknowledged
+        with grpc.insecure_channel(service.address) as channel:
+            until = takewhile(lambda _: time.perf_counter() < over, batches)
+            for _ in DetectorStub(channel).Score(until):
+                if time.perf_counter() < over:
+                    with lock:
+                        acknowledged += 1
+
+    with grpc.insecure_channel(service.address) as channel, ThreadPoolExecutor(senders) as threads:
         stub = DetectorStub(channel)
-        calls = []
-        codes: dict[Any, int] = {}
-
-        def answered(call: Any, due: float) -> None:
-            nonlocal refused, failed
-            code = call.code()
-            with lock:
-                if code == grpc.StatusCode.OK:
-                    taken.append(time.perf_counter() - due)
-                elif code in _REFUSED:
-                    refused += 1
-                else:
-                    failed += 1
-                    codes[code] = codes.get(code, 0) + 1
-
         began = time.perf_counter()
-        for at, batch in enumerate(batches):
-            due = began + at * _SIZE / (times * capacity)
-            time.sleep(max(0.0, due - time.perf_counter()))
-            if time.perf_counter() > began + seconds:
-                break
-            call = stub.ScoreOnce.future(batch, timeout=_CALL_SECONDS)
-            call.add_done_callback(partial(answered, due=due))
-            calls.append(call)
-        flooded = time.perf_counter()
-        scored = len(taken) * _SIZE / (flooded - began)
-        while True:
+        floods = [threads.submit(flood, batches) for batches in queues]
+        recovered = math.nan
+        while math.isnan(recovered):
             asked = time.perf_counter()
             try:
-                stub.ScoreOnce(batches[0], timeout=_CALL_SECONDS)
-                if time.perf_counter() - asked <= 0.1:
-                    break
-            except grpc.RpcError:
-                time.sleep(0.05)
-        recovered = time.perf_counter() - flooded
-        for call in calls:
-            call.exception()
-    print(f"  failed: {codes}", flush=True)
-    offered = len(calls)
-    yield "offered_times_capacity", offered * _SIZE / (flooded - began) / capacity, offered, None
-    yield "refused_share", refused / offered, offered, None
-    yield "failed_calls", float(failed), offered, 0.0
-    yield "goodput_share", scored / capacity, len(taken), 0.8
-    yield "latency_p99_ms", 1e3 * float(np.percentile(taken or [np.nan], 99.0)), len(taken), None
+                stub.ScoreOnce(probe, timeout=_CALL_SECONDS)
+            except grpc.RpcError as error:
+                if error.code() not in _REFUSED:
+                    raise
+                refused += 1
+            else:
+                taken.append(time.perf_counter() - asked)
+                if asked > over and taken[-1] <= 0.1:
+                    recovered = time.perf_counter() - over
+            time.sleep(0.1)
+        errors = [error for one in floods if (error := one.exception()) is not None]
+    for error in errors[:1]:
+        print(f"  {error}", flush=True)
+    goodput = acknowledged * _SIZE / (over - began) / capacity
+    yield "goodput_share", goodput, acknowledged, 0.8
+    yield "failed_calls", float(len(errors)), senders, 0.0
+    yield "refused_share", refused / (refused + len(taken)), refused + len(taken), None
+    yield "latency_p99_ms", 1e3 * float(np.percentile(taken, 99.0)), len(taken), None
     yield "recovery_seconds", recovered, 1, 2.0
+
+
+def _dealt(pieces: Iterable[Piece], senders: int) -> list[list[pb.EventBatch]]:
+    """The batches of each sender; a stream is always with one and the same."""
+    rows: list[list[tuple[str, str, float]]] = [[] for _ in range(senders)]
+    for piece in pieces:
+        for row in zip(piece.stream, piece.name, piece.time.tolist(), strict=True):
+            rows[int(row[0].partition(".")[0]) % senders].append(row)
+    queues = []
+    for own in rows:
+        cuts = [own[at : at + _SIZE] for at in range(0, len(own), _SIZE)]
+        columns = [list(zip(*cut, strict=True)) for cut in cuts]
+        queues.append([named(Piece([*s], [*n], np.array(t))) for s, n, t in columns])
+    return queues
 
 
 def drained(service: Service, coming: Iterator[Piece], *, streams: int) -> Found:
@@ -176,9 +182,8 @@ def drained(service: Service, coming: Iterator[Piece], *, streams: int) -> Found
     told = sent = acknowledged = 0
     lock = threading.Lock()
     ready = threading.Barrier(streams + 1)
-    pieces = [named(piece) for piece in islice(coming, streams)]
 
-    def call(batch: pb.EventBatch) -> None:
+    def call() -> None:
         nonlocal told, sent, acknowledged
         stop = threading.Event()
 
@@ -186,33 +191,34 @@ def drained(service: Service, coming: Iterator[Piece], *, streams: int) -> Found
             nonlocal sent
             while not stop.is_set():
                 with lock:
+                    batch = named(next(coming))
                     sent += 1
                 yield batch
-                stop.wait(0.2)
+                stop.wait(_PAUSE_SECONDS)
 
         with grpc.insecure_channel(service.address) as channel:
             waiting = True
             for reply in DetectorStub(channel).Score(requests()):
+                with lock:
+                    told += reply.HasField("drain")
+                    acknowledged += not reply.HasField("drain")
                 if reply.HasField("drain"):
-                    told += 1
                     stop.set()
-                else:
-                    acknowledged += 1
                 if waiting:
                     waiting = False
                     ready.wait(_CALL_SECONDS)
 
     with ThreadPoolExecutor(streams) as threads:
-        calls = [threads.submit(call, batch) for batch in pieces]
+        calls = [threads.submit(call) for _ in range(streams)]
         ready.wait(_CALL_SECONDS)
+        time.sleep(_PAUSE_SECONDS)
         began = time.perf_counter()
         service.stop()
         took = time.perf_counter() - began
         errors = [error for one in calls if (error := one.exception()) is not None]
-        failed = len(errors)
-        for error in errors[:1]:
-            print(f"  {error!r}", flush=True)
+    for error in errors[:1]:
+        print(f"  {error}", flush=True)
     yield "told_share", told / streams, streams, 1.0
     yield "unacknowledged", float(sent - acknowledged), sent, 0.0
-    yield "failed_calls", float(failed), streams, 0.0
+    yield "failed_calls", float(len(errors)), streams, 0.0
     yield "exit_seconds", took, 1, 11.0

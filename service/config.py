@@ -45,6 +45,7 @@ class ServiceConfig:
     max_streams: int = 1_000_000  # remembered at a time; past that the longest silent are forgotten
     live_bytes: int = 1 << 30  # for fast scoring: what streams active last, and contexts, need
     queue_events: int = 262_144  # accepted and not scored yet, at most
+    queue_seconds: float = 2.0  # that the oldest of them may have waited where more are accepted
     queue_bytes: int = 64 << 20
     buffered_alerts: int = 2_000  # that wait for the store, at most
     checkpoint_seconds: float = 5.0  # between two saves of the streams' state

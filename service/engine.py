@@ -118,6 +118,13 @@ class Engine:
         self._metrics.batches.inc(len(tickets))
         return [ticket.future for _, ticket in tickets]
 
+    def check_wait(self) -> None:
+        """OverloadError if events have waited for too long, of whatever model: not worth reading
+        more of them.
+        """
+        with self._lock:
+            self._check_wait(self._load)
+
     def when_stored(self, call: Callable[[], None]) -> None:
         """Have this called once all alerts are stored that were raised before."""
         self._writer.put(Entry(done=lambda _: call()))
@@ -154,6 +161,16 @@ class Engine:
                         "send them again later",
                         retry_seconds=_RETRY_SECONDS,
                     )
+            self._check_wait(served.load)
+
+    def _check_wait(self, load: Load) -> None:
+        waited = load.waits()
+        if waited > self._config.queue_seconds:
+            raise OverloadError(
+                f"events have waited for {waited:.1f} s to be scored, at most "
+                f"{self._config.queue_seconds:g} s are allowed; send more later",
+                retry_seconds=_RETRY_SECONDS,
+            )
 
     def _scored(self, served: Served, batch: Batch) -> None:
         with self._lock:

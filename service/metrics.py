@@ -24,6 +24,7 @@ _OUTCOMES = (
     "unkeyed",
     "continuation",
     "broken",
+    "abandoned",
     "refused",
     "unknown_model",
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -40,19 +41,27 @@ class Load:
     most_bytes: int
     events: int = 0
     bytes: int = 0
+    _since: dict[int, float] = field(default_factory=dict)  # monotonic, the oldest first
 
     def has_room(self, batch: Batch) -> bool:
         """Whether a batch may be added; where nothing waits, any may."""
         events, size = self.events + len(batch), self.bytes + batch.size
         return not self.events or (events <= self.most_events and size <= self.most_bytes)
 
+    def waits(self) -> float:
+        """Seconds that the oldest of it has waited."""
+        now = time.monotonic()
+        return now - next(iter(self._since.values()), now)
+
     def add(self, batch: Batch) -> None:
         self.events += len(batch)
         self.bytes += batch.size
+        self._since[id(batch)] = time.monotonic()
 
     def remove(self, batch: Batch) -> None:
         self.events -= len(batch)
         self.bytes -= batch.size
+        del self._since[id(batch)]
 
 
 @dataclass(frozen=True)

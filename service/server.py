@@ -46,6 +46,8 @@ from .webhook import Webhook, read_secret
 
 logger = logging.getLogger("offscript")
 
+_CALLS = 1024  # under way of one connection
+
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -261,6 +263,7 @@ class Server:
                 ("grpc.so_reuseport", 0),  # else a second service would quietly share the port
                 ("grpc.max_receive_message_length", LOGS_BYTES),
                 ("grpc.max_send_message_length", -1),
+                ("grpc.max_concurrent_streams", _CALLS),  # of one client; it keeps the others back
                 ("grpc.keepalive_time_ms", 60_000),
                 ("grpc.server_handshake_timeout_ms", 10_000),  # for one that says nothing
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),

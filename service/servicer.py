@@ -115,9 +115,14 @@ class Servicer:
         self.alerts_changed()
 
     async def _score_once(self, request: bytes) -> pb.ScoreBatch:
+        self._engine.check_wait()
         batch = self._batch(request)
-        outcome = await self._stored(self._engine.submit(batch))
-        return messages.write_outcome(batch.seq, outcome)
+        future = self._engine.submit(batch)
+        try:
+            return messages.write_outcome(batch.seq, await self._stored(future))
+        except asyncio.CancelledError:  # the caller's time is up: it need not be scored any more
+            future.cancel()
+            raise
 
     async def _export(self, request: bytes) -> ExportLogsServiceResponse:
         return await self._stored(await asyncio.to_thread(self._intake.take, request))

@@ -194,7 +194,9 @@ class Shard:
         for part in group:
             batch = part.ticket.batch
             self._metrics.queue_seconds.observe(max(0.0, time.time() - batch.received))
-            if batch.client and 0 < batch.seq <= self._scored.get(batch.client, 0):
+            if part.ticket.future.cancelled():  # whoever asked has given up
+                self._metrics.events["abandoned"].inc(len(part.rows))
+            elif batch.client and 0 < batch.seq <= self._scored.get(batch.client, 0):
                 self._metrics.events["repeated"].inc(len(part.rows))
                 # What it raised the first time may still wait for the store; so does this answer.
                 outcome = PartOutcome(np.zeros(0, np.float32), repeated=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -94,12 +95,13 @@ class Ticket:
             self._outcomes.append((part, outcome))
             self._waiting -= 1
             last = self._waiting == 0
-        if last and not self.future.done():
-            self.future.set_result(self._join())
+        if last:
+            with suppress(InvalidStateError):  # it failed, or whoever asked has given up
+                self.future.set_result(self._join())
 
     def fail(self, error: Exception) -> None:
         """A part could not be scored."""
-        if not self.future.done():
+        with suppress(InvalidStateError):
             self.future.set_exception(error)
 
     def _join(self) -> Outcome:
