@@ -18,7 +18,7 @@ from ..training.config import TrainConfig
 from ..training.corpus import read_corpus, read_sequences
 from .datasets import load
 
-SETS = ("postgres", "hdfs_raw", "ocatak_api")
+SETS = ("postgres", "hdfs_raw", "ocatak_api", "adfa_ld")
 _TRACES = 60  # of ocatak_api, which are long
 _PIECE = 2000  # events; longer streams are played piece by piece
 
