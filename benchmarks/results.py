@@ -14,11 +14,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE / "results"
-PACKAGES = ("grpcio", "numba", "numpy", "scikit-learn", "torch")  # those that move the figures
+PACKAGES = (  # those that move the figures
+    "drain3",
+    "grpcio",
+    "numba",
+    "numpy",
+    "onnxruntime",
+    "river",
+    "scikit-learn",
+    "torch",
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,22 @@ class Row:
     high: float | None = None
     n: int | None = None  # what the value was measured on: sequences, events, repeats
     target: float | None = None
+
+
+def row_of_turns(
+    dataset: str,
+    method: str,
+    setting: str,
+    measure: str,
+    values: Sequence[float],
+    target: float | None = None,
+    n: int | None = None,
+) -> Row:
+    """A value measured in turns: their median, with the least and the largest."""
+    several = len(values) > 1
+    low, high = (min(values), max(values)) if several else (None, None)
+    middle = float(np.median(values))
+    return Row(dataset, method, setting, measure, middle, low, high, n or len(values), target)
 
 
 @dataclass(frozen=True)

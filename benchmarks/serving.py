@@ -1,20 +1,27 @@
-"""Speed of scoring: the scorer alone, the service over gRPC, and memory, beside PyTorch.
+"""Speed of scoring: the scorer alone, the service over gRPC, and memory, beside its peers.
 
 `events_per_second` of `offscript` is what one core scores: events by name in, alerts out, in pieces
 of 1,024, with so many live streams that take turns at random. `known_share` of the events come in a
 context that came before and are looked up: no recorded stream comes twice before all have come, but
 100,000 live streams are more than were recorded. `events_per_second_computed` is the speed without
-that, when nothing ever repeats. Its peers are the same decoder in
-PyTorch, with the whole window computed for every event (`torch_window`) or keys and values kept
-(`torch_incremental`), and an LSTM of DeepLog's kind (`torch_deeplog`), on one core too, in the same
-run, turn by turn; `times_theirs` is our speed divided by theirs, `times_theirs_computed` that of
-computing every event. `floor_fraction` is the least time that the arithmetic, or the memory, of an
-event with a full window takes on this machine, measured in the same run, divided by the time that
-computing it took. `offscript_service` is `offscript serve` in a process
-of its own with the client in another: `events_per_second` by name and `lines_per_second` of raw
-lines to the last acknowledgement, and the `latency` of batches of 256 that are due at fixed times,
-in milliseconds from when one was due to its acknowledgement, at a share of that speed. Values are
-medians over turns, with the least and the largest.
+that, when nothing ever repeats. `floor_fraction` is the least time that the arithmetic, or the
+memory, of an event with a full window takes on this machine, measured in the same run, divided by
+the time that computing it took.
+
+Its peers run on one core too, in the same run, turn by turn. Of the same decoder: PyTorch with the
+whole window computed for every event (`torch_window`), or with keys and values kept
+(`torch_incremental`), ONNX Runtime with the whole window (`onnx_window`). Of what one would take
+instead: an LSTM of DeepLog's kind (`torch_deeplog`), river's half-space trees, which learn online
+from the counts of a stream's events (`river_half_space_trees`), and DetectMate's detectors of
+sequences (`detectmate_…`; where there is no Python 3.12 for them they are left out, and a line says
+so). `times_theirs` is our speed divided by theirs, `times_theirs_computed` that of computing every
+event. `lines_per_second` of the set's raw lines is the speed of our parser beside drain3's.
+
+`offscript_service` is `offscript serve` in a process of its own with the client in another:
+`events_per_second` by name and `lines_per_second` of raw lines to the last acknowledgement, and the
+`latency` of batches of 256 that are due at fixed times, in milliseconds from when one was due to
+its acknowledgement, at a share of that speed. Values are medians over turns, with the least and the
+largest.
 """
 
 from __future__ import annotations
@@ -24,13 +31,12 @@ import multiprocessing
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from ..model.detector import Detector
 from ..model.folder import Model, load_model
 from ..model.warm import warm
 from ..training.config import TrainConfig
@@ -40,12 +46,13 @@ from .kept import FOLDER as WORK
 from .kept import fingerprint
 from .replay_server import Service
 from .results import FOLDER as RESULTS
-from .results import Row, run_results, write_results
+from .results import Row, row_of_turns, run_results, write_results
+from .serving_beside import beside, parsers
 from .serving_grpc import latencies, named, raw, rows_per_second
-from .serving_peers import PEERS, events_per_second
 from .serving_scorer import (
-    LIVE_BYTES,
-    feed,
+    KNOWN_BYTES,
+    SIZE,
+    alone,
     floor_seconds,
     multiply_rate,
     read_rate,
@@ -55,11 +62,8 @@ from .serving_traffic import SETS, Recorded, recorded, traffic, training_of
 
 LIVE = {1: "1_stream", 1_000: "1k_streams", 100_000: "100k_streams"}
 TARGETS = {1: 600_000.0, 100_000: 400_000.0}
-PEER_TARGETS = {"torch_window": 100.0, "torch_incremental": 20.0}
 TURNS = 5
-SIZE = 1024  # events of a piece
 EVENTS = 40_000  # of a turn
-KNOWN_BYTES = 1 << 27  # the default
 LOGS = 3  # turns of raw lines
 SERVED = 300_000  # of a turn of the service
 DUE = 256  # events of a batch whose latency is measured
@@ -77,35 +81,6 @@ def trained(name: str, data: Path, scratch: Path, *, fresh: bool) -> tuple[Train
     return config, folder
 
 
-@dataclass(frozen=True)
-class Turns:
-    """Events a second of each turn, and the share of them that was known."""
-
-    speeds: list[float]
-    known: list[float]
-
-
-def alone(
-    source: Recorded, model: Model, live: int, *, turns: int, events: int, known_bytes: int
-) -> Turns:
-    """The scorer by itself, once the streams are under way."""
-    detector = Detector(model, live_bytes=LIVE_BYTES, known_bytes=known_bytes)
-    idle = model.config.streams.idle_seconds
-    coming = traffic(source, live, SIZE, idle_seconds=idle, seed=0)
-    rounds = model.config.decoder.window + 2
-    left = -(-rounds * live // SIZE)
-    while left > 0:
-        feed(detector, list(islice(coming, min(left, events // SIZE))))
-        left -= events // SIZE
-    speeds, shares = [], []
-    for _ in range(turns):
-        pieces = list(islice(coming, events // SIZE))
-        seconds, known = feed(detector, pieces)
-        speeds.append(len(pieces) * SIZE / seconds)
-        shares.append(known / (len(pieces) * SIZE))
-    return Turns(speeds, shares)
-
-
 def scorer(source: Recorded, model: Model, setting: str, *, events: int) -> Iterator[Row]:
     """The scorer alone, with few and with many live streams, and its peers."""
     multiplies, reads = multiply_rate(), read_rate()
@@ -114,35 +89,13 @@ def scorer(source: Recorded, model: Model, setting: str, *, events: int) -> Iter
         data = f"{source.name}_{called}"
         found = alone(source, model, live, turns=TURNS, events=events, known_bytes=KNOWN_BYTES)
         target = TARGETS.get(live)
-        yield _row(data, "offscript", setting, "events_per_second", found.speeds, target)
-        yield _row(data, "offscript", setting, "known_share", found.known)
+        yield row_of_turns(data, "offscript", setting, "events_per_second", found.speeds, target)
+        yield row_of_turns(data, "offscript", setting, "known_share", found.known)
         computed = alone(source, model, live, turns=TURNS, events=events, known_bytes=0).speeds
-        yield _row(data, "offscript", setting, "events_per_second_computed", computed)
+        yield row_of_turns(data, "offscript", setting, "events_per_second_computed", computed)
         fractions = [floor * speed for speed in computed]
         target = 0.5 if live == max(LIVE) else None
-        yield _row(data, "offscript", setting, "floor_fraction", fractions, target)
-
-
-def peers(source: Recorded, model: Model, setting: str, *, events: int) -> Iterator[Row]:
-    """PyTorch, and the scorer once more, turn by turn."""
-    data = f"{source.name}_1k_streams"
-    built = {name: make(model) for name, make in PEERS.items()}
-    ours: dict[int, list[float]] = {KNOWN_BYTES: [], 0: []}
-    theirs: dict[str, list[float]] = {name: [] for name in PEERS}
-    for _ in range(3):
-        for known_bytes in ours:
-            turn = alone(source, model, 1_000, turns=1, events=events, known_bytes=known_bytes)
-            ours[known_bytes] += turn.speeds
-        for name, peer in built.items():
-            theirs[name].append(events_per_second(peer, model, source, steps=20))
-    for name, speeds in theirs.items():
-        yield _row(data, name, setting, "events_per_second", speeds)
-        for measure, turns in zip(
-            ("times_theirs", "times_theirs_computed"), ours.values(), strict=True
-        ):
-            ratios = [our / their for our, their in zip(turns, speeds, strict=True)]
-            target = PEER_TARGETS.get(name) if measure == "times_theirs" else None
-            yield _row(data, name, setting, measure, ratios, target)
+        yield row_of_turns(data, "offscript", setting, "floor_fraction", fractions, target)
 
 
 def served(
@@ -159,14 +112,16 @@ def served(
             speed = rows_per_second(service.address, batches)
             if turn:  # the first one meets streams without a past
                 speeds.append(speed)
-        yield _row(data, "offscript_service", setting, "events_per_second", speeds, 250_000.0)
+        yield row_of_turns(
+            data, "offscript_service", setting, "events_per_second", speeds, 250_000.0
+        )
     if source.lines is not None:
         batches = raw(source.lines, SIZE)
         rates = []
         for turn in range(LOGS):  # to a service that has not seen them
             with Service(path, _folder(scratch, f"lines-{turn}")) as service:
                 rates.append(rows_per_second(service.address, batches))
-        yield _row(data, "offscript_service", setting, "lines_per_second", rates, 150_000.0)
+        yield row_of_turns(data, "offscript_service", setting, "lines_per_second", rates, 150_000.0)
     coming = traffic(source, 1_000, DUE, idle_seconds=idle, seed=2)
     with Service(path, _folder(scratch, "due")) as service:
         for load in LOADS:
@@ -178,7 +133,9 @@ def served(
                 value = [float(np.percentile(taken, share))]
                 at = f"{data}_{load:.0%}_load"
                 wanted = target if load == 0.5 else None
-                yield _row(at, "offscript_service", setting, measure, value, wanted, len(taken))
+                yield row_of_turns(
+                    at, "offscript_service", setting, measure, value, wanted, len(taken)
+                )
 
 
 def _folder(scratch: Path, name: str) -> Path:
@@ -191,27 +148,12 @@ def at_rest(path: Path, setting: str, name: str) -> Row:
     """Memory of a million streams, in a process that does nothing else."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         value = pool.apply(_rest, (path,))
-    return _row(f"{name}_1m_streams", "offscript", setting, "rss_mb", [value], 1200.0)
+    return row_of_turns(f"{name}_1m_streams", "offscript", setting, "rss_mb", [value], 1200.0)
 
 
 def _rest(path: Path) -> float:
     warm()
     return rest_megabytes(load_model(path))
-
-
-def _row(
-    dataset: str,
-    method: str,
-    setting: str,
-    measure: str,
-    values: Sequence[float],
-    target: float | None = None,
-    n: int | None = None,
-) -> Row:
-    several = len(values) > 1
-    low, high = (min(values), max(values)) if several else (None, None)
-    middle = float(np.median(values))
-    return Row(dataset, method, setting, measure, middle, low, high, n or len(values), target)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -234,7 +176,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             source = recorded(name, config, model)
             for row in (
                 *scorer(source, model, setting, events=EVENTS),
-                *peers(source, model, setting, events=EVENTS),
+                *beside(source, model, setting, events=EVENTS),
+                *parsers(source, model, setting),
                 *served(source, model, path, setting, scratch, events=SERVED),
                 at_rest(path, setting, name),
             ):

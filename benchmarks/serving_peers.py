@@ -92,13 +92,6 @@ def _next(
     return linear(resid, decoder.W_U.T, decoder.b_U)
 
 
-PEERS: dict[str, Callable[[Model], Step]] = {
-    "torch_window": windowed,
-    "torch_incremental": incremental,
-    "torch_deeplog": deeplog,
-}
-
-
 @torch.inference_mode()
 def events_per_second(peer: Step, model: Model, source: Recorded, *, steps: int) -> float:
     """Of one turn of `steps` events of each stream, on one thread, once the window is full."""

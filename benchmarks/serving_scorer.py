@@ -5,14 +5,18 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import psutil
 
 from ..model.detector import Detector
 from ..model.folder import Model
-from .serving_traffic import Piece
+from .serving_traffic import Piece, Recorded, traffic
 
+SIZE = 1024  # events of a piece
+KNOWN_BYTES = 1 << 27  # the default
 LIVE_BYTES = 2 << 30  # enough for the live caches of 100,000 streams
 _MATRIX = 1024
 _READ_BYTES = 1 << 28
@@ -27,6 +31,35 @@ def feed(detector: Detector, pieces: Sequence[Piece]) -> tuple[float, int]:
     known = sum(detector.observe(piece.stream, piece.name, piece.time).known for piece in pieces)
     detector.end_idle(float(pieces[-1].time[-1]))
     return time.perf_counter() - began, known
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Events a second of each turn, and the share of them that was known."""
+
+    speeds: list[float]
+    known: list[float]
+
+
+def alone(
+    source: Recorded, model: Model, live: int, *, turns: int, events: int, known_bytes: int
+) -> Turns:
+    """The scorer by itself, once the streams are under way."""
+    detector = Detector(model, live_bytes=LIVE_BYTES, known_bytes=known_bytes)
+    idle = model.config.streams.idle_seconds
+    coming = traffic(source, live, SIZE, idle_seconds=idle, seed=0)
+    rounds = model.config.decoder.window + 2
+    left = -(-rounds * live // SIZE)
+    while left > 0:
+        feed(detector, list(islice(coming, min(left, events // SIZE))))
+        left -= events // SIZE
+    speeds, shares = [], []
+    for _ in range(turns):
+        pieces = list(islice(coming, events // SIZE))
+        seconds, known = feed(detector, pieces)
+        speeds.append(len(pieces) * SIZE / seconds)
+        shares.append(known / (len(pieces) * SIZE))
+    return Turns(speeds, shares)
 
 
 def multiply_rate() -> float:

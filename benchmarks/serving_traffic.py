@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from ..training.config import TrainConfig
 from ..training.corpus import read_corpus, read_sequences
 from .datasets import load
 
-SETS = ("postgres", "hdfs_raw", "ocatak_api")
+SETS = ("postgres", "hdfs_raw", "ocatak_api", "adfa_ld")
 _TRACES = 60  # of ocatak_api, which are long
 _PIECE = 2000  # events; longer streams are played piece by piece
 
@@ -49,7 +49,10 @@ class Piece:
 def training_of(name: str, data: Path, scratch: Path) -> TrainConfig:
     """How to train on the set called `name`, one of `SETS`."""
     if name != "ocatak_api":
-        return load(name, data, scratch).config
+        labelled = load(name, data, scratch)
+        if name != "adfa_ld":
+            return labelled.config
+        return replace(labelled.config, exclude=frozenset(labelled.test))  # a ninth of it trains
     copy = scratch / f"{name}.jsonl"
     with copy.open("w", encoding="utf-8") as file:
         lines = read_lines([data / "sequences" / f"{name}.jsonl.gz"])
@@ -59,7 +62,7 @@ def training_of(name: str, data: Path, scratch: Path) -> TrainConfig:
 
 
 def recorded(name: str, config: TrainConfig, model: Model) -> Recorded:
-    """The streams that the model was trained on."""
+    """The streams of the set, all of them."""
     lines = None
     if model.config.events.format == "sequences":
         corpus = read_sequences(read_lines(config.logs))

@@ -12,10 +12,9 @@ import torch
 
 from offscript.benchmarks import serving_peers
 from offscript.benchmarks.replay_server import Service
-from offscript.benchmarks.serving import alone
 from offscript.benchmarks.serving_grpc import latencies, named, raw, rows_per_second
 from offscript.benchmarks.serving_peers import incremental, windowed
-from offscript.benchmarks.serving_scorer import floor_seconds, rest_megabytes
+from offscript.benchmarks.serving_scorer import alone, floor_seconds, rest_megabytes
 from offscript.benchmarks.serving_traffic import Recorded, recorded, shuffled, traffic
 from offscript.model.folder import Model, load_model
 from offscript.training.config import TrainConfig

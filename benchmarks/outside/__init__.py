@@ -1,0 +1,1 @@
+"""Programs of peers that need a Python, or versions of packages, that are not ours."""
