@@ -16,13 +16,16 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import NDArray
 
-from .alert import DETECTORS
+from .alert import DETECTORS, OVERALL
 
 # Smallest scale of the extrapolated tail, in the detector's own units: where normal streams show
 # (nearly) no spread, a tail as thin as the data would make any deviation infinitely surprising. For
 # `counts` the caller says what one event more or less amounts to.
 LEAST_SCALE = {"event": 0.5, "drift": 1.0, "end": 0.5, "new": 1.0, "level": 0.05}
 SURPRISALS = ("event", "end")  # detectors whose statistic is the surprisal of one event
+# −log P past which what one event says of its stream counts: one normal stream in fifty. In a long
+# stream something always surprises, and what is less rare is noise beside what judges all events.
+ONE_EVENT = math.log(50.0)
 _TAIL_SHARE = 0.1  # of the streams, the largest: what the tail is fitted to
 _FEWEST_EXCESSES = 10
 _LEVELS = 128  # values that the empirical part is kept at
@@ -37,7 +40,8 @@ class Tail:
     `values` and `scores` are the empirical part. `base` is −log P(X > start); the excess over
     `start` follows a generalised Pareto law with `scale` and `shape` ≥ 0. The law holds where data
     are still at hand too: one odd stream among the normal ones must not be the measure of what is
-    odd, as it would be if scores were empirical up to the largest value.
+    odd, as it would be if scores were empirical up to the largest value. A score counts in that of
+    a stream, see `Threshold`, past `base`, and past `least` where that is more.
     """
 
     values: tuple[float, ...]
@@ -46,6 +50,12 @@ class Tail:
     base: float
     scale: float
     shape: float
+    least: float = 0.0  # models of earlier versions have none
+
+    @property
+    def counted(self) -> float:
+        """The score past which one counts."""
+        return max(self.base, self.least)
 
     def score(self, x: NDArray[np.float64] | float) -> NDArray[np.float64]:
         """Nats, increasing in x; nan stays nan."""
@@ -78,7 +88,9 @@ class Tail:
         return x0 + (x1 - x0) * (score - y0) / (y1 - y0)
 
 
-def fit_tail(statistic: Float64[np.ndarray, " streams"], *, least_scale: float) -> Tail:
+def fit_tail(
+    statistic: Float64[np.ndarray, " streams"], *, least_scale: float, least: float = 0.0
+) -> Tail:
     """Empirical −log((1 + #{X ≥ x}) / (n + 1)), and a Pareto tail fitted to the largest tenth.
 
     With a₀ = mean(y) and a₁ = mean(y·(1 − rank)) of the excesses y, the probability-weighted
@@ -103,7 +115,7 @@ def fit_tail(statistic: Float64[np.ndarray, " streams"], *, least_scale: float) 
         believed = len(excess) / (len(excess) + _DOUBT)
         shape = believed * float(np.clip(2.0 - a0 / (a0 - 2.0 * a1), 0.0, _HEAVIEST))
         scale = max(a0 * (1.0 - shape), least_scale)  # the mean of the law is scale / (1 − ξ)
-    return Tail(tuple(levels.tolist()), tuple(scores.tolist()), start, base, scale, shape)
+    return Tail(tuple(levels.tolist()), tuple(scores.tolist()), start, base, scale, shape, least)
 
 
 @dataclass(frozen=True)
@@ -111,9 +123,10 @@ class Threshold:
     """Tails of each detector and the threshold on what they come to, for one kind of stream.
 
     A detector's score is √w times −log P(X ≥ x), with w in (0, 1] smaller the more it repeats what
-    others say. A stream's score is √Σ s² over its detectors' scores s, of which those below their
-    tail count nothing, or the largest s if none is in its tail. One detector that is sure is
-    enough, and several that are nearly sure are too.
+    others say. A stream's score is √Σ s² over its detectors' scores s that count: in their tails,
+    and where one event is judged (`event`, `end`, `new`) past `ONE_EVENT`. If none does it is the
+    largest s of those that judge all events. One detector that is sure is enough, and several that
+    are nearly sure are too.
     """
 
     tails: dict[str, Tail]
@@ -138,34 +151,42 @@ class Threshold:
 
     def limits(self) -> Float64[np.ndarray, " detectors"]:
         """What each statistic must pass for an alert; ∞ for detectors that are not fitted."""
-        limits = {
-            name: tail.limit(self.threshold / math.sqrt(self.weights[name]))
-            for name, tail in self.tails.items()
-        }
+        limits = {}
+        for name, tail in self.tails.items():
+            score = self.threshold / math.sqrt(self.weights[name])
+            limits[name] = tail.limit(max(score, tail.least))  # below, it had no part in that
         if limits:
             limits["stream"] = self.threshold
         return np.array([limits.get(name, np.inf) for name in DETECTORS])
 
     def bases(self) -> Float64[np.ndarray, "1 detectors"]:
-        """Score from which on each detector's statistic lies in its tail."""
-        laws = self.laws()
-        return np.asarray(laws[None, :, 4] * laws[None, :, 1])
+        """Score past which each detector counts."""
+        bases = [
+            math.sqrt(self.weights[name]) * self.tails[name].counted if name in self.tails else 0.0
+            for name in DETECTORS
+        ]
+        return np.array([bases])
 
-    def laws(self) -> Float64[np.ndarray, "detectors 5"]:
-        """Start, base, scale, shape and √w of each tail; from ∞ on where none is fitted."""
+    def laws(self) -> Float64[np.ndarray, "detectors 6"]:
+        """Of each tail the statistic past which it counts, start, base, scale, shape and √w.
+
+        The first is ∞ where none is fitted.
+        """
         rows = []
         for name in DETECTORS:
-            t = self.tails.get(name)
-            law = (t.start, t.base, t.scale, t.shape) if t else (math.inf, 0.0, 1.0, 0.0)
-            rows.append((*law, math.sqrt(self.weights[name]) if t else 1.0))
+            if name in self.tails:
+                t, root = self.tails[name], math.sqrt(self.weights[name])
+                rows.append((t.limit(t.counted), t.start, t.base, t.scale, t.shape, root))
+            else:
+                rows.append((math.inf, math.inf, 0.0, 1.0, 0.0, 1.0))
         return np.array(rows)
 
-    def in_tails(self, statistics: Mapping[str, float]) -> dict[str, float]:
-        """Scores in nats of those statistics that lie in their tails, as `together` takes them."""
+    def counted(self, statistics: Mapping[str, float]) -> dict[str, float]:
+        """Scores in nats of those statistics that count, as `together` takes them."""
         scores = {
             name: self.score_of(name, x)
             for name, x in statistics.items()
-            if name in self.tails and x > self.tails[name].start
+            if name in self.tails and x > self.tails[name].limit(self.tails[name].counted)
         }
         if set(SURPRISALS) <= scores.keys():
             del scores[min(SURPRISALS, key=lambda name: scores[name])]
@@ -176,12 +197,14 @@ def together(
     scores: Float64[np.ndarray, "streams detectors"],
     bases: Float64[np.ndarray, "#streams detectors"],
 ) -> Float64[np.ndarray, " streams"]:
-    """√Σ s² over the scores s above their bases, or the largest if none is; −∞ for no score.
+    """√Σ s² over the scores s above their bases; −∞ for no score.
 
-    Of `event` and `end`, both surprisals of one event, the larger counts.
+    If none is, the largest of those detectors that judge all events. Of `event` and `end`, both
+    surprisals of one event, the larger counts.
     """
     joint = np.sqrt((tail_scores(scores, bases) ** 2).sum(axis=1))
-    largest = np.where(np.isnan(scores), -np.inf, scores).max(axis=1)
+    overall = scores[:, [DETECTORS.index(name) for name in OVERALL]]
+    largest = np.where(np.isnan(overall), -np.inf, overall).max(axis=1)
     return np.asarray(np.where(joint > 0.0, joint, largest))
 
 
@@ -189,7 +212,7 @@ def tail_scores(
     scores: Float64[np.ndarray, "streams detectors"],
     bases: Float64[np.ndarray, "#streams detectors"],
 ) -> Float64[np.ndarray, "streams detectors"]:
-    """The scores above their bases, 0 for the others and the unknown.
+    """The scores that count, 0 for the others and the unknown.
 
     The larger of `event` and `end` stands under the first, and 0 under the second.
     """

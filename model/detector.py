@@ -302,7 +302,7 @@ class Detector:
             counts = {int(t): int(tally[t]) for t in np.flatnonzero(tally)}
         scores = {}
         if detector == "stream":
-            scores = calibrated.in_tails(dict(zip(DETECTORS, statistics, strict=True)))
+            scores = calibrated.counted(dict(zip(DETECTORS, statistics, strict=True)))
         return Finding(
             index=begin + index,
             row=row,

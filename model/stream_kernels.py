@@ -100,14 +100,14 @@ def _pass(found, streams, asked, limits, index, row, detector, token, value, s, 
 
 @_jit
 def _together(stats, limits, tails):
-    """√Σ s² over the detectors' scores s in the tail; 0 where one alone has passed its limit."""
+    """√Σ s² over the detectors' scores s that count; 0 where one alone has passed its limit."""
     total = 0.0
     surprisal = 0.0  # the larger of an event's and the end's
     for d in range(STREAM):
         if stats[d] > limits[d]:
             return 0.0
-        start, base, scale, shape, root = tails[d]
-        if stats[d] > start:
+        least, start, base, scale, shape, root = tails[d]
+        if stats[d] > least:
             y = (stats[d] - start) / scale
             score = root * (base + (y if shape == 0.0 else math.log1p(shape * y) / shape))
             if d in (EVENT, END_DETECTOR):
@@ -154,10 +154,9 @@ def end_rows(found, streams, asked, law, rows, time, done, surprisal):
     """End the streams of `rows[done:]`; returns how many are done when there is no room left.
 
     `asked`: logits made flat, which row of them predicts each row's next event, what sums up a row
-    (see `log_sum_and_entropy`), the width of one and d_vocab; `law`: limits and
-    tails (start, base, scale, shape and √w of each detector's), directions of normal counts, nats
-    that an event of a normal stream surprises by on average, and what an event's excess must pass
-    to add to the drift.
+    (see `log_sum_and_entropy`), the width of one and d_vocab; `law`: limits and tails (see `laws`
+    of `calibration.Threshold`), directions of normal counts, nats that an event of a normal stream
+    surprises by on average, and what an event's excess must pass to add to the drift.
     """
     room = found[1].shape[0]
     for i in range(done, rows.shape[0]):
@@ -238,9 +237,9 @@ def observe_rows(
             _pass(
                 found, streams, asked, limits, i, row, _NEW_DETECTOR, token, many, s, h, time, _ONE
             )
-        start = tails[stream.joined]
-        rose = cusum > max(before, start[DRIFT, 0])
-        if rose or s > start[EVENT, 0] or token == NEW:
+        least = tails[stream.joined]
+        rose = cusum > max(before, least[DRIFT, 0])
+        if rose or s > least[EVENT, 0] or token == NEW:
             _pass_together(found, streams, asked, limits, tails, i, row, token, s, h, time)
         if tally[row, token] < np.iinfo(np.uint16).max:
             tally[row, token] += 1

@@ -17,9 +17,10 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int32
 from numpy.typing import NDArray
 
-from ..model.alert import AT_END, DETECTORS
+from ..model.alert import AT_END, DETECTORS, OVERALL
 from ..model.calibration import (
     LEAST_SCALE,
+    ONE_EVENT,
     SURPRISALS,
     Calibration,
     Tail,
@@ -171,7 +172,8 @@ def fit_tails(
         column = surprisal if index in either else values[:, index]
         known = column[~np.isnan(column)]
         if name in scales and len(known) >= 2:
-            fitted[name] = fit_tail(known, least_scale=scales[name])
+            least = 0.0 if name in OVERALL else ONE_EVENT
+            fitted[name] = fit_tail(known, least_scale=scales[name], least=least)
     return fitted
 
 
@@ -179,7 +181,7 @@ def fit_weights(
     scores: Float64[np.ndarray, "streams detectors"],
     bases: Float64[np.ndarray, "#streams detectors"],
 ) -> dict[str, float]:
-    """w_i = 1 / Σ_j max(0, ρ_ij), with ρ the correlation of scores in the tail (0 below it).
+    """w_i = 1 / Σ_j max(0, ρ_ij), with ρ the correlation of scores that count (0 for those below).
 
     Of n detectors that always say the same each counts 1/n, one that none repeats counts 1.
     """
@@ -209,7 +211,7 @@ def held_out_scores(
 ) -> tuple[Float64[np.ndarray, "streams detectors"], Float64[np.ndarray, "streams detectors"]]:
     """Each statistic as a score in nats, by what was fitted without the tenth that a stream is in.
 
-    With the scores come the bases of these tails, see `model.calibration.together`.
+    With the scores come those past which they count, see `model.calibration.together`.
     """
     scores, bases = np.empty_like(values), np.empty_like(values)
     for rows in np.array_split(np.arange(len(values)), min(_TENTHS, len(values))):

@@ -7,6 +7,7 @@ import pytest
 
 from offscript.model.alert import DETECTORS
 from offscript.model.calibration import (
+    ONE_EVENT,
     Calibration,
     Tail,
     Threshold,
@@ -103,6 +104,17 @@ def test_a_calibration_survives_json() -> None:
     assert Calibration.from_json(calibration.to_json()) == calibration
 
 
+def test_a_calibration_of_an_earlier_version_counts_all_that_is_in_a_tail() -> None:
+    tail = fit_tail(np.arange(30.0), least_scale=0.5, least=ONE_EVENT)
+    threshold = Threshold({"event": tail}, {"event": 0.5}, 3.25, 30)
+    saved = Calibration(0.5, 1.0, "1/1,000 streams", 0.001, threshold, threshold).to_json()
+    del saved["whole"]["tails"]["event"]["least"]
+
+    earlier = Calibration.from_json(saved).whole.tails["event"]
+
+    assert earlier.counted == tail.base < tail.counted == ONE_EVENT
+
+
 def test_detectors_without_a_tail_raise_nothing() -> None:
     tail = Tail((0.0,), (0.0,), 0.0, 0.0, 1.0, 0.0)
     threshold = Threshold({"event": tail}, {"event": 1.0}, 1.0, 1)
@@ -124,6 +136,42 @@ def test_detectors_that_are_nearly_sure_add_up_and_those_below_their_tails_do_no
     assert joint.tolist() == pytest.approx([np.sqrt(61.0), 6.0, 2.0])
 
 
+def test_if_nothing_counts_a_stream_is_ranked_by_what_judges_all_events() -> None:
+    some = {"event": [3.0, 5.0], "drift": [1.0, 1.0], "level": [1.5, 2.0]}
+
+    joint = together(columns(some), np.full((1, len(DETECTORS)), 4.0))
+
+    assert joint.tolist() == [1.5, 5.0]
+
+
+def test_what_one_event_says_counts_past_one_normal_stream_in_fifty() -> None:
+    x = np.random.default_rng(6).exponential(size=2000)
+    tails = {
+        "event": fit_tail(x, least_scale=0.1, least=ONE_EVENT),
+        "drift": fit_tail(x, least_scale=0.1),
+    }
+    threshold = Threshold(tails, dict.fromkeys(tails, 1.0), 7.0, len(x))
+    one_in_30, one_in_70 = np.quantile(x, [1 - 1 / 30, 1 - 1 / 70]).tolist()
+
+    assert threshold.counted({"event": one_in_30, "drift": one_in_30}).keys() == {"drift"}
+    assert threshold.counted({"event": one_in_70, "drift": 0.0}).keys() == {"event"}
+    for at in (one_in_30, one_in_70):
+        statistics = np.full((1, len(DETECTORS)), at)
+        scores = threshold.counted({"event": at, "drift": at})
+        joint = together(threshold.score(statistics), threshold.bases())
+        assert joint == pytest.approx(np.sqrt(sum(s**2 for s in scores.values())))
+
+
+def test_no_detector_alerts_by_what_does_not_count() -> None:
+    x = np.random.default_rng(7).exponential(size=100)
+    tail = fit_tail(x, least_scale=0.1, least=ONE_EVENT)
+    threshold = Threshold({"event": tail}, {"event": 1.0}, 2.5, len(x))
+
+    limit = threshold.limits()[DETECTORS.index("event")]
+
+    assert tail.score(limit) == pytest.approx(ONE_EVENT)
+
+
 def test_of_an_event_and_an_end_that_surprise_the_larger_counts() -> None:
     some = {"event": [6.0, 3.0], "end": [5.0, 7.0], "drift": [4.0, 0.0]}
 
@@ -141,4 +189,4 @@ def test_a_detectors_score_and_limit_carry_its_weight() -> None:
     assert threshold.score_of("drift", limit) == pytest.approx(4.0)
     assert tail.score(limit) == pytest.approx(8.0)
     statistics = {"drift": float(limit), "event": 9.0}
-    assert threshold.in_tails(statistics) == pytest.approx({"drift": 4.0})
+    assert threshold.counted(statistics) == pytest.approx({"drift": 4.0})

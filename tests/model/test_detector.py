@@ -168,7 +168,7 @@ def test_a_stream_of_which_several_detectors_are_nearly_sure_is_found_at_its_end
     plain.observe(["s"] * 5, names, np.arange(5.0), started={"s"})
     plain.end(["s"])
     statistics = plain.statistics(["s"])[0]
-    scores = model.calibration.whole.in_tails(dict(zip(DETECTORS, statistics, strict=True)))
+    scores = model.calibration.whole.counted(dict(zip(DETECTORS, statistics, strict=True)))
     joint = float(np.sqrt(sum(score**2 for score in scores.values())))
     between = (max(scores.values()) + joint) / 2
     lenient = replace(model.calibration.whole, threshold=between)
@@ -256,7 +256,7 @@ def test_several_detectors_that_are_nearly_sure_are_found_at_the_event_that_make
     plain = Detector(model, limits=False)
     plain.observe(["s"] * 5, names, np.arange(5.0), started={"s"})
     statistics = dict(zip(DETECTORS, plain.statistics(["s"])[0], strict=True))
-    scores = model.calibration.whole.in_tails(statistics)
+    scores = model.calibration.whole.counted(statistics)
     joint = float(np.sqrt(sum(score**2 for score in scores.values())))
     between = (max(scores.values()) + joint) / 2
     lenient = replace(model.calibration.whole, threshold=between)

@@ -99,6 +99,19 @@ def test_event_and_end_share_one_tail() -> None:
     assert tails["event"] != tails["drift"]
 
 
+@pytest.mark.parametrize("count", [30, 2000])
+def test_whatever_passes_a_limit_passes_the_threshold(count: int) -> None:
+    rng = np.random.default_rng(1)
+    normal = Statistics(rng.exponential(size=(count, 7)), np.zeros(count, np.bool_))
+    threshold = fit_threshold(normal, 1 / 25, count_scale=0.1)
+    odd = 3.0 * rng.exponential(size=(5000, 7))
+
+    passed = (odd > threshold.limits())[:, : DETECTORS.index("stream")].any(axis=1)
+
+    assert passed.any()
+    assert (combined(threshold, odd)[passed] > threshold.threshold).all()
+
+
 def test_detectors_that_say_the_same_share_one_weight_and_one_alone_has_all_of_it() -> None:
     rng = np.random.default_rng(4)
     scores = np.full((4000, len(DETECTORS)), -np.inf)
