@@ -152,12 +152,12 @@ def overloaded(service: Service, coming: Iterator[Piece], *, senders: int, secon
                 if asked > over and taken[-1] <= 0.1:
                     recovered = time.perf_counter() - over
             time.sleep(0.1)
-        errors = [error for one in floods if (error := one.exception()) is not None]
-    for error in errors[:1]:
-        print(f"  {error}", flush=True)
+        failed = [fault for one in floods if (fault := one.exception()) is not None]
+    for fault in failed[:1]:
+        print(f"  {fault}", flush=True)
     goodput = acknowledged * _SIZE / (over - began) / capacity
     yield "goodput_share", goodput, acknowledged, 0.8
-    yield "failed_calls", float(len(errors)), senders, 0.0
+    yield "failed_calls", float(len(failed)), senders, 0.0
     yield "refused_share", refused / (refused + len(taken)), refused + len(taken), None
     yield "latency_p99_ms", 1e3 * float(np.percentile(taken, 99.0)), len(taken), None
     yield "recovery_seconds", recovered, 1, 2.0
