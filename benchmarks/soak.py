@@ -145,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                         count = 2_000_000
                         found = many(service, strange_streams(source.names, count), count)
                     case "many_lines":
-                        count = 1_000_000
+                        count = 200_000
                         found = many(service, strange_lines(source.lines or [], count), count)
                     case "leak":
                         minutes = options.minutes / 10.0

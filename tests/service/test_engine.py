@@ -219,30 +219,6 @@ def test_a_killed_service_takes_no_gap_for_an_anomaly(
     assert "30 of its 31 streams were active" in caplog.text
 
 
-def test_a_service_killed_between_two_pieces_of_its_state_goes_on_from_either(
-    service: Service, session: Lines, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is stored piece by piece may hold a stream twice, or not yet; both must be taken up."""
-    monkeypatch.setattr("offscript.model.streams.PART", 4)
-    first = service.engine(checkpoint_seconds=0.0, max_streams=8)
-    states = []
-    for n in range(40):
-        first.submit(raw(session(f"{n:04x}")[:3], client="me", seq=n + 1)).result(30)
-        states.append(service.store.state("", 0))
-    first.stop()
-
-    for state in states[::5]:
-        if not state:
-            continue
-        service.store.write([], [("", 0, Saved(state, {}, afresh=True))])
-        second = service.engine(max_streams=8)
-        for n in range(40, 60):
-            second.submit(raw(session(f"{n:04x}")[:3])).result(30)
-        second.stop()
-    assert any(state for state in states)
-    assert service.alerts() == []
-
-
 def test_streams_of_another_number_of_threads_start_afresh(
     service: Service, session: Lines, caplog: pytest.LogCaptureFixture
 ) -> None:
