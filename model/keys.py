@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate, repeat
 from operator import ge
@@ -11,9 +12,13 @@ from .errors import InputError
 from .skeleton import WILDCARD
 
 # Where none of these stands in an expression, what it matches depends on the matched characters
-# alone (and on whether a letter is next), not on where the text begins or ends.
-_LOOKS_AROUND = re.compile(r"\\[AZ]|\$|(?<!\[)\^|\(\?(?!:)")
+# alone (and on whether a letter is next), not on where the text begins or ends. A repetition that
+# gives nothing back (`*+`) would take what is behind the line and find nothing.
+_LOOKS_AROUND = re.compile(r"\\[AZ]|\$|(?<!\[)\^|\(\?(?!:)|[*+?}]\+")
 _ESCAPED = re.compile(r"\\([^AZ])")
+# Of lines that are looked at together. From each place where a key can begin an expression may run
+# to the end of the text, so all lines of a batch would take time that grows with their square.
+_CHARACTERS = 4096
 
 
 def compile_expression(pattern: str, what: str) -> re.Pattern[str]:
@@ -38,6 +43,20 @@ class Keys:
         """Of each distinct key of each line, in order: the line's number, and the key; and all the
         lines without their keys. No line may hold a line end.
         """
+        ends = list(accumulate(map(len, lines), initial=0))
+        rows: list[int] = []
+        keys: list[str] = []
+        masked: list[str] = []
+        while (begin := len(masked)) < len(lines):
+            stop = max(begin + 1, bisect_right(ends, ends[begin] + _CHARACTERS) - 1)
+            own, found, between = self._find(lines[begin:stop])
+            rows += [begin + row for row in own]
+            keys += found
+            masked += between
+        return rows, keys, masked
+
+    def _find(self, lines: Sequence[str]) -> tuple[list[int], list[str], list[str]]:
+        """The same of few lines."""
         pieces = self._cut("\n".join(lines)) if self._local and lines else None
         if pieces is None:
             rows, keys, masked = [], [], []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 
@@ -32,6 +33,7 @@ LINES = [
         r"(\w+)$",
         r"\w+\Z",
         r"b[^x]*",
+        r"(session[^;]{0,9}+)\b",
         r"user\s*=?\s*(\w+)",
         r"\s(\S+)",
         r"\W+(\d)",
@@ -61,3 +63,25 @@ def test_each_distinct_key_of_a_line_comes_once_and_all_are_masked() -> None:
         ["blk_-3544", "blk_7"],
         ["block <*> and <*> and <*> again", "nothing here"],
     )
+
+
+def test_keys_are_found_across_all_lines_of_a_large_batch() -> None:
+    keys = Keys(r"session=([^;]*);")
+    lines = ["x" * 1000, "", *(f"{i} session={i % 7}; on" for i in range(5000)), "y" * 9000]
+    rows, found, masked = keys.find(lines)
+    assert rows == list(range(2, 5002))
+    assert found == [str(i % 7) for i in range(5000)]
+    assert masked[2:5002] == [f"{i} session=<*>; on" for i in range(5000)]
+
+
+def test_time_to_find_keys_grows_with_the_lines_and_not_with_their_square() -> None:
+    keys = Keys(r"session=([^;]*);")
+    line = "a request is done for the customer session=ab12"  # a sender that leaves the end out
+
+    def seconds(count: int) -> float:
+        start = time.process_time()
+        assert keys.find([line] * count) == ([], [], [line] * count)
+        return time.process_time() - start
+
+    seconds(100)
+    assert seconds(4000) < 200 * seconds(200)  # 20 times as many; together 400 times the time
