@@ -15,6 +15,8 @@ from datetime import date
 from functools import lru_cache
 from operator import add
 
+import numpy as np
+
 from .errors import InputError
 
 _MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -211,6 +213,7 @@ class TimeReader:
         self._known: dict[str, float] = {}
         kind = name.partition("@")[0]
         self.guesses = kind in _GUESSED  # the year, or the date
+        self._daily = kind == "clock"  # the same stamp comes every day
         # A stamp without a year is of the last twelve months; or of tomorrow, in another zone.
         self._last = time.time() - (0.0 if kind == "clock" else 0.5 * _YEAR - 3.0 * _DAY)
 
@@ -236,6 +239,8 @@ class TimeReader:
             if stamp[at] not in known:  # it may come twice
                 self._remember(stamp[at], lines[rows[at]])
         seconds = [known[text] for text in stamp]
+        if self._daily:
+            seconds = self._on_their_days(seconds)
         if any(fraction):
             seconds = [
                 moment + int(digits) / _SCALE[len(digits)] if digits else moment
@@ -249,9 +254,18 @@ class TimeReader:
         found = self._match(line)
         assert found is not None, "both expressions match the same"
         seconds = _seconds(found.groupdict(), self._last)
-        if self.guesses and not math.isnan(seconds):
+        if self.guesses and not self._daily and not math.isnan(seconds):
             self._last = seconds
         self._known[stamp] = seconds
+
+    def _on_their_days(self, seconds: list[float]) -> list[float]:
+        """Times of day, each on the day on which it comes nearest to the one before."""
+        moments = np.array(seconds)
+        known = np.flatnonzero(~np.isnan(moments))
+        moments[known] = np.unwrap([self._last, *moments[known]], period=_DAY)[1:]
+        if len(known):
+            self._last = float(moments[known[-1]])
+        return moments.tolist()
 
 
 def find_format(lines: Sequence[str]) -> str | None:

@@ -89,6 +89,17 @@ def test_time_goes_on_at_new_year_and_at_midnight() -> None:
     assert night[0] - evening[0] == 1.0
 
 
+@pytest.mark.parametrize("together", [1, 5000])
+def test_a_time_of_day_that_comes_again_is_of_another_day(together: int) -> None:
+    reader = TimeReader("clock@0")
+    every = [60.0 * minute for minute in range(3 * 1440)]
+    lines = [f"{time.strftime('%H:%M:%S', time.gmtime(moment))} tick" for moment in every]
+    moments: list[float] = []
+    for first in range(0, len(lines), together):
+        moments += reader.read(lines[first : first + together])[1]
+    assert np.array_equal(np.subtract(moments, moments[0]), every)
+
+
 def test_the_stamp_is_taken_out_of_the_line() -> None:
     _, _, rest = TimeReader("day_month@3").read(
         ['1.2.3.4 - - [10/Oct/2000:13:55:36 -0700] "GET /"']
