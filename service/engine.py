@@ -119,11 +119,11 @@ class Engine:
         return [ticket.future for _, ticket in tickets]
 
     def check_wait(self) -> None:
-        """OverloadError if events have waited for too long, of whatever model: not worth reading
+        """OverloadError if events have waited for too long, whatever their model: not worth reading
         more of them.
         """
         with self._lock:
-            self._check_wait(self._load)
+            self._check_wait(min((each.load for each in self._served.values()), key=Load.waits))
 
     def when_stored(self, call: Callable[[], None]) -> None:
         """Have this called once all alerts are stored that were raised before."""
@@ -161,11 +161,12 @@ class Engine:
                         "send them again later",
                         retry_seconds=_RETRY_SECONDS,
                     )
-            self._check_wait(served.load)
+            self._check_wait(served.load, tickets)
 
-    def _check_wait(self, load: Load) -> None:
+    def _check_wait(self, load: Load, tickets: Sequence[tuple[Served, Ticket]] = ()) -> None:
         waited = load.waits()
         if waited > self._config.queue_seconds:
+            _count_refused(tickets)
             raise OverloadError(
                 f"events have waited for {waited:.1f} s to be scored, at most "
                 f"{self._config.queue_seconds:g} s are allowed; send more later",

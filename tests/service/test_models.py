@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
@@ -160,6 +161,23 @@ def test_a_flooded_model_keeps_no_other_from_being_sent_to(
     assert counted["scored"]._value.get() == 5
     assert counted["refused"]._value.get() == 5
     assert engine.of("a").metrics.events["refused"]._value.get() == 10
+
+
+def test_a_model_whose_events_wait_for_long_keeps_no_other_from_being_called(
+    start: Callable[..., Engine], model: Model, session: Lines
+) -> None:
+    engine = start({"a": model, "b": model}, queue_seconds=0.1)
+    (shard,) = engine.of("a")._shards
+    with shard.held():
+        waiting = engine.submit(raw(session("00"), model="a"))
+        time.sleep(0.2)
+        engine.check_wait()
+        assert engine.submit(raw(session("0a"), model="b")).result(30).events == 5
+        with pytest.raises(OverloadError, match="have waited for"):
+            engine.submit(raw(session("01"), model="a"))
+    waiting.result(30)
+
+    assert engine.of("a").metrics.events["refused"]._value.get() == 5
 
 
 def test_a_request_for_a_model_without_room_is_taken_by_none(
