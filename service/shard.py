@@ -44,6 +44,7 @@ _CLIENTS = 10_000  # whose last batch is remembered
 _GROUP_EVENTS = 4096  # scored at a time; more would gain nothing
 _TICK_SECONDS = 1.0  # between two looks for streams that have ended by silence
 _PAUSE_SECONDS = 0.5  # that a look at a stream waits for a moment without scoring
+_BREATH_SECONDS = 0.001  # between two groups, for who waits to hold it
 _ENDED = 512  # streams that are ended by silence at a time, with others scored in between
 
 
@@ -172,8 +173,9 @@ class Shard:
             self._wake.notify_all()
             # Who looks at a stream comes in between even where there is always more to score.
             self._wake.wait_for(lambda: not self._looking)
+            # Nor does it take forever to hold it where there are always more streams to end.
             self._wake.wait_for(
-                lambda: self._parts or self._stopping or self._nudged, max(0.0, timeout)
+                lambda: self._parts or self._stopping or self._nudged, max(_BREATH_SECONDS, timeout)
             )
             self._between = self._nudged = False
             group: list[Part] = []
@@ -296,6 +298,7 @@ class Shard:
         if math.isnan(now):
             return False
         ended = self._detector.end_idle(now, most=_ENDED)
+        self._changed |= len(ended.surprisal) > 0
         findings = strongest(ended.findings)
         self._raise([self._alert(finding, None, 0, None) for finding in findings], None, None)
         return len(ended.surprisal) == _ENDED
