@@ -112,6 +112,8 @@ class Served:
         """Take up the saved streams."""
         self._drift = Drift(self._model)
         self.metrics.surprisal_drift.set_function(self._drift_index)
+        # They would be taken up as they are now once there are as many threads again.
+        self._store.drop_states(self.name, shards=self._config.threads)
         for number in range(self._config.threads):
             shard = Shard(
                 number,

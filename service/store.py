@@ -252,6 +252,13 @@ class Store:
         with self._database.reading() as connection:
             return load_arrays(connection, model, shard)
 
+    def drop_states(self, model: str, *, shards: int) -> None:
+        """Forget the arrays of all shards of this model but the first ones."""
+        table = tables.shards
+        left = (table.c.model_name == model) & (table.c.shard >= shards)
+        with self._database.writing() as connection:
+            connection.execute(sa.delete(table).where(left))
+
     def states(self) -> set[str]:
         """Names of the models whose shards' arrays are saved."""
         with self._database.reading() as connection:

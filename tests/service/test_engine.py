@@ -231,6 +231,18 @@ def test_streams_of_another_number_of_threads_start_afresh(
     assert "starting afresh" in caplog.text
 
 
+def test_what_more_threads_have_saved_is_not_taken_up_after_fewer(
+    service: Service, session: Lines
+) -> None:
+    for threads, keys in ((4, "abcdef"), (1, "a"), (4, "a")):
+        engine = service.engine(threads=threads)
+        for key in keys:
+            engine.submit(raw(session(f"0{key}")[:2])).result(30)
+        known = sum(len(shard._detector) for shard in engine.of()._shards)
+        engine.stop()
+        assert known == len(keys)
+
+
 def test_a_batch_may_name_more_streams_than_are_kept(service: Service, session: Lines) -> None:
     lines = sessions(session, 40)  # every fifth is odd
     plenty = service.engine().submit(raw(lines)).result(30)
