@@ -262,7 +262,9 @@ class TimeReader:
         """Times of day, each on the day on which it comes nearest to the one before."""
         moments = np.array(seconds)
         known = np.flatnonzero(~np.isnan(moments))
-        moments[known] = np.unwrap([self._last, *moments[known]], period=_DAY)[1:]
+        half = 0.5 * _DAY
+        steps = (np.diff(moments[known], prepend=self._last) + half) % _DAY - half
+        moments[known] = (self._last + np.cumsum(steps)).round()
         if len(known):
             self._last = float(moments[known[-1]])
         return moments.tolist()
