@@ -64,6 +64,8 @@ def from_arrays(arrays: Arrays, owner: str, model: str) -> Checkpoint:
         streams = without_doubles(streams)
         now = min(clocks.values(), default=math.nan)  # of the slowest client
         silent = np.asarray(streams["last"].astype(np.float64) < now - _ACTIVE_SECONDS)
+        # What has changed since `clients` was true would be sent, and counted, again.
+        silent &= np.asarray(streams["touched"] <= streams["clock"][2])
         logger.warning(
             "%sthe service before did not stop in good order; %d of its %d streams were active and "
             "count as joined in the middle",

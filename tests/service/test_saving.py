@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
-from offscript.service.arrays import Saved
+from offscript.service.arrays import Arrays, Saved
 from offscript.tests.service.engines import Service, raw
 
 Lines = Callable[..., list[str]]
@@ -34,3 +36,42 @@ def test_a_service_killed_between_two_pieces_of_its_state_goes_on_from_either(
         second.stop()
     assert any(state for state in states)
     assert service.alerts() == []
+
+
+def test_a_late_event_that_was_saved_before_its_client_is_not_counted_twice(
+    service: Service, session: Lines
+) -> None:
+    engine = service.engine(checkpoint_seconds=0.0)
+    begin = 1772452800.0
+
+    def send(key: str, after: float, seq: int) -> None:
+        times = np.full(1, begin + after)
+        batch = raw(session(key)[:1], client="me", seq=seq, times=times)
+        assert not engine.submit(batch).result(30).repeated
+
+    def saved(seq: int) -> Arrays:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            state = service.store.state("", 0)
+            if list(state.get("seqs", ())) == [seq]:
+                return state
+            time.sleep(0.02)
+        raise AssertionError(f"batch {seq} was not saved")
+
+    send("0a", 0.0, 1)
+    send("0b", 0.0, 2)
+    send("0c", 100.0, 3)
+    before = saved(3)
+    send("0a", 10.0, 4)  # 90 s before what the client said last
+    after = saved(4)
+    engine.stop()
+    # Killed when the streams were stored and what says how far the client came was not.
+    own = ("owner", "clients", "seqs", "complete", "clocks", "clock_times", "clock")
+    mixed = {**after, **{name: before[name] for name in own}}
+    service.store.write([], [("", 0, Saved(mixed, {}, afresh=True))])
+
+    engine = service.engine()
+    send("0a", 10.0, 4)
+    shard, sha256 = engine.of()._shards[0], service.model.sha256
+    assert shard.recent("0a", sha256)[0] == 2, "joined in the middle, and this one event"
+    assert shard.recent("0b", sha256)[0] == 2, "goes on"
