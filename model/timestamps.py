@@ -267,7 +267,7 @@ class TimeReader:
         moments[known] = (self._last + np.cumsum(steps)).round()
         if len(known):
             self._last = float(moments[known[-1]])
-        return moments.tolist()
+        return list(map(float, moments))
 
 
 def find_format(lines: Sequence[str]) -> str | None:
