@@ -45,11 +45,16 @@ class Database:
         self._url = _parse(url)
         self._one_writer = threading.Lock()
         self._claim = ExitStack()
+        self._claimed = False
         with self._clear_errors():
             self._engine = self._connect()
             tables.metadata.create_all(self._engine)
-        with self.writing() as connection:
-            self._check_schema(connection)
+        try:
+            with self.writing() as connection:
+                self._check_schema(connection)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def path(self) -> Path | None:
@@ -74,12 +79,15 @@ class Database:
 
         Two services would save the state of their streams over each other's.
         """
+        if self._claimed:
+            return
         with self._clear_errors():
             if not (self._claim_server() if self.path is None else self._claim_file(self.path)):
                 raise StoreError(
                     f"alert store {self} is in use by another service; stop that one, or give each "
                     "its own with --store"
                 )
+        self._claimed = True
 
     def close(self) -> None:
         self._claim.close()
@@ -118,6 +126,7 @@ class Database:
         if found is None:
             connection.execute(sa.insert(table).values(key="schema", value=str(tables.SCHEMA)))
         elif found in _OLDER:
+            self.claim()  # an earlier version that still runs could write nothing any more
             _upgrade(connection, found)
         elif found != str(tables.SCHEMA):
             raise StoreError(

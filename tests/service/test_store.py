@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -266,3 +268,18 @@ def limit_pages(store: Store, more: int) -> None:
     with store._database.reading() as connection:
         pages = int(connection.exec_driver_sql("PRAGMA page_count").scalar() or 0)
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + more}")
+
+
+def test_a_store_that_an_earlier_version_uses_is_left_as_it_is(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    leave_as(Store(url), 4)
+    with (tmp_path / "old.db.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as it does
+        with pytest.raises(StoreError, match="in use by another service"):
+            Store(url)
+        with closing(sqlite3.connect(tmp_path / "old.db")) as old:
+            assert old.execute("SELECT count(*) FROM states").fetchone() == (0,)
+    store = Store(url)
+    store.claim()
+    assert store.states() == set()
+    store.close()
