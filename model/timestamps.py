@@ -18,32 +18,10 @@ from operator import add
 import numpy as np
 
 from .errors import InputError
+from .zones import ZONES
 
 _MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, start=1)}
-# Hours from UTC. Of names that stand for several zones, the one in North America.
-_ZONES = {
-    **dict.fromkeys(("Z", "UTC", "GMT", "WET"), 0.0),
-    **dict.fromkeys(("CET", "WEST", "BST"), 1.0),
-    **dict.fromkeys(("CEST", "EET", "SAST"), 2.0),
-    **dict.fromkeys(("EEST", "MSK"), 3.0),
-    **dict.fromkeys(("SGT", "HKT", "AWST"), 8.0),
-    **dict.fromkeys(("JST", "KST"), 9.0),
-    **dict.fromkeys(("MST", "PDT"), -7.0),
-    **dict.fromkeys(("CST", "MDT"), -6.0),
-    **dict.fromkeys(("EST", "CDT"), -5.0),
-    "IST": 5.5,
-    "AEST": 10.0,
-    "AEDT": 11.0,
-    "NZST": 12.0,
-    "NZDT": 13.0,
-    "BRT": -3.0,
-    "EDT": -4.0,
-    "PST": -8.0,
-    "AKST": -9.0,
-    "HST": -10.0,
-}
-
 _YEAR4 = r"(?P<year>[12]\d{3})"
 _MONTH = rf"(?P<month_name>{'|'.join(_MONTH_NAMES)})[a-z]*\.?"
 _WEEKDAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*"
@@ -52,7 +30,7 @@ _CLOCK2 = r"(?P<hour2>\d\d)(?P<minute2>\d\d)(?P<second2>\d\d)"
 _FRACTION = r"(?:[.,:](?P<fraction>\d{1,9}))?(?!\d)"
 _ZONE = (
     r"(?: ?(?P<zone>[+-]\d\d:?\d\d(?!\d)|[+-]\d\d(?![\d:.])|(?:"
-    + "|".join(sorted(_ZONES, key=len, reverse=True))
+    + "|".join(sorted(ZONES, key=len, reverse=True))
     + r")(?![\w:=])))?"
 )
 
@@ -150,8 +128,8 @@ def _offset(zone: str | None) -> float:
     """Seconds to take away to come to UTC."""
     if not zone:
         return 0.0
-    if zone in _ZONES:
-        return _ZONES[zone] * 3600.0
+    if zone in ZONES:
+        return ZONES[zone] * 3600.0
     hours, minutes = int(zone[1:3]), int(zone[-2:]) if len(zone) > 3 else 0
     return (-1.0 if zone[0] == "-" else 1.0) * (hours * 3600.0 + minutes * 60.0)
 

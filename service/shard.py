@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import time
@@ -36,8 +35,6 @@ from .spool import Spool
 from .stored import StoredAlert
 from .ticket import Part, PartOutcome
 from .writer import Entry, Writer
-
-logger = logging.getLogger("offscript")
 
 _KNOWN = 8  # one part in so many of the memory for fast scoring is for contexts that came before
 _CLIENTS = 10_000  # whose last batch is remembered

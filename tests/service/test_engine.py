@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -293,63 +292,3 @@ def test_of_an_endless_stream_the_budget_grows_with_the_blocks_of_time(
     allowed = metrics.registry.get_sample_value("offscript_alerts_allowed_total", {"model": ""})
     # From one batch to the next; what lies before the first is not known.
     assert allowed == pytest.approx(5 * model.calibration.rate)
-
-
-def test_silence_ends_a_stream(service: Service, session: Lines) -> None:
-    idle = service.model.config.streams.idle_seconds
-    engine = service.engine()
-    engine.submit(raw(session("0a")[:2], client="one", seq=1)).result(30)
-    late = np.full(5, 1772452800.0 + idle + 60.0)
-    engine.submit(raw(session("0b"), client="one", seq=2, times=late)).result(30)
-    deadline = time.monotonic() + 20
-    while not service.alerts() and time.monotonic() < deadline:
-        time.sleep(0.05)
-
-    assert [(stream, observed) for stream, _, observed, _ in service.alerts()] == [("0a", "<end>")]
-
-
-def test_a_shard_with_ever_more_streams_to_end_can_be_held(
-    service: Service, session: Lines, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine = service.engine()
-    (shard,) = engine.of()._shards
-    ending, held = threading.Event(), threading.Event()
-
-    def end_some() -> bool:
-        ending.set()
-        time.sleep(0.05)
-        return True
-
-    monkeypatch.setattr(shard, "_end_idle", end_some)
-    assert ending.wait(10)
-
-    def hold() -> None:
-        with shard.held():
-            held.set()
-
-    threading.Thread(target=hold, daemon=True).start()
-    assert held.wait(2)
-
-
-def test_an_end_by_silence_is_saved_without_another_event(service: Service, session: Lines) -> None:
-    idle = service.model.config.streams.idle_seconds
-    engine = service.engine(checkpoint_seconds=0.0)
-    late = np.full(5, 1772452800.0 + idle + 60.0)
-    engine.submit(raw(session("0a")[:2], client="one")).result(30)
-    engine.submit(raw(session("0b"), client="one", times=late)).result(30)
-    deadline = time.monotonic() + 10
-    while not sum(service.store.state("", 0).get("ended", [])) and time.monotonic() < deadline:
-        time.sleep(0.05)
-
-    assert sum(service.store.state("", 0)["ended"]) == 1
-
-
-def test_time_that_a_batch_spent_waiting_is_no_silence_of_its_client(
-    service: Service, session: Lines
-) -> None:
-    idle = service.model.config.streams.idle_seconds
-    batch = raw(session("0a")[:2], client="one", seq=1, received=time.time() - idle - 60.0)
-    service.engine().submit(batch).result(30)
-    time.sleep(2.0)  # it looks for silent streams once a second
-
-    assert service.alerts() == []
