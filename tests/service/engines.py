@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
+import pytest
+
 from offscript.model.folder import Model
-from offscript.service.batch import Batch
+from offscript.service.batch import Batch, Rows
 from offscript.service.config import ServiceConfig
 from offscript.service.engine import Engine
 from offscript.service.metrics import Metrics
@@ -15,6 +19,25 @@ from offscript.service.store import Store
 from offscript.service.stored import Filter
 
 Lines = Callable[..., list[str]]
+
+
+@contextmanager
+def nothing_read(engine: Engine) -> Iterator[None]:
+    """Until this is over, batches are accepted and wait to be read."""
+    held = threading.Event()
+    reader = engine.of()._reader
+    read = reader.read
+
+    def read_later(batch: Batch) -> Rows:
+        held.wait(30)
+        return read(batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "read", read_later)
+        try:
+            yield
+        finally:
+            held.set()
 
 
 def raw(lines: list[str] | None, *, client: str = "", seq: int = 0, **more: object) -> Batch:

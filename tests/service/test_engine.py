@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +13,11 @@ from offscript.model.errors import OverloadError
 from offscript.model.event import EventConfig
 from offscript.model.folder import load_model
 from offscript.service.arrays import Saved
-from offscript.service.batch import Batch, Rows
 from offscript.service.config import ServiceConfig
 from offscript.service.engine import Engine
 from offscript.service.metrics import Metrics
 from offscript.service.store import Store
-from offscript.tests.service.engines import Service, raw, sessions
+from offscript.tests.service.engines import Service, nothing_read, raw, sessions
 
 Lines = Callable[..., list[str]]
 
@@ -139,23 +137,12 @@ def test_a_client_without_a_name_is_never_taken_to_repeat(service: Service, sess
     assert not engine.submit(batch).result(30).repeated
 
 
-def test_a_full_queue_refuses_more(
-    service: Service, session: Lines, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_queue_refuses_more(service: Service, session: Lines) -> None:
     engine = service.engine(queue_events=20)
-    held = threading.Event()
-    read = engine.of()._reader.read
-
-    def read_later(batch: Batch) -> Rows:
-        held.wait(30)
-        return read(batch)
-
-    monkeypatch.setattr(engine.of()._reader, "read", read_later)
-    accepted = [engine.submit(raw(session(f"{n}"))) for n in range(4)]
-
-    with pytest.raises(OverloadError, match="20 events wait") as caught:
-        engine.submit(raw(session("9")))
-    held.set()
+    with nothing_read(engine):
+        accepted = [engine.submit(raw(session(f"{n}"))) for n in range(4)]
+        with pytest.raises(OverloadError, match="20 events wait") as caught:
+            engine.submit(raw(session("9")))
 
     assert caught.value.retry_seconds > 0
     assert [future.result(30).events for future in accepted] == [5] * 4
