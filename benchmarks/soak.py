@@ -2,8 +2,8 @@
 
 Each row is what one scenario came to, on the recording's events and the default preset, with the
 service in a process of its own. `soak`: events by name for minutes on end; of
-`rss_slope_mb_per_minute` a line is fitted to its memory after the first fifth. `leak` is the same,
-shorter, with a leak of eight bytes an event planted in the service, which that slope must show.
+`rss_slope_mb_per_minute` a line is fitted to its memory after the first fifth. `leak` is the same
+with a leak of eight bytes an event planted in the service, which that slope must show.
 `killed`, `reloaded`, `overloaded` and `drained` are told in `soak_faults.py`. `many_streams`: two
 million streams where a hundred thousand are kept; `many_lines`: raw lines each of which looks like
 no other.
@@ -147,12 +147,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     case "many_lines":
                         count = 200_000
                         found = many(service, strange_lines(source.lines or [], count), count)
-                    case "leak":
-                        minutes = options.minutes / 10.0
-                        found = steady(service, coming, minutes=minutes, rate=RATE, most=np.inf)
                     case _:
+                        most = np.inf if scenario == "leak" else 1.0
                         minutes = options.minutes
-                        found = steady(service, coming, minutes=minutes, rate=RATE, most=1.0)
+                        found = steady(service, coming, minutes=minutes, rate=RATE, most=most)
                 for measure, value, n, target in found:
                     wanted = None if target is None or np.isinf(target) else target
                     setting = f"{model.summary['preset']} {model.sha256[:12]}"

@@ -119,7 +119,7 @@ def overloaded(service: Service, coming: Iterator[Piece], *, senders: int, secon
     the last batch until one of them takes a tenth of a second or less again.
     """
     capacity = rows_per_second(service.address, [named(p) for p in islice(coming, 1000)])
-    queues = _dealt(islice(coming, int(1.5 * capacity * seconds / _SIZE)), senders)
+    queues = dealt(islice(coming, int(1.5 * capacity * seconds / _SIZE)), senders)
     probe = named(Piece(["probe"], next(coming).name[:1], np.array([1.7e9])))
     taken, refused, acknowledged = list[float](), 0, 0
     lock = threading.Lock()
@@ -163,7 +163,7 @@ def overloaded(service: Service, coming: Iterator[Piece], *, senders: int, secon
     yield "recovery_seconds", recovered, 1, 2.0
 
 
-def _dealt(pieces: Iterable[Piece], senders: int) -> list[list[pb.EventBatch]]:
+def dealt(pieces: Iterable[Piece], senders: int) -> list[list[pb.EventBatch]]:
     """The batches of each sender; a stream is always with one and the same."""
     rows: list[list[tuple[str, str, float]]] = [[] for _ in range(senders)]
     for piece in pieces:
