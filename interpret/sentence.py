@@ -101,7 +101,7 @@ def _parts_sentence(explanation: Explanation) -> str:
     return (
         "No detector alone is sure that something is wrong in this stream, but together "
         f"they are ({explanation.total:.1f}, limit {explanation.limit:.1f}): {named}. Most "
-        f"surprising was {_it(first.observed)}, by {bits(first.surprise.surprisal)} bits."
+        f"surprising was {quoted(first.observed.event)}, by {bits(first.surprise.surprisal)} bits."
     )
 
 
