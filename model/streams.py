@@ -137,32 +137,34 @@ class Streams:
         it is among `started`.
         """
         coded = Coded.of(keys)
-        found = map(self._rows.get, coded.values, repeat(-1))
-        row_of = np.fromiter(found, np.int64, len(coded.values))  # of each value
-        rows = row_of[coded.codes]
+        rows = self._rows_of(coded)
         self.state["touched"][rows[rows >= 0]] = self.tick  # none of these must be forgotten
         opened: list[int] = []
         joined: list[bool] = []
         missing = np.flatnonzero(rows < 0)
-        values, first = np.unique(coded.codes[missing], return_index=True)
-        for at in np.argsort(first).tolist():
-            index = int(missing[first[at]])
-            key = coded[index]
-            row = self._rows.get(key, -1)  # it may be there under another code
-            if row < 0:
-                began = key in started or self._begins(names[index], float(times[index]))
-                if not self._free and len(self.keys) >= self.most:
-                    self._set_up(opened, joined)  # nor of these
-                    opened, joined = [], []
-                    self._forget()
-                row = self._row(key)
-                opened.append(row)
-                joined.append(not began)
-            row_of[values[at]] = row
-        rows = np.asarray(row_of[coded.codes])
+        if not len(missing):
+            self.changed(rows)
+            return rows
+        unknown = list(coded.take(missing))
+        first = dict(zip(reversed(unknown), reversed(missing.tolist()), strict=True))
+        for key in dict.fromkeys(unknown):
+            index = first[key]
+            began = key in started or self._begins(names[index], float(times[index]))
+            if not self._free and len(self.keys) >= self.most:
+                self._set_up(opened, joined)  # nor of these
+                opened, joined = [], []
+                self._forget()
+            opened.append(self._row(key))
+            joined.append(not began)
         self._set_up(opened, joined)
+        rows = self._rows_of(coded)
         self.changed(rows)
         return rows
+
+    def _rows_of(self, keys: Coded[str]) -> Int64[np.ndarray, " events"]:
+        """The row of each event's stream, −1 where it is not known."""
+        found = map(self._rows.get, keys.values, repeat(-1))
+        return np.asarray(np.fromiter(found, np.int64, len(keys.values))[keys.codes])
 
     def changed(self, rows: Int64[np.ndarray, " rows"]) -> None:
         """Note that the state of these rows is not what it was when it was saved last."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,7 @@ class Vocabulary:
 
     def ids(self, names: Iterable[str | None]) -> list[int]:
         """Tokens of many names."""
-        get = self._ids.get
-        return [NEW if name is None else get(name, NEW) for name in names]
+        return list(map(self._ids.get, names, repeat(NEW)))  # None is no name
 
     def tokens(self, names: Sequence[str | None]) -> Int32[np.ndarray, " names"]:
         """Tokens of many names, of which a coded column looks up each kind once."""
