@@ -11,7 +11,10 @@ Each rule that is rightly stated is put to a second test: the head named first f
 what is usual after each event. `probability` is that of the rule's answers, `probability_left` that
 without the head. `others_loss` is how far the log-odds of the other rules' answers move, as a share
 of what the rule's own lose; `unnamed_loss` the same of rules that the card does not name this head
-for. `role_named`: of the heads named first for induction, those to which the card gives that role.
+for. And by path: only the head's entry for the rule goes, what it reads of the rule's own event
+becomes what is usual after each event, at all positions, and all else stays; `path_left` and
+`path_others_loss` are `probability_left` and `others_loss` then. `role_named`: of the heads named
+first for induction, those to which the card gives that role.
 
 A value is taken on all seeds together, its interval the least and the largest of one of them.
 """
@@ -47,6 +50,7 @@ TARGETS = {
     "role_named": 1.0,
     "others_loss": 0.05,
     "unnamed_loss": 0.05,
+    "path_others_loss": 0.05,
 }
 _STREAMS = 2_000
 _HELD = 200  # of them
@@ -120,6 +124,11 @@ MEASURES: dict[str, tuple[Part, Part]] = {
     "others_loss": (
         lambda f: sum(a.others for a in f.ablated),
         lambda f: sum(a.own for a in f.ablated),
+    ),
+    "path_left": (lambda f: sum(a.path_left for a in f.ablated), lambda f: len(f.ablated)),
+    "path_others_loss": (
+        lambda f: sum(a.path_others for a in f.ablated),
+        lambda f: sum(a.path_own for a in f.ablated),
     ),
     "unnamed_loss": (
         lambda f: sum(a.unnamed for a in f.ablated if a.unnamed is not None),

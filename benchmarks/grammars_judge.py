@@ -15,9 +15,16 @@ from jaxtyping import Float64, Int
 
 from ..interpret.activations import run
 from ..interpret.directions import softmax
+from ..interpret.reference import read_reference
 from ..model.folder import Model
 from ..model.vocabulary import START
-from ..model.weights import Weights
+from .grammars_ablate import (
+    layer_of,
+    sources_of,
+    usual_outputs,
+    without_entry,
+    without_head,
+)
 from .grammars_streams import Answer, Grammar, Rule, Saying
 
 Array = np.ndarray
@@ -33,13 +40,19 @@ class Asked:
 
 @dataclass(frozen=True)
 class Ablated:
-    """What is left of the answers where a head brings only what is usual after each event."""
+    """What is left of a rule's answers where the head that is named for it first brings the usual.
 
-    probability: float  # of the answers of the rule that the head is named for first
+    All of the head, or by path: its entry for the rule, what it reads of the rule's own event.
+    """
+
+    probability: float  # of the answers of the rule
     left: float  # without the head
     own: float  # nats of log-odds that they lose
     others: float  # that other rules' answers lose or gain, mean
     unnamed: float | None  # that stated rules' answers do for which the head is not named
+    path_left: float  # as above, without the entry
+    path_own: float
+    path_others: float
 
 
 def saying_of(rule: Mapping[str, Any]) -> Saying:
@@ -79,39 +92,67 @@ def ablations(
     grammar: Grammar,
     asked: Sequence[Asked],
 ) -> list[Ablated]:
-    """For each rule that the card rightly states, the head that it names first taken away."""
+    """For each rule that the card rightly states, the head that it names first taken away.
+
+    Once all of it, and once its entry for the rule alone.
+    """
     planted = {saying: rule for rule in grammar.rules for saying in rule.sayings()}
     named = {saying_of(rule): [head["event"] for head in rule["heads"]] for rule in rules}
     carried = {s: heads[0] for s, heads in named.items() if s in planted and heads[0] != "direct"}
     weights = model.weights.astype(np.float64)
+    runs = [run(weights, each.tokens) for each in asked]
     usual = usual_outputs(weights, [each.tokens for each in asked])
-    whole = _log_odds(model, asked, [run(weights, each.tokens).logits for each in asked])
+    means = read_reference(model.reference, weights).means
+    ids = {name: token for token, name in enumerate(model.vocabulary.names)}
+    whole = _log_odds(model, asked, [each.logits for each in runs])
+    stated = {saying_of(rule): rule for rule in rules}
     found = []
     for head in sorted(set(carried.values())):
-        logits = [without_head(weights, head, usual, each.tokens) for each in asked]
-        left = _log_odds(model, asked, logits)
-        lost = {key: float((whole[key] - left[key]).mean()) for key in whole}
+        left = _log_odds(model, asked, [without_head(weights, head, usual, each) for each in runs])
+        lost = _lost(whole, left)
         apart = [
             lost[planted[s], s] for s, heads in named.items() if s in planted and head not in heads
         ]
         for saying in (each for each, first in carried.items() if first == head):
             own = planted[saying], saying
-            others = [value for (rule, _), value in lost.items() if rule != own[0]]
+            cut = [
+                without_entry(weights, head, means, each, sources)
+                for each in runs
+                for sources in [sources_of(stated[saying], layer_of(head), each.tokens, ids)]
+            ]
+            path_left = _log_odds(model, asked, cut)
+            path_lost = _lost(whole, path_left)
             found.append(
                 Ablated(
                     probability=float(_sigmoid(whole[own]).mean()),
                     left=float(_sigmoid(left[own]).mean()),
                     own=lost[own],
-                    others=float(np.abs(others).mean()),
+                    others=_mean_of_others(lost, own[0]),
                     unnamed=float(np.abs(apart).mean()) if apart else None,
+                    path_left=float(_sigmoid(path_left[own]).mean()),
+                    path_own=path_lost[own],
+                    path_others=_mean_of_others(path_lost, own[0]),
                 )
             )
     return found
 
 
+_Key = tuple[Rule, Saying | None]
+
+
+def _lost(whole: Mapping[_Key, Array], left: Mapping[_Key, Array]) -> dict[_Key, float]:
+    """Mean nats of log-odds that the answers of each saying lose."""
+    return {key: float((whole[key] - left[key]).mean()) for key in whole}
+
+
+def _mean_of_others(lost: Mapping[_Key, float], own: Rule) -> float:
+    """How far the answers of the other rules move, to either side."""
+    return float(np.mean([abs(value) for (rule, _), value in lost.items() if rule != own]))
+
+
 def _log_odds(
     model: Model, asked: Sequence[Asked], logits: Sequence[Float64[Array, "_ d_vocab"]]
-) -> dict[tuple[Rule, Saying | None], Float64[Array, " answers"]]:
+) -> dict[_Key, Float64[Array, " answers"]]:
     """log p / (1 − p) of every answer that was due, by what says it; whether it came or not."""
     found: dict[tuple[Rule, Saying | None], list[float]] = defaultdict(list)
     for each, z in zip(asked, logits, strict=True):
@@ -127,42 +168,3 @@ def _log_odds(
 
 def _sigmoid(x: Float64[Array, " _"]) -> Float64[Array, " _"]:
     return np.asarray(1.0 / (1.0 + np.exp(-x)))
-
-
-def usual_outputs(
-    weights: Weights, windows: Sequence[Int[Array, " _"]]
-) -> Float64[Array, "layers d_vocab heads d_head"]:
-    """What each head reads on average after each event, before W_O; nothing after unseen ones."""
-    sums = np.zeros((weights.n_layers, weights.d_vocab, weights.n_heads, weights.d_head))
-    times = np.zeros(weights.d_vocab)
-    for tokens in windows:
-        np.add.at(times, tokens, 1.0)
-        for layer, at_work in enumerate(run(weights, tokens).layers):
-            np.add.at(sums[layer], tokens, at_work.z.swapaxes(0, 1))
-    return np.asarray(sums / np.maximum(times, 1.0)[:, None, None])
-
-
-def without_head(
-    weights: Weights,
-    name: str,
-    usual: Float64[Array, "layers d_vocab heads d_head"],
-    tokens: Int[Array, " positions"],
-) -> Float64[Array, "positions d_vocab"]:
-    """The logits where the head brings what is usual after each event, and all later heads see it.
-
-    A layer at a time: one whose "embeddings" are the residual stream of this very window.
-    """
-    layer_of, head = (int(number) for number in name[1:].split("H"))
-    resid = weights.W_E[tokens]
-    unread = {"W_U": np.zeros((weights.d_model, len(tokens))), "b_U": np.zeros(len(tokens))}
-    for layer in range(weights.n_layers):
-        alone = {
-            key: array[layer : layer + 1]
-            for key, array in weights.arrays().items()
-            if key not in ("W_E", *unread)
-        }
-        z = run(Weights(W_E=resid, **alone, **unread), np.arange(len(tokens))).layers[0].z.copy()
-        if layer == layer_of:
-            z[head] = usual[layer, tokens, head]
-        resid = resid + np.einsum("htd,hdm->tm", z, weights.W_O[layer]) + weights.b_O[layer]
-    return np.asarray(resid @ weights.W_U + weights.b_U)

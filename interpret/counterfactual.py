@@ -11,15 +11,18 @@ from jaxtyping import Float64, Int
 
 from ..model.vocabulary import END, NEW, PAST, SPECIAL, START
 from ..model.weights import Weights
-from .activations import Activations, run
+from .activations import Activations, predict, predict_all, rerun
 from .directions import log_softmax, ranked, softmax, surprisal
-from .verify import replaced_logits
+from .gains import Gains
+from .replace import replaced_logits
 from .window import Window, receptive_field
 
 Array = np.ndarray
 
 _PLACES = 3  # where a replacement is tried, the most promising …
 _TRIED = (24, 8, 8)  # … with so many events in all, for the first, the second and the third
+_TOGETHER = 16  # places whose promises are added up at a time
+_ROUNDING = 1e-10  # nats: surprisals that did not change may differ by less
 _LOOKED_AT = 4  # of those that make it normal, for what they do to the others
 
 
@@ -71,53 +74,33 @@ class Repair:
     replacements: tuple[Replacement, ...]  # oldest first; empty: none up to three
 
 
-def gains(
-    weights: Weights, activations: Activations, observed: int
-) -> Float64[Array, "positions d_vocab"]:
-    """g_s · (W_E[v] − W_E[e_s]): what log p(observed) gains if v stands at s instead of e_s.
-
-    To first order and with attention as it is: g_s is the gradient of log p(observed) at the
-    embedding of position s, all patterns held.
-    """
-    w = -softmax(activations.logits[-1])
-    w[observed] += 1.0
-    g = np.zeros((len(activations.tokens), weights.d_model))
-    g[-1] = weights.W_U @ w
-    layers = zip(activations.layers, weights.W_V, weights.W_O, strict=True)
-    for layer, W_V, W_O in reversed(list(layers)):
-        _, destinations, sources = layer.pattern.shape  # the last positions of each
-        read = layer.pattern.swapaxes(1, 2) @ (g[-destinations:] @ W_O.swapaxes(1, 2))
-        g[-sources:] += (read @ W_V.swapaxes(1, 2)).sum(axis=0)
-    here = (g * weights.W_E[activations.tokens]).sum(axis=1)
-    return np.asarray(g @ weights.W_E.T - here[:, None])
-
-
 def repair(window: Window, limit: float, odd: float) -> Repair:
     """A greedy search for another context in which both the new event and the observed are likely.
 
-    Scored again is what promises the largest log p(v at s) + log p(observed), by `gains`. Of what
+    Scored again is what promises the largest log p(v at s) + log p(observed), by `Gains`. Of what
     is normal then, that with the largest is taken, else what is nearest to it, and the search goes
     on. What turns out not to be needed in the end is undone. No event may come to surprise by more
     than `odd` that did not before: the alert would only be another one, and come earlier.
     """
     weights, observed = window.weights, window.alert.tokens[window.index]
     tokens = window.activations.tokens.copy()
-    activations = run(weights, tokens)
-    likely = log_softmax(activations.logits[:-1])  # of each event but the first, and of all others
-    most = np.append(np.maximum(odd, surprisal(activations.logits[:-1], tokens[1:])), limit)
+    activations = window.activations
+    likely = log_softmax(predict_all(weights, activations)[:-1])  # of each event but the first
+    came = likely[np.arange(len(likely)), tokens[1:]]
+    most = np.append(np.maximum(odd, -came) + _ROUNDING, limit)
+    likely = _possible(likely, tokens, odd)
     best = float(surprisal(activations.logits[-1:], np.array([observed]))[0])
     changed: list[int] = []
     for many in _TRIED:
-        promised = gains(weights, activations, observed)
-        promised[1:] += np.where(likely < -odd, -np.inf, likely)
-        promised[[0, *changed]] = -np.inf  # nothing says what could have come first
-        tried = _tried(weights, activations, observed, promised, many)
+        if changed:
+            activations = rerun(weights, activations, changed[-1], int(tokens[changed[-1]]))
+        tried = _tried(weights, activations, observed, likely, many)
         passing = [one for one in tried if one[0] <= limit]
         passing.sort(key=lambda one: one[0] - likely[one[1] - 1, one[2]])
         for _, place, event in passing[:_LOOKED_AT]:
             other = tokens.copy()
             other[place] = event
-            if np.all(_surprisal_of_each(window, other) <= most):
+            if _normal(window, other, most):
                 return _repaired(window, most, other, [*changed, place])
         nearest = min((one for one in tried if one[0] > limit), default=(best, 0, 0))
         if nearest[0] >= best:
@@ -125,36 +108,58 @@ def repair(window: Window, limit: float, odd: float) -> Repair:
         best, place, event = nearest
         tokens[place] = event
         changed.append(place)
-        activations = run(weights, tokens, last_only=True)
+        likely[place - 1] = -np.inf
     return Repair(limit, best, ())
 
 
-def _surprisal_of_each(
+def _possible(
+    likely: Float64[Array, "places d_vocab"], tokens: Int[Array, " positions"], odd: float
+) -> Float64[Array, "places d_vocab"]:
+    """log p of the other events that could have come in each place but the first, else −inf.
+
+    Nothing says what could have come first.
+    """
+    possible = np.where(likely < -odd, -np.inf, likely)
+    possible[:, : len(SPECIAL)] = -np.inf
+    possible[np.arange(len(possible)), tokens[1:]] = -np.inf
+    possible[(tokens[1:] == START) | (tokens[1:] == PAST)] = -np.inf
+    return np.asarray(possible)
+
+
+def _normal(
+    window: Window, tokens: Int[Array, " positions"], most: Float64[Array, " positions"]
+) -> bool:
+    """Whether no event would surprise by more than `most` if the window's events were these."""
+    first, surprisals = _surprisals_since(window, tokens)
+    return bool(np.all(surprisals <= most[first - 1 :]))
+
+
+def _surprisals_since(
     window: Window, tokens: Int[Array, " positions"]
-) -> Float64[Array, " positions"]:
-    """Of the window's events but the first if they were these, and of the observed one."""
-    following = np.append(tokens[1:], window.alert.tokens[window.index])
-    return surprisal(run(window.weights, tokens).logits, following)
+) -> tuple[int, Float64[Array, " changed"]]:
+    """The first place where the window's events are not these; surprisals from it on.
+
+    The last is that of the observed event; before that place nothing changes.
+    """
+    first = int(np.flatnonzero(tokens != window.activations.tokens)[0])
+    following = np.append(tokens[first:], window.alert.tokens[window.index])
+    return first, surprisal(predict(window.weights, tokens, first - 1), following)
 
 
 def _tried(
     weights: Weights,
     activations: Activations,
     observed: int,
-    promised: Float64[Array, "positions d_vocab"],
+    likely: Float64[Array, "places d_vocab"],
     many: int,
 ) -> list[tuple[float, int, int]]:
     """The most promising replacements scored: the observed one's surprisal, place, and event."""
-    tokens = activations.tokens
-    promised[:, : len(SPECIAL)] = -np.inf
-    promised[np.arange(len(tokens)), tokens] = -np.inf
-    promised[(tokens == START) | (tokens == PAST)] = -np.inf
-    places = np.argsort(-promised.max(axis=1), kind="stable")[:_PLACES]
-    best = np.argsort(-promised[places], axis=None, kind="stable")[:many]
-    of, events = np.unravel_index(best, (len(places), promised.shape[1]))
+    places, promised = _promising(weights, activations, observed, likely)
+    best = np.argsort(-promised, axis=None, kind="stable")[:many]
+    of, events = np.unravel_index(best, promised.shape)
     tried = []
     for at, place in enumerate(places.tolist()):
-        chosen = events[(of == at) & np.isfinite(promised[place, events])]
+        chosen = events[(of == at) & np.isfinite(promised[at, events])]
         if len(chosen):
             logits = replaced_logits(weights, activations, place, chosen)
             left = surprisal(logits, np.full(len(chosen), observed))
@@ -162,6 +167,31 @@ def _tried(
                 (s, place, event) for s, event in zip(left.tolist(), chosen.tolist(), strict=True)
             ]
     return tried
+
+
+def _promising(
+    weights: Weights,
+    activations: Activations,
+    observed: int,
+    likely: Float64[Array, "places d_vocab"],
+) -> tuple[Int[Array, " tried"], Float64[Array, "tried d_vocab"]]:
+    """The places where a replacement promises most, and what each event promises there.
+
+    Only places that could still be among them are looked at.
+    """
+    gains = Gains.of(weights, activations, observed)
+    at_most = gains.at_most()[1:] + likely.max(axis=1)
+    order = np.argsort(-at_most, kind="stable")
+    places, promised = np.zeros(0, dtype=np.int64), np.zeros((0, weights.d_vocab))
+    for first in range(0, len(order), _TOGETHER):
+        if len(places) and promised[-1].max() >= at_most[order[first]]:
+            break
+        some = 1 + order[first : first + _TOGETHER]
+        places = np.append(places, some)
+        promised = np.append(promised, gains.at(some) + likely[some - 1], axis=0)
+        best = np.lexsort((places, -promised.max(axis=1)))[:_PLACES]
+        places, promised = places[best], promised[best]
+    return places, promised
 
 
 def _repaired(
@@ -175,9 +205,9 @@ def _repaired(
     for place in changed[:-1]:
         undone = tokens.copy()
         undone[place] = was[place]
-        if np.all(_surprisal_of_each(window, undone) <= most):
+        if _normal(window, undone, most):
             tokens = undone
-    left = _surprisal_of_each(window, tokens)
+    first, left = _surprisals_since(window, tokens)
     alert, index = window.alert, window.index
     replacements = tuple(
         Replacement(
@@ -187,7 +217,7 @@ def _repaired(
             time=alert.times[window.offset + place],
             event=window.name(window.offset + place),
             by=window.vocabulary.names[tokens[place]],
-            probability=math.exp(-left[place - 1]),
+            probability=math.exp(-left[place - first]),
         )
         for place in np.flatnonzero(tokens != was).tolist()
     )
@@ -237,5 +267,4 @@ def _surprisals(
     if not following:
         return np.zeros(0)
     tokens = np.array((*context, *following[:-1]))
-    logits = run(weights, tokens).logits[len(context) - 1 :]
-    return surprisal(logits, np.array(following))
+    return surprisal(predict(weights, tokens, len(context) - 1), np.array(following))

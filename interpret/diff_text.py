@@ -37,7 +37,7 @@ def _opening(found: Diff) -> list[str]:
         ),
     ]
     for title, names in (("lost", found.lost), ("new", found.new)):
-        lines += [f"  {title:<5} {_brief(found, name, 84)}" for name in names[:_NAMED]]
+        lines += [f"  {title:<5} {brief(found, name, 84)}" for name in names[:_NAMED]]
         if len(names) > _NAMED:
             lines.append(f"  {title:<5} … {len(names) - _NAMED:,} more; see all with --json")
     return lines
@@ -67,12 +67,12 @@ def _rules(found: Diff, title: str, changes: tuple[Change, ...]) -> list[str]:
         return [f"{title}: none differs by a bit"]
     lines = [f"{title}: bits, and how often training showed it"]
     for change in changes[:_LISTED]:
-        last, following = (_brief(found, name, _NAME) for name in (change.last, change.following))
+        last, following = (brief(found, name, _NAME) for name in (change.last, change.following))
         cell = f"{signed(change.before):>6} → {signed(change.after):>5}"
-        support = f"{_times(change.support_before)} → {_times(change.support_after)}"
+        support = f"{times(change.support_before)} → {times(change.support_after)}"
         lines.append(f"  {change.kind:<9}{cell}  {last} → {following}")
         if change.earlier is not None:
-            lines[-1] = f"  {change.kind:<9}{cell}  {_brief(found, change.earlier, 2 * _NAME)}"
+            lines[-1] = f"  {change.kind:<9}{cell}  {brief(found, change.earlier, 2 * _NAME)}"
             lines.append(f"  {'':<25}… {last} → {following}")
         lines.append(f"  {'':<25}{support}")
     if len(changes) > _LISTED:
@@ -80,9 +80,11 @@ def _rules(found: Diff, title: str, changes: tuple[Change, ...]) -> list[str]:
     return lines
 
 
-def _brief(found: Diff, event: str, width: int) -> str:
+def brief(found: Diff, event: str, width: int) -> str:
+    """An event without the beginning that most share."""
     return plain(found.short.get(event, event), width)
 
 
-def _times(support: int | None) -> str:
+def times(support: int | None) -> str:
+    """How often training showed a rule, where that was counted."""
     return "not counted" if support is None else f"{support:,}"

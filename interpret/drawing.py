@@ -22,6 +22,7 @@ _ROW = 26.0  # and of a bar's row
 LABEL = 58  # characters of a row's name
 _BAR = 220.0
 _WRAP = 112  # characters of a line under the title
+_COLUMNS, _NARROW = 4, 27  # of small figures, and characters of a line under one
 _FONTS = "system-ui, Arial, Helvetica, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 
 
@@ -34,6 +35,7 @@ class Row:
     end: float
     number: str
     pale: bool = False
+    about: str = ""  # in small words under the name
 
 
 def alone(title: str, about: str, drawn: Markup, height: float) -> str:
@@ -68,9 +70,9 @@ def bars(title: str, about: str, rows: Sequence[Row]) -> str:
     """Rows on one scale, which has a zero."""
     ends = [0.0, *(value for row in rows for value in (row.begin, row.end))]
     low, high = min(ends), max(ends)
-    drawn = []
-    for at, row in enumerate(rows):
-        middle = _ROW * (at + 0.5)
+    drawn, top = [], 0.0
+    for row in rows:
+        middle = top + 0.5 * _ROW
         drawn += [
             words(plain(text_of(row.name), LABEL), MARGIN, middle + 4.0, class_="name"),
             placed(
@@ -82,7 +84,40 @@ def bars(title: str, about: str, rows: Sequence[Row]) -> str:
             ),
             words(row.number, WIDTH - MARGIN, middle + 4.0, class_="number"),
         ]
-    return alone(title, about, join(drawn), _ROW * len(rows))
+        top += _ROW
+        for line in textwrap.wrap(clean(row.about), _WRAP):
+            drawn.append(words(line, MARGIN, top + 6.0, class_="quiet"))
+            top += _LINE
+    return alone(title, about, join(drawn), top)
+
+
+def multiples(title: str, about: str, drawn: Sequence[tuple[str, Markup]]) -> str:
+    """Small figures of one shape side by side, each with its words under it."""
+    column = (WIDTH - 2.0 * MARGIN) / _COLUMNS
+    wide, high = size_of(drawn[0][1])
+    width = column - MARGIN
+    height = width * high / wide
+    # A number stays with its unit.
+    told = [textwrap.wrap(clean(name).replace(" %", "\u00a0%"), _NARROW) for name, _ in drawn]
+    step = height + _LINE * (max(map(len, told)) + 1)
+    parts = []
+    for at, ((_, figure), wrapped) in enumerate(zip(drawn, told, strict=True)):
+        row, place = divmod(at, _COLUMNS)
+        x, y = MARGIN + place * column, row * step
+        parts.append(placed(figure, x, y, width, height))
+        parts += [
+            words(line, x, y + height + _LINE * (number + 1), class_="quiet")
+            for number, line in enumerate(wrapped)
+        ]
+    rows = -(-len(drawn) // _COLUMNS)
+    return alone(title, about, join(parts), rows * step)
+
+
+def size_of(figure: Markup) -> tuple[float, float]:
+    """Width and height of a picture in its own units."""
+    found = re.search(r'viewBox="0 0 (\S+) (\S+)"', figure)
+    assert found is not None, "every picture has its size"
+    return float(found[1]), float(found[2])
 
 
 def signed_rows(rows: Sequence[tuple[str, float]]) -> list[Row]:

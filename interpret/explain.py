@@ -16,7 +16,7 @@ from ..model.errors import InputError
 from ..model.kernels import LEVEL_PRIOR
 from ..model.vocabulary import NEW, Vocabulary
 from ..model.weights import Weights
-from .activations import run
+from .activations import predict, run
 from .attribute import attribute
 from .counterfactual import Instead, instead, repair
 from .counts import split_counts
@@ -268,7 +268,7 @@ def _judged(other: Instead, alert: Alert, statistic: float) -> Instead:
 
 def _logits(model: Readable, alert: Alert) -> Float64[Array, "predictions d_vocab"]:
     """The predictions of all the alert's events but the first."""
-    return run(model.weights.astype(np.float64), np.array(alert.tokens[:-1])).logits
+    return predict(model.weights.astype(np.float64), np.array(alert.tokens[:-1]))
 
 
 def _window(model: Readable, alert: Alert, index: int) -> Window:

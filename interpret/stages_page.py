@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from .card import Card
@@ -43,7 +44,7 @@ def _history(history: History) -> list[Markup]:
         "events of the windows. It begins as a table of counted bigrams, its first heads one, two, "
         "three events back."
     )
-    loss = tag("div", _loss(history, steps), class_="multiples")
+    loss = tag("div", figure(*loss_curve(history)), class_="multiples")
     if not history.stages[-1].heads:
         return [note(said), loss]
     legend = tag(
@@ -54,54 +55,88 @@ def _history(history: History) -> list[Markup]:
         ),
         class_="note",
     )
-    works = [head.work for stage in history.stages for head in stage.heads]
-    least, most = min(*works, 0.0), max(*works, 0.0)
-    return [
-        note(said),
-        loss,
-        legend,
-        note("Attention by role on held-out windows, each from 0 to 100 %"),
-        _heads(history, lambda head: _roles(head.on_windows), share, 0.0, 1.0),
-        note("The same on random events that come twice"),
-        _heads(history, lambda head: _roles(head.on_repeats), share, 0.0, 1.0),
-        note("Copying, each from −1 to 1"),
-        _heads(history, lambda head: {"copying": head.copying}, _signed, -1.0, 1.0),
-        note(
-            "Work: bits per event that are lost if a head writes to the logits what it does on "
-            f"average, each up to {in_bits(most)}"
-        ),
-        _heads(history, lambda head: {"work": head.work}, in_bits, least, most),
-    ]
+    parts = [note(said), loss, legend]
+    for each in by_head(history):
+        drawn = (figure(told, chart) for told, chart in each.drawn)
+        parts += [note(each.about), tag("div", *drawn, class_="multiples")]
+    return parts
 
 
-def _loss(history: History, steps: list[int]) -> Markup:
+def loss_curve(history: History) -> tuple[str, Markup]:
+    """The loss by step, in words and drawn."""
+    steps = [stage.step for stage in history.stages]
     losses = [stage.loss for stage in history.stages]
     bigram = history.loss_bigram
     told = f"Loss: {in_bits(losses[0])} → {in_bits(losses[-1])} bits"
     if bigram is not None:
         told += f"; dashed: bigram control, {in_bits(bigram)}"
-    return figure(
-        told,
-        curves(
-            "Held-out loss by step",
-            told,
-            _places(steps),
-            {"loss": losses},
-            low=0.0,
-            high=max(*losses, bigram or 0.0),
-            level=bigram,
-        ),
+    high = max(*losses, bigram or 0.0)
+    lines = {"loss": losses}
+    chart = curves(
+        "Held-out loss by step", told, _places(steps), lines, low=0.0, high=high, level=bigram
     )
+    return told, chart
 
 
-def _heads(
+@dataclass(frozen=True)
+class ByHead:
+    """One score of every head by step: each in words and drawn, all on one scale."""
+
+    name: str
+    about: str
+    drawn: tuple[tuple[str, Markup], ...]
+
+
+def by_head(history: History) -> list[ByHead]:
+    """How the heads formed; nothing for a decoder without any."""
+    if not history.stages[-1].heads:
+        return []
+    works = [head.work for stage in history.stages for head in stage.heads]
+    least, most = min(*works, 0.0), max(*works, 0.0)
+    work = (
+        "Work: bits per event that are lost if a head writes to the logits what it does on "
+        f"average, each up to {in_bits(most)}"
+    )
+    return [
+        ByHead(name, about, _drawn(history, scores, words, low, high))
+        for name, about, scores, words, low, high in (
+            (
+                "attention",
+                "Attention by role on held-out windows, each from 0 to 100 %",
+                lambda head: _roles(head.on_windows),
+                share,
+                0.0,
+                1.0,
+            ),
+            (
+                "repeats",
+                "The same on random events that come twice",
+                lambda head: _roles(head.on_repeats),
+                share,
+                0.0,
+                1.0,
+            ),
+            (
+                "copying",
+                "Copying, each from −1 to 1",
+                lambda head: {"copying": head.copying},
+                _signed,
+                -1.0,
+                1.0,
+            ),
+            ("work", work, lambda head: {"work": head.work}, in_bits, least, most),
+        )
+    ]
+
+
+def _drawn(
     history: History,
     scores: Callable[[HeadStage], Mapping[str, float | None]],
     words: Callable[[Any], str],
     low: float,
     high: float,
-) -> Markup:
-    """One figure a head, all on one scale; `words` tells a score beside the curve."""
+) -> tuple[tuple[str, Markup], ...]:
+    """`words` tells a score beside the curve."""
     places = _places([stage.step for stage in history.stages])
     drawn = []
     for index, last in enumerate(history.stages[-1].heads):
@@ -112,8 +147,8 @@ def _heads(
         )
         classes = {_COLOURS.get(name, name): values for name, values in lines.items()}
         chart = curves(f"{last.name} by step", told, places, classes, low=low, high=high)
-        drawn.append(figure(f"{last.name}: {told}", chart))
-    return tag("div", *drawn, class_="multiples")
+        drawn.append((f"{last.name}: {told}", chart))
+    return tuple(drawn)
 
 
 def _roles(scores: Mapping[str, float | None]) -> dict[str, float | None]:

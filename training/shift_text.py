@@ -7,13 +7,14 @@ import numpy as np
 from ..interpret.words import clean, cut
 from .compare import Judgement, Shift
 
+ENDLESS = "Alerts of an endless log are judged by blocks of time: give a log with --streams"
 _LISTED = 5  # streams of a kind
 
 
 def shift_text(shift: Shift | None, what: str) -> str:
     """At most 96 columns; `what` names the streams, as in "held-out windows"."""
     if shift is None:
-        return "Alerts of an endless log are judged by blocks of time: give a log with --streams"
+        return ENDLESS
     every = shift.judgements
     before = sum(judgement.alert_before for judgement in every)
     after = sum(judgement.alert_after for judgement in every)
@@ -21,8 +22,8 @@ def shift_text(shift: Shift | None, what: str) -> str:
     lines = [
         f"{len(every):,} {what}: alerts in {before:,} before, {after:,} after",
         (
-            f"  if all are normal, {_budget(shift.rate_before, len(every))} false alerts are "
-            f"budgeted before, {_budget(shift.rate_after, len(every))} after"
+            f"  if all are normal, {budget(shift.rate_before, len(every))} false alerts are "
+            f"budgeted before, {budget(shift.rate_after, len(every))} after"
         ),
         (
             f"  scores move by {np.median(moved):.2f} nats in the median, {moved.max():.2f} at "
@@ -46,5 +47,6 @@ def _line(title: str, judgement: Judgement) -> str:
     )
 
 
-def _budget(rate: float, streams: int) -> str:
+def budget(rate: float, streams: int) -> str:
+    """How many of so many normal streams may raise an alert."""
     return f"{rate * streams:.2g}"

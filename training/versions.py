@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from ..interpret.diff import diff
+from ..interpret.diff_page import diff_page
 from ..interpret.diff_text import diff_text
 from ..interpret.edit import Wish
 from ..interpret.edit_text import edit_text
@@ -15,6 +16,7 @@ from ..model.errors import InputError
 from ..model.folder import Model, load_model, make_room, save_model
 from .compare import compare, logged_streams
 from .edited import edited
+from .shift_page import shift_section
 from .shift_text import shift_text
 
 
@@ -37,16 +39,21 @@ def edit(options: argparse.Namespace) -> int:
 
 def difference(options: argparse.Namespace) -> int:
     """Say what one model has learned that another has not, and what that does to alerts."""
-    for name in ("html", "figures"):
-        if getattr(options, name):
-            raise InputError(f"two models are compared as text or with --json; leave --{name} out")
+    if options.figures:
+        raise InputError(
+            "two models are compared as text, with --json or --html; leave --figures out"
+        )
     before, after = load_model(options.model), load_model(options.diff)
     found, shift = diff(before, after), compare(before, after, options.streams)
-    if options.json:
+    judged = _streams(before, options.streams)
+    if options.html:
+        options.html.write_text(diff_page(found, shift_section(shift, judged)), encoding="utf-8")
+        print(f"page written to {options.html}")
+    elif options.json:
         streams = shift.to_json() if shift else None
         print(json.dumps({**found.to_json(), "streams": streams}, ensure_ascii=False))
     else:
-        print(f"{diff_text(found)}\n\n{shift_text(shift, _streams(before, options.streams))}")
+        print(f"{diff_text(found)}\n\n{shift_text(shift, judged)}")
     return 0
 
 

@@ -11,15 +11,23 @@ import numpy as np
 import pytest
 
 from offscript.benchmarks import grammars
-from offscript.benchmarks.grammars_judge import usual_outputs, without_head
+from offscript.benchmarks.grammars_ablate import (
+    layer_of,
+    sources_of,
+    usual_outputs,
+    without_entry,
+    without_head,
+)
 from offscript.benchmarks.grammars_streams import GRAMMARS, Answer, Grammar
 from offscript.benchmarks.handmade import broken_repetitions, induction
 from offscript.benchmarks.planted_model import fit_streams
 from offscript.benchmarks.results import read_results
 from offscript.interpret.activations import run
-from offscript.interpret.reference import fit_reference
+from offscript.interpret.paths import expand
+from offscript.interpret.reference import fit_reference, read_reference
 from offscript.interpret.sample import draw_windows
 from offscript.interpret.skips import fit_skips
+from offscript.model.config import DecoderConfig
 from offscript.model.vocabulary import START
 from offscript.model.weights import random_weights
 
@@ -96,16 +104,58 @@ def test_without_its_head_a_rule_is_gone_and_without_another_it_stays() -> None:
     tokens, at = cases[0][0].tokens, cases[0][1]
     repeated = int(tokens[at])
 
-    whole = run(model.weights, tokens).logits[-1]
-    gone = without_head(model.weights, "L1H0", usual, tokens)[-1]
-    blind = without_head(model.weights, "L0H0", usual, tokens)[-1]
-    same = without_head(model.weights, "L1H1", usual, tokens)[-1]
+    at_work = run(model.weights, tokens)
+    gone, blind, same = (
+        without_head(model.weights, head, usual, at_work)[-1] for head in ("L1H0", "L0H0", "L1H1")
+    )
 
+    whole = at_work.logits[-1]
     assert whole.argmax() == repeated
     assert whole[repeated] > 10.0
     assert gone[repeated] < 3.0
     assert blind[repeated] < 3.0
     assert same == pytest.approx(whole)
+
+
+@pytest.mark.parametrize(("n_layers", "head"), [(1, "L0H1"), (2, "L1H0"), (2, "L1H2")])
+def test_without_an_entry_the_logits_lose_the_evidence_of_its_events_through_the_head(
+    n_layers: int, head: str
+) -> None:
+    config = DecoderConfig(12, n_layers, d_model=10, n_heads=3, d_head=4, window=8)
+    weights = random_weights(config, seed=0, scale=0.6).astype(np.float64)
+    tokens = np.array([START, *np.random.default_rng(0).integers(4, 8, size=11)])
+    reference = read_reference(fit_reference(weights, [tokens]), weights)
+    at_work, sources = run(weights, tokens), tokens == 6
+
+    cut = without_entry(weights, head, reference.means, at_work, sources)
+
+    paths = expand(weights, at_work, np.eye(12), reference)
+    through = [at for at, name in enumerate(paths.names) if name.endswith(head)]
+    evidence = paths.evidence[:, through][:, :, sources].sum(axis=(1, 2))
+    assert len(through) == (1 if n_layers == 1 else 4)
+    assert np.abs(evidence).max() > 0.05
+    np.testing.assert_allclose(cut[-1], at_work.logits[-1] - evidence, atol=1e-9)
+
+
+@pytest.mark.parametrize("head", ["L0H0", "L1H0"])
+def test_without_its_entry_a_rule_is_gone_and_without_another_it_stays(head: str) -> None:
+    model = induction()
+    question, at = broken_repetitions(model, 1)[0]
+    tokens, repeated = question.tokens, int(question.tokens[at])
+    ids = {str(token): token for token in range(model.weights.d_vocab)}
+    at_work = run(model.weights, tokens)
+    other = next(t for t in tokens[2:].tolist() if t not in (tokens[-1], repeated))
+
+    def left(last: int) -> float:
+        rule = {"kind": "induction", "earlier": None, "last": str(last), "following": None}
+        sources = sources_of(rule, layer_of(head), tokens, ids)
+        cut = without_entry(model.weights, head, model.reference.means, at_work, sources)
+        return float(cut[-1, repeated])
+
+    whole = float(at_work.logits[-1, repeated])
+    assert whole > 10.0
+    assert left(int(tokens[-1])) < 0.6 * whole
+    assert left(other) == pytest.approx(whole, rel=0.05)
 
 
 @pytest.mark.slow

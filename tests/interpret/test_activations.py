@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offscript.interpret.activations import run
+from offscript.interpret.activations import predict, predict_all, rerun, run
 from offscript.model.weights import Weights
 
 Make = Callable[..., SimpleNamespace]
@@ -86,3 +86,39 @@ def test_a_prediction_depends_on_nothing_before_its_receptive_field(make_random:
     cut = run(weights, tokens[-(2 * 3 + 1) :]).logits[-1]
 
     np.testing.assert_allclose(cut, whole, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_layers", [0, 1, 2])
+@pytest.mark.parametrize("n_tokens", [1, 9, 80])
+def test_predictions_alone_are_those_of_a_full_run(
+    make_random: Make, n_layers: int, n_tokens: int
+) -> None:
+    weights = make_random(n_layers, window=5).weights.astype(np.float64)
+    tokens = np.random.default_rng(3).integers(4, 12, size=n_tokens)
+
+    logits = run(weights, tokens).logits
+
+    last = run(weights, tokens, last_only=True)
+    np.testing.assert_allclose(predict_all(weights, last), logits, atol=1e-12)
+    for first in (0, n_tokens // 2, n_tokens - 1):
+        np.testing.assert_allclose(predict(weights, tokens, first), logits[first:], atol=1e-12)
+
+
+@pytest.mark.parametrize("n_layers", [0, 1, 2])
+@pytest.mark.parametrize("window", [1, 5, 32])
+def test_a_run_with_another_event_is_that_of_the_other_stream(
+    make_random: Make, n_layers: int, window: int
+) -> None:
+    weights = make_random(n_layers, window=window).weights.astype(np.float64)
+    field = n_layers * (window - 1) + 1
+    tokens = np.random.default_rng(3).integers(4, 12, size=min(20, field))
+    before = run(weights, tokens, last_only=True)
+
+    for position in range(len(tokens)):
+        other = tokens.copy()
+        other[position] = 10
+        again, whole = rerun(weights, before, position, 10), run(weights, other, last_only=True)
+        np.testing.assert_allclose(again.logits, whole.logits, atol=1e-12)
+        for ours, theirs in zip(again.layers, whole.layers, strict=True):
+            for name in ("q", "k", "v", "pattern", "rest", "lse", "z", "attn_out"):
+                np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), atol=1e-12)

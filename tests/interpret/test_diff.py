@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 from offscript.interpret.diff import Change, diff
+from offscript.interpret.diff_page import diff_page
 from offscript.interpret.diff_text import diff_text
+from offscript.interpret.markup import tag
+from offscript.interpret.words import signed
 from offscript.model.vocabulary import SPECIAL, Vocabulary
 from offscript.model.weights import Weights
 
@@ -136,6 +139,45 @@ def test_models_that_know_no_event_in_common_have_no_rules_to_compare(
     assert not found.shared
     assert not found.heads + found.bigrams + found.skips
     assert "there are no rules to compare" in diff_text(found)
+
+
+def test_the_page_shows_each_rule_that_differs_from_what_it_was_to_what_it_is(
+    model: SimpleNamespace,
+) -> None:
+    w = model.weights
+    W_U = w.W_U.copy()
+    W_U[:, 9] += 5.0 * w.W_E[6]
+    other = changed(model, replace(w, W_U=W_U))
+    other.vocabulary = Vocabulary((*model.vocabulary.names[:-1], "<script>f()</script>"), (1,) * 12)
+    found = diff(model, other)
+
+    page = diff_page(found, tag("section", "what alerts do"))
+
+    first = found.bigrams[0]
+    change = (
+        f"<td>{signed(first.before)}</td><td>{signed(first.after)}</td>",
+        f"<code>2</code> → <code>5</code><br><small>{first.kind}; in training",
+    )
+    assert all(part in page for part in change)
+    assert page.count("</h2>") == 4  # events, heads, the direct path, skip-trigrams
+    assert "Only to the first</dt><dd>1<" in page
+    assert "<li><code>&lt;script&gt;f()&lt;/script&gt;</code></li>" in page
+    assert "<script" not in page
+    assert "<section>what alerts do</section>" in page
+    assert "default-src &#x27;none&#x27;" in page
+
+
+def test_the_page_says_that_there_is_nothing_to_compare(model: SimpleNamespace) -> None:
+    other = changed(model, model.weights)
+    strange = tuple(f"strange {at}" for at in range(8))
+    same = diff_page(diff(model, other), tag("section"))
+    other.vocabulary = Vocabulary((*SPECIAL, *strange), (1,) * 12)
+
+    page = diff_page(diff(model, other), tag("section"))
+
+    assert "there are no rules to compare" in page
+    assert "No rule of the direct path or of the heads differs by a bit" in same
+    assert same.count("None differs by a bit.") == 2
 
 
 @pytest.mark.parametrize(

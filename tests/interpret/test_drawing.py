@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,9 @@ import pytest
 from offscript.interpret.alert_figures import alert_figures
 from offscript.interpret.card import Card
 from offscript.interpret.card_figures import card_figures
-from offscript.interpret.drawing import Row, bars, summed_rows
+from offscript.interpret.card_text import rule_grounds
+from offscript.interpret.charts import curves
+from offscript.interpret.drawing import Row, bars, multiples, summed_rows
 from offscript.interpret.explain import explain
 from offscript.interpret.figure_files import write_figures
 from offscript.interpret.markup import tag
@@ -71,9 +74,46 @@ def test_every_figure_of_a_card_stands_alone(trained_card: Card) -> None:
 
     heads = [head.name for head in trained_card.heads]
     each = {f"{name}-{what}" for name in heads for what in ("ov", "qk", "distance")}
-    assert figures.keys() == {"work", "direct", "counted", "composition", *each}
+    formed = {f"formed-{what}" for what in ("loss", "attention", "repeats", "copying", "work")}
+    whole = {"work", "direct", "counted", "composition", "rules", "layers"}
+    assert figures.keys() == {*whole, *formed, *each}
     for figure in figures.values():
         stands_alone(figure)
+
+
+def test_the_figure_of_rules_has_a_bar_and_the_grounds_of_each(trained_card: Card) -> None:
+    root = stands_alone(card_figures(trained_card)["rules"])
+
+    said = " ".join(element.text or "" for element in root.iter(f"{SVG}text"))
+    shown = trained_card.rules[:24]
+    assert shown
+    assert all(rule_grounds(rule) in said for rule in shown)
+    assert sum(element.get("class") == "bar" for element in root.iter(f"{SVG}svg")) == len(shown)
+
+
+def test_a_model_of_an_earlier_version_has_no_figures_of_how_it_formed(trained_card: Card) -> None:
+    figures = card_figures(replace(trained_card, history=None))
+
+    assert not [name for name in figures if name.startswith("formed")]
+
+
+def test_small_figures_stand_in_rows_of_four_and_none_over_another() -> None:
+    chart = curves("t", "d", [0.0, 1.0], {"side-a": [0.0, 1.0]}, low=0.0, high=1.0)
+
+    root = stands_alone(multiples("title", "about", [(f"head {n} " * 9, chart) for n in range(6)]))
+
+    boxes = [
+        [float(element.attrib[side]) for side in ("x", "y", "width", "height")]
+        for element in root.iter(f"{SVG}svg")
+        if "x" in element.attrib
+    ]
+    assert len(boxes) == 6
+    assert len({x for x, *_ in boxes}) == 4
+    for x, y, width, height in boxes:
+        under = [b for b in boxes if b[1] > y]
+        assert all(b[1] > y + height for b in under)
+        beside = [b for b in boxes if b[1] == y and b[0] > x]
+        assert all(b[0] > x + width for b in beside)
 
 
 def test_a_log_cannot_break_a_figure() -> None:

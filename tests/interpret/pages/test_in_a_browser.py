@@ -12,7 +12,10 @@ import pytest
 
 from offscript.interpret.alert_page import alert_page
 from offscript.interpret.card_page import card_page
+from offscript.interpret.diff import diff
+from offscript.interpret.diff_page import diff_page
 from offscript.interpret.explain import explain
+from offscript.interpret.page import section
 from offscript.interpret.reading import read_model
 from offscript.model.alert import Alert
 from offscript.model.folder import load_model
@@ -76,3 +79,27 @@ def test_a_models_page_opens_without_request_or_error(
     unfold = "document.querySelectorAll('details').forEach(part => part.open = true)"
     browser.evaluate(unfold)
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize(("width", "dark"), [(360, False), (1200, True)])
+def test_the_page_of_two_models_opens_without_request_or_error(
+    browser: Any,
+    make_kept: Callable[..., SimpleNamespace],
+    make_random: Callable[..., SimpleNamespace],
+    tmp_path: Path,
+    width: int,
+    dark: bool,
+) -> None:
+    models = [make_kept(make_random(seed=seed).weights) for seed in range(2)]
+    names = models[1].vocabulary.names
+    models[1].vocabulary = type(models[1].vocabulary)((*names[:-1], EVIL), (1,) * len(names))
+    found = diff(*models)
+    page = tmp_path / "diff.html"
+    page.write_text(diff_page(found, section("Alerts")))
+
+    opens_well(browser, page, width, dark=dark)
+
+    assert browser.evaluate("document.querySelectorAll('tbody tr').length") == len(
+        (*found.heads, *found.bigrams, *found.skips)
+    )
+    assert "<script>" in browser.evaluate("document.body.innerText")
