@@ -166,8 +166,11 @@ def read_sequences(lines: Iterable[str]) -> Corpus:
     return corpus.select(np.argsort(corpus.last_times(), kind="stable"))
 
 
-def read_ids(lines: Iterable[str]) -> frozenset[str]:
-    """Stream keys, one a line: plain, first column of a CSV, or "stream"/"id" of a JSON object."""
+def read_ids(lines: Iterable[str], *, normal: bool = True) -> frozenset[str]:
+    """Stream keys, one a line: plain, first column of a CSV, or "stream"/"id" of a JSON object.
+
+    `normal=False` leaves out objects that say so of themselves, by the label 0.
+    """
     keys = set()
     for raw in lines:
         line = raw.strip()
@@ -176,7 +179,8 @@ def read_ids(lines: Iterable[str]) -> frozenset[str]:
                 value = json.loads(line)
             except ValueError as error:
                 raise InputError(f"not a JSON object: {line[:60]!r} ({error})") from error
-            keys.add(str(value.get("stream", value.get("id", ""))))
+            if normal or value.get("label") != 0:
+                keys.add(str(value.get("stream", value.get("id", ""))))
         elif line:
             keys.add(line.split(",")[0].strip())
     return frozenset(keys - {""})
