@@ -259,6 +259,7 @@ def _summary(
         "fitted": len(data.fit),
         "calibrated": len(learned.held.whole.values),
         "folds": len(data.folds),
+        "budget": config.budget,
         "preset": config.preset,
         "seed": config.seed,
         "losses": {
