@@ -221,6 +221,13 @@ def with_labels(corpus: Corpus, labels: dict[str, int]) -> Corpus:
     return Corpus(**{**corpus.__dict__, "labels": values})
 
 
+def read_as(model: Model, logs: Sequence[Path]) -> Corpus:
+    """Logs as `model` reads them."""
+    if model.config.events.format == "sequences":
+        return read_sequences(read_lines(logs))
+    return read_corpus(read_lines(logs), EventParser(model.config.events, model.templates))
+
+
 def read_labelled(
     model: Model,
     logs: Sequence[Path],
@@ -232,12 +239,9 @@ def read_labelled(
 
     `only` keeps these streams. Sequences that say they are for training are left out.
     """
-    if model.config.events.format == "sequences":
-        corpus = read_sequences(read_lines(logs))
+    corpus = read_as(model, logs)
+    if "train" in corpus.splits:
         corpus = corpus.select([i for i, s in enumerate(corpus.splits) if s != "train"])
-    else:
-        parser = EventParser(model.config.events, model.templates)
-        corpus = read_corpus(read_lines(logs), parser)
     if labels is not None:
         corpus = with_labels(corpus, labels)
     if only is not None:

@@ -33,6 +33,7 @@ def train_after(config: TrainConfig, before: Model, report: Callable[[str], None
             () if STANDARD_INPUT in config.logs else config.logs,
             seconds=_DAY_SECONDS,
             without=config.exclude,
+            split=lambda split: split in (None, config.split),
         )
     except OffscriptError as error:  # the model is there, whatever can be said of it
         report(f"what it changes was not found out: {error}")
