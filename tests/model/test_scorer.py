@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -40,6 +41,20 @@ def test_the_scorer_equals_the_decoder_at_every_position(
     near = 5e-4 if n_layers == 2 else 1e-4  # layer 1 is kept in 16 bits
     np.testing.assert_allclose(surprisal, -log_p[np.arange(length - 1), tokens[1:]], atol=near)
     np.testing.assert_allclose(entropy, -(np.exp(log_p) * log_p).sum(1)[:-1], atol=near)
+
+
+def test_what_no_softmax_sees_changes_no_number(score_sequence: ScoreSequence) -> None:
+    config = DecoderConfig(d_vocab=21, window=20)
+    weights = random_weights(config, seed=4).astype(np.float64)
+    low = {name: getattr(weights, name) - 2e4 for name in ("b_U", "rho", "sink")}
+    tokens = np.random.default_rng(1).integers(3, 21, 60)
+
+    for one, other in zip(
+        score_sequence(weights, tokens),
+        score_sequence(replace(weights, **low), tokens),
+        strict=True,
+    ):
+        np.testing.assert_allclose(one, other, atol=1e-4)
 
 
 def test_a_window_too_wide_for_the_ring_is_refused(score_sequence: ScoreSequence) -> None:
