@@ -12,6 +12,7 @@ from collections import deque
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ..model.alert import Alert
 from ..model.errors import OverloadError
@@ -128,6 +129,13 @@ class Served:
             shard.restore(self._store.state(self.name, number))
             self._shards.append(shard)
 
+    def spools(self) -> list[Path]:
+        """The folders of raw lines, one a thread; none where they are not kept."""
+        root, threads = self._store.lines, self._config.threads
+        if root is None or self._config.spool_bytes < threads:
+            return []
+        return [root / self.name / str(number) for number in range(threads)]
+
     def start(self) -> None:
         """Start the threads."""
         for shard in self._shards:
@@ -216,11 +224,11 @@ class Served:
         return self._drift.index()
 
     def _spool(self, number: int) -> Spool | None:
-        path, size = self._store.path, self._config.spool_bytes // self._config.threads
-        if path is None or not size:
+        folders = self.spools()
+        if not folders:
             return None
         try:
-            return Spool(path.with_name(f"{path.name}.lines") / self.name / str(number), size)
+            return Spool(folders[number], self._config.spool_bytes // self._config.threads)
         except OSError as error:
             logger.warning("raw lines are not kept: %s: %s", error.filename, error.strerror)
             return None

@@ -217,3 +217,27 @@ def test_a_name_that_is_none_is_refused(config: ServiceConfig, name: str) -> Non
             replace(config, models={name: Path("m")})
     with pytest.raises(InputError, match="give those as NAME=MODEL"):
         replace(config, models={"": Path("m")}, otlp_model="service.name")
+
+
+def test_raw_lines_of_models_and_threads_that_serve_no_more_are_removed(
+    start: Callable[..., Engine], model: Model, store: Store, session: Lines
+) -> None:
+    def kept() -> set[str]:
+        assert store.lines is not None
+        files = [path for path in store.lines.rglob("*") if path.is_file()]
+        return {str(path.parent.relative_to(store.lines)) for path in files}
+
+    first = start({"": model, "b": model, "c": model}, threads=2)
+    for name in ("b", "c"):
+        first.submit(raw(session("0a"), model=name)).result(30)
+    assert kept() == {"0", "1", "b/0", "b/1", "c/0", "c/1"}
+    assert store.lines is not None
+    (store.lines / "note").write_text("somebody else's")
+
+    second = start({"b": model})
+    assert kept() == {"b/0", "."}
+    assert not (store.lines / "c").exists()
+    alert = second.submit(raw(session("0b", odd=True), model="b")).result(30).alerts[0].alert
+    assert alert.lines[-3:-1] == tuple(session("0b")[:2])
+    start({"b": model}, spool_bytes=0)
+    assert kept() == {"."}
