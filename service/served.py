@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..model.alert import Alert
-from ..model.errors import OverloadError
+from ..model.errors import ModelError, OverloadError, StoreError
 from ..model.folder import Model
 from .batch import Batch
 from .carry import Carried
@@ -126,7 +126,17 @@ class Served:
                 metrics=self.metrics,
                 drift=self._drift,
             )
-            shard.restore(self._store.state(self.name, number))
+            try:
+                shard.restore(self._store.state(self.name, number))
+            except StoreError:
+                raise
+            except Exception as error:  # noqa: BLE001 - damage may come out as anything
+                logger.warning(
+                    "%sthe saved streams cannot be read: %s; starting afresh, all streams count as "
+                    "joined in the middle",
+                    f"{self.name}: " if self.name else "",
+                    error if isinstance(error, ModelError) else repr(error),
+                )
             self._shards.append(shard)
 
     def spools(self) -> list[Path]:
