@@ -219,6 +219,34 @@ def test_a_name_that_is_none_is_refused(config: ServiceConfig, name: str) -> Non
         replace(config, models={"": Path("m")}, otlp_model="service.name")
 
 
+def test_of_a_request_that_fails_what_was_scored_is_not_scored_again(
+    start: Callable[..., Engine],
+    model: Model,
+    store: Store,
+    session: Lines,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = start({"a": model, "b": model})
+    intake = LogIntake(engine, (), "m")
+    lines = session("0a", odd=True)
+    data = request(
+        [record(line, second=n, m=name) for name in ("a", "b") for n, line in enumerate(lines)]
+    ).SerializeToString()
+    reader = engine.of("b")._reader
+    with monkeypatch.context() as broken:
+        broken.setattr(reader, "read", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            intake.take(data).result(30)
+
+    assert intake.take(data).result(30) == ExportLogsServiceResponse()
+    assert intake.take(data).result(30) == ExportLogsServiceResponse()
+    assert {(name, stream) for name, stream, _ in alerts(store)} == {("a", "0a"), ("b", "0a")}
+    for name, repeated in (("a", 10), ("b", 5)):
+        counted = engine.of(name).metrics.events
+        assert counted["scored"]._value.get() == 5
+        assert counted["repeated"]._value.get() == repeated
+
+
 def test_raw_lines_of_models_and_threads_that_serve_no_more_are_removed(
     start: Callable[..., Engine], model: Model, store: Store, session: Lines
 ) -> None:
