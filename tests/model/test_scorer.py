@@ -11,6 +11,7 @@ import torch
 
 from offscript.model.config import DecoderConfig
 from offscript.model.decoder import decoder_from
+from offscript.model.errors import ModelError
 from offscript.model.forward_kernels import BLOCK
 from offscript.model.kernels import RING
 from offscript.model.scorer import Scorer
@@ -60,7 +61,7 @@ def test_what_no_softmax_sees_changes_no_number(score_sequence: ScoreSequence) -
 def test_a_window_too_wide_for_the_ring_is_refused(score_sequence: ScoreSequence) -> None:
     weights = random_weights(DecoderConfig(d_vocab=6, window=100), seed=0)
 
-    with pytest.raises(ValueError, match="see further back"):
+    with pytest.raises(ModelError, match="see further back"):
         score_sequence(weights, np.array([START, END]))
 
 
