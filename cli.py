@@ -63,7 +63,9 @@ def _train(options: argparse.Namespace) -> int:
         endless=options.endless,
         complete=options.complete,
         idle_seconds=options.idle,
-        exclude=read_ids(read_lines([options.exclude])) if options.exclude else frozenset(),
+        exclude=read_ids(read_lines([options.exclude]), normal=False)
+        if options.exclude
+        else frozenset(),
         normal=read_ids(read_lines([options.normal])) if options.normal else frozenset(),
         keep_outliers=options.keep_outliers,
         budget=options.budget,

@@ -24,10 +24,12 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from .alert import DETECTORS
 from .calibration import Calibration
 from .config import ModelConfig
 from .errors import ModelError
 from .templates import Templates
+from .typed import check_types
 from .vocabulary import Vocabulary
 from .weights import Weights, shapes
 
@@ -43,6 +45,8 @@ _TENSORS = (
 FILES = (*_JSON, *_TENSORS)
 HISTORY = "history.json"
 _LARGEST = 1 << 30  # bytes of one file; a model is a few megabytes
+# What values raise that nobody has trained.
+_UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 @dataclass(frozen=True)
@@ -138,9 +142,18 @@ def model_from_files(files: Mapping[str, bytes]) -> Model:
         vocabulary = Vocabulary.from_json(_json("vocabulary.json", files["vocabulary.json"]))
         templates = Templates.from_json(_json("templates.json", files["templates.json"]))
         calibration = Calibration.from_json(_json("calibration.json", files["calibration.json"]))
+        for value in (config, vocabulary, templates, calibration):
+            check_types(value, type(value), type(value).__name__)
+        for threshold in (calibration.whole, calibration.joined):
+            threshold.limits()
+            threshold.laws()
+            threshold.score(np.zeros((1, len(DETECTORS))))
+        summary = manifest.get("summary", {})
+        if not isinstance(summary, dict):
+            raise TypeError(f"the summary is {str(summary)[:60]!r}, expected an object")
         detectors = tensors["detectors.safetensors"]
         vectors = detectors["count_vectors"]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except _UNFIT as error:
         raise ModelError(f"the model's JSON does not fit: {error!r}; train again") from error
     if len(vocabulary) != config.decoder.d_vocab:
         raise ModelError(
@@ -162,7 +175,7 @@ def model_from_files(files: Mapping[str, bytes]) -> Model:
         held={name: array for name, array in detectors.items() if name != "count_vectors"},
         reference=tensors["reference.safetensors"],
         baseline=tensors["baseline.safetensors"],
-        summary=manifest.get("summary", {}),
+        summary=summary,
         history=_json(HISTORY, files[HISTORY]) if HISTORY in files else {},
     )
 
@@ -214,7 +227,7 @@ def _read(path: Path) -> bytes:
 def _json(name: str, content: bytes) -> dict[str, Any]:
     try:
         value = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{name} is not JSON ({error}); train again") from error
     if not isinstance(value, dict):
         raise ModelError(f"{name} holds a {type(value).__name__}, expected an object; train again")

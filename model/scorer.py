@@ -10,6 +10,7 @@ from jaxtyping import Float32, Float64, Int, Int64, Shaped, UInt16
 from numpy.typing import NDArray
 
 from .context_kernels import PRIME, WAYS
+from .errors import ModelError
 from .forward_kernels import BLOCK, STEPS, forward
 from .kernels import RING
 from .tables import tables
@@ -53,7 +54,7 @@ class Scorer:
     ) -> None:
         reach = weights.n_layers * (weights.window - 1) + 1
         if reach > RING:
-            raise ValueError(
+            raise ModelError(
                 f"{weights.n_layers} layers with a window of {weights.window} see further back "
                 f"than the {RING} events that a stream keeps; choose a smaller window"
             )

@@ -37,6 +37,7 @@ PART = 512  # rows that are saved together, when one of them has changed
 _RESERVED_BYTES = 1 << 28  # of address space; growing past it copies all that is there
 _ARRAYS = ("state", "ring", "gaps", "tally")
 _COLUMNS = (*(STATE.names or ()), *_ARRAYS[1:])
+SNAPSHOT = (*_COLUMNS, "key_bytes", "key_lengths", "clock")  # what one holds
 
 
 def only(
@@ -194,21 +195,27 @@ class Streams:
         keys = _keys(snapshot)
         n = len(keys)
         for name, column in self._columns().items():
-            expected = (n, *column.shape[1:])
-            if name not in snapshot or snapshot[name].shape != expected:
-                got = snapshot[name].shape if name in snapshot else "nothing"
+            array, shape = snapshot[name], (n, *column.shape[1:])
+            if (array.dtype, array.shape) != (column.dtype, shape):
                 raise ModelError(
-                    f"saved stream state does not fit this model: {name} should be {expected}, is "
-                    f"{got}; remove the saved state to start afresh"
+                    f"saved streams do not fit this model: {name} should be {column.dtype} {shape},"
+                    f" is {array.dtype} {array.shape}"
                 )
+        # Kernels look these up without asking.
+        tokens, lengths = snapshot["ring"], snapshot["length"]
+        if n and not (int(tokens.max()) < self.tally.shape[1] and int(lengths.min()) > 0):
+            raise ModelError(
+                "saved streams do not fit this model: they have events that it has not"
+            )
+        since, latest, tick = snapshot["clock"].astype(np.float64).tolist()
+        self.tick = int(tick)
         self._grow(n)
         for name, column in self._columns().items():
             column[:n] = snapshot[name]
         self.keys = list(keys)
         self._rows = {key: row for row, key in enumerate(keys)}
         self.changed(np.arange(n))
-        since, latest, tick = snapshot["clock"].astype(np.float64)
-        self.known_since, self.watermark, self.tick = float(since), float(latest), int(tick)
+        self.known_since, self.watermark = since, latest
 
     @property
     def _n_parts(self) -> int:

@@ -22,7 +22,10 @@ from .weights import Weights
 PANEL = 16  # columns of a matrix that are multiplied at a time, and lanes that a head fills
 _LONGEST = 32_767  # of 16 bits
 _LOWEST = -80.0  # log of the least weight of an event in layer 0, beside the largest
-_NEVER = -1e4  # logit of what is no token
+# Logit of what is no token, and score of what lies outside of a head's window. Not −∞, as kernels
+# multiply by it. Logits have the mean 0 over the vocabulary here and each head's largest of ρ and
+# sink is 0, neither of which a softmax sees: so none of a model's own is near, whatever its biases.
+_NEVER = -1e4
 
 
 class Tables(NamedTuple):
@@ -63,9 +66,10 @@ def tables(weights: Weights) -> Tables:
     lanes, size = _up(w.n_heads, 4), _up(w.d_head, PANEL)
     cells, width = _up(w.window, 32), _up(w.d_vocab, PANEL)
     heads = w.n_heads * size
-    biases = w.b_U + (w.b_O.sum(0) @ w.W_U if w.n_layers else 0.0)
+    W_U = w.W_U - w.W_U.mean(axis=1, keepdims=True)
+    biases = w.b_U - w.b_U.mean() + (w.b_O.sum(0) @ W_U if w.n_layers else 0.0)
     base = np.full((w.d_vocab, width), _NEVER)
-    base[:, : w.d_vocab] = w.W_E @ w.W_U + biases
+    base[:, : w.d_vocab] = w.W_E @ W_U + biases
     weight0, near0, sink0 = np.zeros(lanes), np.zeros(lanes), np.zeros(lanes)
     value0, out0 = np.zeros((w.d_vocab, heads)), np.zeros((heads, width))
     near1, sink1, out1 = (
@@ -77,9 +81,10 @@ def tables(weights: Weights) -> Tables:
         weight0, near0, sink0 = _attention0(w, lanes)
         value = np.einsum("vm,hme->vhe", w.W_E, w.W_V[0]) + w.b_V[0]
         value0 = _wide(value, size).reshape(w.d_vocab, heads)
-        out0[:, : w.d_vocab] = _rows(w.W_O[0], size) @ w.W_U
+        out0[:, : w.d_vocab] = _rows(w.W_O[0], size) @ W_U
     if w.n_layers > 1:
-        near1, sink1 = _distances1(w, cells), w.sink[1]
+        top = np.maximum(w.rho[1].max(1), w.sink[1])
+        near1, sink1 = _distances1(w.rho[1] - top[:, None], cells), w.sink[1] - top
         resid = w.W_E + w.b_O[0]
         projections, gathered = [], []
         for matrix, bias in ((w.W_Q, w.b_Q), (w.W_K, w.b_K), (w.W_V, w.b_V)):
@@ -95,7 +100,7 @@ def tables(weights: Weights) -> Tables:
         scales = (units[0] / np.sqrt(w.d_head), 1.0 / units[0], 1.0 / units[1])
         base = np.hstack([*(p * s for p, s in zip(projections, scales, strict=True)), base])
         out0 = np.hstack([*(g * s for g, s in zip(gathered, scales, strict=True)), out0])
-        out1[:, : w.d_vocab] = units[1][:, None] * (_rows(w.W_O[1], size) @ w.W_U)
+        out1[:, : w.d_vocab] = units[1][:, None] * (_rows(w.W_O[1], size) @ W_U)
     arrays = weight0, near0, sink0, value0, base, _panels(out0), near1, sink1, _panels(out1)
     sizes = w.n_layers, w.n_heads, lanes, size, w.window, cells, w.d_vocab, width, base.shape[1]
     return Tables(*sizes, *(np.ascontiguousarray(a, np.float32).reshape(-1) for a in arrays))
@@ -118,10 +123,12 @@ def _attention0(
     return tuple(_wide(part, lanes) for part in (weight, near, sink))  # type: ignore[return-value]
 
 
-def _distances1(w: Weights, cells: int) -> Float64[np.ndarray, "n_heads cells2"]:
+def _distances1(
+    rho: Float64[np.ndarray, "n_heads window"], cells: int
+) -> Float64[np.ndarray, "n_heads cells2"]:
     """ρ of layer 1 for each cell of a ring, from the last one written on: see `Tables.near1`."""
-    by_distance = np.full((w.n_heads, cells), -np.inf)
-    by_distance[:, : w.window] = w.rho[1]
+    by_distance = np.full((len(rho), cells), -np.inf)
+    by_distance[:, : rho.shape[1]] = rho
     backwards = np.maximum(by_distance[:, ::-1], _NEVER)
     return np.asarray(np.concatenate([backwards, backwards], axis=1))
 

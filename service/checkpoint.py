@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..model.streams import only, without_doubles
+from ..model.errors import ModelError
+from ..model.streams import SNAPSHOT, only, without_doubles
 from .arrays import Arrays
 
 logger = logging.getLogger("offscript")
@@ -40,7 +41,7 @@ class Checkpoint:
 
 def from_arrays(arrays: Arrays, owner: str, model: str) -> Checkpoint:
     """What a service can go on from: nothing if it was saved by another model or shard than the
-    owner; `model` is the name that both have.
+    owner; `model` is the name that both have. ModelError if that cannot be known.
 
     What streams did between the last save and the end of a killed service is not known, and a gap
     would look like an anomaly: those that were active then are left out, so that they count as
@@ -48,6 +49,10 @@ def from_arrays(arrays: Arrays, owner: str, model: str) -> Checkpoint:
     """
     if not arrays:
         return Checkpoint({})
+    own = {"owner", "clients", "seqs", "complete", "clocks", "clock_times"}
+    lacking = sorted({*own, *SNAPSHOT} - arrays.keys())
+    if lacking:
+        raise ModelError(f"they lack {', '.join(lacking)}")
     if arrays["owner"].tolist() != [owner]:
         logger.warning(
             "%sthe saved streams belong to another model or number of threads; starting afresh, "
@@ -55,7 +60,6 @@ def from_arrays(arrays: Arrays, owner: str, model: str) -> Checkpoint:
             f"{model}: " if model else "",
         )
         return Checkpoint({})
-    own = {"owner", "clients", "seqs", "complete", "clocks", "clock_times"}
     streams: Arrays = {name: arrays[name] for name in arrays if name not in own}
     times = arrays["clock_times"].astype(np.float64).tolist()
     clocks = dict(zip(arrays["clocks"].tolist(), times, strict=True))

@@ -19,6 +19,7 @@ from .batch import Batch, Outcome
 from .config import ServiceConfig
 from .metrics import Metrics
 from .served import Load, Served
+from .spool import remove_others
 from .store import Store
 from .ticket import Ticket
 from .writer import Entry, Writer
@@ -86,6 +87,9 @@ class Engine:
         warm()
         for served in self._served.values():
             served.restore()
+        if self._store.lines is not None:
+            spools = {folder for served in self._served.values() for folder in served.spools()}
+            remove_others(self._store.lines, spools)
         left = sorted(self._store.states() - self._served.keys())
         if left:
             logger.warning(

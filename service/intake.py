@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
+from typing import Any
 
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
@@ -36,10 +37,11 @@ _BLANK = Reason("continuation", "with a blank body")
 
 @dataclass(frozen=True)
 class _Taken:
-    """A request of late, and what it is answered."""
+    """A request of late, what it is answered, and what comes of it by model."""
 
     time: float
     answer: Future[ExportLogsServiceResponse]
+    scored: Mapping[str, Future[Outcome]]
 
 
 class LogIntake:
@@ -47,6 +49,7 @@ class LogIntake:
 
     A sender that saw no answer sends the whole request again, byte for byte, so requests are known
     by a digest. One without any time is never taken for another: a program may say the same twice.
+    Of one that failed only the models that failed get their records again.
     """
 
     def __init__(self, engine: Engine, stream: tuple[str, ...], attribute: str = "") -> None:
@@ -69,13 +72,17 @@ class LogIntake:
         digest = blake2b(data, digest_size=16).digest()
         with self._lock:
             taken = self._taken.get(digest) if logs.timed else None
-            if taken is not None and now - taken.time < _REMEMBERED_SECONDS and not _failed(taken):
+            known: dict[str, Future[Outcome]] = {}
+            if taken is not None and now - taken.time < _REMEMBERED_SECONDS:
+                known = {name: each for name, each in taken.scored.items() if not _failed(each)}
                 for batch in logs.batches:
-                    self._count(batch.model, "repeated", len(batch))
-                return taken.answer
-            answer = self._submit(logs)
+                    if batch.model in known:
+                        self._count(batch.model, "repeated", len(batch))
+                if not _failed(taken.answer):
+                    return taken.answer
+            answer, scored = self._submit(logs, known)
             if logs.timed:
-                self._taken[digest] = _Taken(now, answer)
+                self._taken[digest] = _Taken(now, answer, scored)
                 self._taken.move_to_end(digest)
                 if len(self._taken) > _REMEMBERED:
                     self._taken.popitem(last=False)
@@ -93,19 +100,26 @@ class LogIntake:
                 if self._engine.store_error is not None:
                     raise StoreError(str(self._engine.store_error)) from None
 
-    def _submit(self, logs: Logs) -> Future[ExportLogsServiceResponse]:
+    def _submit(
+        self, logs: Logs, known: Mapping[str, Future[Outcome]]
+    ) -> tuple[Future[ExportLogsServiceResponse], Mapping[str, Future[Outcome]]]:
+        """The answer to come, and what comes of each model's records, unless that is known."""
         answer: Future[ExportLogsServiceResponse] = Future()
         answer.set_running_or_notify_cancel()  # one who stops waiting must not end it for others
         rejected = sum(logs.rejected.values(), Counter[Reason]())
-        _settle(answer, rejected, self._engine.submit_all(logs.batches) if logs.batches else ())
-        return answer
+        batches = [batch for batch in logs.batches if batch.model not in known]
+        futures = self._engine.submit_all(batches) if batches else []
+        own = {batch.model: each for batch, each in zip(batches, futures, strict=True)}
+        scored = {**known, **own}
+        _settle(answer, rejected, [*scored.values()])
+        return answer, scored
 
     def _count(self, model: str, outcome: str, records: int) -> None:
         self._engine.served[model].metrics.events[outcome].inc(records)
 
 
-def _failed(taken: _Taken) -> bool:
-    return taken.answer.done() and taken.answer.exception() is not None
+def _failed(future: Future[Any]) -> bool:
+    return future.done() and future.exception() is not None
 
 
 def _settle(

@@ -214,6 +214,16 @@ def read_filter(request: pb.ListAlertsRequest | pb.WatchAlertsRequest) -> Filter
     )
 
 
+def read_revision(request: pb.WatchAlertsRequest) -> int:
+    """The revision after which changes are asked for."""
+    if request.after_revision >= 1 << 63:  # which no store can look for
+        raise FieldError(
+            "after_revision",
+            f"expected a revision that the service gave, got {request.after_revision}",
+        )
+    return request.after_revision
+
+
 def read_page(request: pb.ListAlertsRequest | pb.ListDeedsRequest) -> tuple[int, int | None]:
     """How many entries a page has, and the row before which it begins."""
     if request.page_size > 1000:

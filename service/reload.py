@@ -52,19 +52,27 @@ class Reloader:
         self._paths = paths
         self._engine = engine
         self._store = store
+        self._wrong: dict[str, str] = {}  # with the model of each name, the last time
         self._turns = ThreadPoolExecutor(1, "reload")
 
     async def reload(
-        self, name: str = "", path: Path | None = None, *, who: str = LOCAL
+        self,
+        name: str = "",
+        path: Path | None = None,
+        *,
+        who: str = LOCAL,
+        again: bool = False,
     ) -> Reloaded:
         """Serve under this name (or the default one) the model that is at `path` now, or where the
         service was told to find it.
 
-        Whatever is wrong with it, the one that serves goes on, and the error is one line.
+        Whatever is wrong with it, the one that serves goes on, and the error is one line. `again`:
+        what is wrong is not told again where it is what was wrong the last time.
         """
         served = self._engine.of(name)
         try:
-            turn = self._turns.submit(self._serve, served, path or self._paths[served.name], who)
+            place = path or self._paths[served.name]
+            turn = self._turns.submit(self._serve, served, place, who, again)
         except RuntimeError:  # closed
             raise OverloadError("the service stops", retry_seconds=1.0) from None
         return await asyncio.wrap_future(turn)
@@ -73,15 +81,17 @@ class Reloader:
         """Let what is under way come to its end, and begin nothing more."""
         self._turns.shutdown(cancel_futures=True)
 
-    def _serve(self, served: Served, place: Path, who: str) -> Reloaded:
+    def _serve(self, served: Served, place: Path, who: str, again: bool) -> Reloaded:
         before, metrics = served.model, served.metrics
         name = f"{served.name}: " if served.name else ""
         try:
             done = self._reload(served, place, before)
         except OffscriptError as error:
             told = f"{name}the model at {place} is not taken, {before.sha256[:12]} goes on serving"
-            logger.warning("%s: %s", told, error)
-            self._note(who, told)
+            if not again or self._wrong.get(served.name) != str(error):
+                logger.warning("%s: %s", told, error)
+                self._note(who, told)
+            self._wrong[served.name] = str(error)
             metrics.reloads["refused"].inc()
             raise
         if done.sha256 == before.sha256:

@@ -12,9 +12,10 @@ from collections import deque
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ..model.alert import Alert
-from ..model.errors import OverloadError
+from ..model.errors import ModelError, OverloadError, StoreError
 from ..model.folder import Model
 from .batch import Batch
 from .carry import Carried
@@ -125,8 +126,25 @@ class Served:
                 metrics=self.metrics,
                 drift=self._drift,
             )
-            shard.restore(self._store.state(self.name, number))
+            try:
+                shard.restore(self._store.state(self.name, number))
+            except StoreError:
+                raise
+            except Exception as error:  # noqa: BLE001 - damage may come out as anything
+                logger.warning(
+                    "%sthe saved streams cannot be read: %s; starting afresh, all streams count as "
+                    "joined in the middle",
+                    f"{self.name}: " if self.name else "",
+                    error if isinstance(error, ModelError) else repr(error),
+                )
             self._shards.append(shard)
+
+    def spools(self) -> list[Path]:
+        """The folders of raw lines, one a thread; none where they are not kept."""
+        root, threads = self._store.lines, self._config.threads
+        if root is None or self._config.spool_bytes < threads:
+            return []
+        return [root / self.name / str(number) for number in range(threads)]
 
     def start(self) -> None:
         """Start the threads."""
@@ -216,11 +234,11 @@ class Served:
         return self._drift.index()
 
     def _spool(self, number: int) -> Spool | None:
-        path, size = self._store.path, self._config.spool_bytes // self._config.threads
-        if path is None or not size:
+        folders = self.spools()
+        if not folders:
             return None
         try:
-            return Spool(path.with_name(f"{path.name}.lines") / self.name / str(number), size)
+            return Spool(folders[number], self._config.spool_bytes // self._config.threads)
         except OSError as error:
             logger.warning("raw lines are not kept: %s: %s", error.filename, error.strerror)
             return None

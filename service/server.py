@@ -230,13 +230,13 @@ class Server:
         with contextlib.suppress(StoreError):
             await asyncio.to_thread(self._store.note, LOCAL, what, "read again at a hangup")
 
-    async def _reload(self, name: str) -> bool:
+    async def _reload(self, name: str, again: bool = False) -> bool:
         """Whether that is done with; not while it is the store that fails, as that will work again.
 
-        What went wrong is in the log.
+        What went wrong is in the log, and not `again` if it is the same.
         """
         try:
-            await self._reloader.reload(name)
+            await self._reloader.reload(name, again=again)
         except OffscriptError as error:
             return not isinstance(error, StoreError)
         return True

@@ -197,7 +197,7 @@ class Servicer:
     async def _watch_alerts(self, request: bytes) -> AsyncIterator[pb.Alert]:
         message = messages.parse(pb.WatchAlertsRequest, request)
         which = messages.read_filter(message)
-        after = message.after_revision
+        after = messages.read_revision(message)
         if not after and not message.since_micros:
             after = await asyncio.to_thread(lambda: self._store.revision)
         while not self._draining:

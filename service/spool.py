@@ -12,7 +12,7 @@ import errno
 import logging
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
@@ -192,6 +192,21 @@ class Spool:
 
     def _path(self, number: int) -> Path:
         return self._folder / f"lines-{number:010d}"
+
+
+def remove_others(root: Path, needed: Collection[Path]) -> None:
+    """Remove the lines below `root` that lie in no folder that is needed: no spool bounds them, and
+    nobody finds them any more.
+    """
+    try:
+        for file in (*root.rglob("lines-*"), *root.rglob("heads.npy")):
+            if file.is_file() and file.parent not in needed:
+                file.unlink()
+        for folder in sorted(root.rglob("*/"), reverse=True):  # the inner ones first
+            if folder not in needed and not any(folder.iterdir()):
+                folder.rmdir()
+    except OSError as error:
+        logger.warning("old raw lines are not removed: %s: %s", error.filename, error.strerror)
 
 
 def _read_record(file: int, offset: int) -> tuple[int, int, float, str] | None:

@@ -34,9 +34,10 @@ class Store:
         self._models_in_use: list[str] = []  # one as often as it was kept
 
     @property
-    def path(self) -> Path | None:
-        """The database's file, if it is one."""
-        return self._database.path
+    def lines(self) -> Path | None:
+        """The folder of raw lines, beside the database if that is a file."""
+        path = self._database.path
+        return None if path is None else path.with_name(f"{path.name}.lines")
 
     @property
     def revision(self) -> int:

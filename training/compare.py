@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from ..model.folder import Model
 from ..model.logs import STANDARD_INPUT
 from ..model.vocabulary import END, NEW, START
 from .calibrate import Stream, block_statistics, statistics_of
-from .corpus import read_labelled
+from .corpus import read_as
 from .evaluate import scores_of
 from .partition import judged
 
@@ -91,10 +91,19 @@ def kept_streams(model: Model) -> list[Stream]:
 
 
 def logged_streams(
-    model: Model, logs: Sequence[Path], *, seconds: float = math.inf
+    model: Model,
+    logs: Sequence[Path],
+    *,
+    seconds: float = math.inf,
+    split: Callable[[str | None], bool] = lambda _: True,
 ) -> list[Stream]:
-    """The streams of logs, as the model reads them; only those that ended in the last `seconds`."""
-    corpus = read_labelled(model, logs, labels=None, only=None)
+    """The streams of logs, as the model reads them; only those that ended in the last `seconds`,
+    and whose `split`, None where a stream does not say, is one that is wanted.
+    """
+    corpus = read_as(model, logs)
+    corpus = corpus.select([i for i, each in enumerate(corpus.splits) if split(each)])
+    if not len(corpus):
+        raise InputError("no stream is left to judge; check the logs and what they are split into")
     if corpus.timed and not model.config.streams.endless:
         last = corpus.last_times()
         corpus = corpus.select(np.flatnonzero(~(last < np.nanmax(last) - seconds)))
@@ -109,10 +118,12 @@ def compare(
     *,
     seconds: float = math.inf,
     without: Collection[str] = (),
+    split: Callable[[str | None], bool] = lambda _: True,
 ) -> Shift | None:
     """Both models on the streams of `logs`, or without any on the windows that `before` keeps.
 
-    Of logs only the streams that ended in the last `seconds`, and none of those in `without`.
+    Of logs only the streams that ended in the last `seconds`, of a `split` that is wanted, and none
+    of those in `without`.
     Endless logs are judged by blocks of time; None without a log, as windows have no times.
     """
     old, new = before.config.streams, after.config.streams
@@ -128,7 +139,7 @@ def compare(
         )
     if logs:
         scores = [
-            _scores(model, logged_streams(model, logs, seconds=seconds))
+            _scores(model, logged_streams(model, logs, seconds=seconds, split=split))
             for model in (before, after)
         ]
     elif old.endless:

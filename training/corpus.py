@@ -166,8 +166,11 @@ def read_sequences(lines: Iterable[str]) -> Corpus:
     return corpus.select(np.argsort(corpus.last_times(), kind="stable"))
 
 
-def read_ids(lines: Iterable[str]) -> frozenset[str]:
-    """Stream keys, one a line: plain, first column of a CSV, or "stream"/"id" of a JSON object."""
+def read_ids(lines: Iterable[str], *, normal: bool = True) -> frozenset[str]:
+    """Stream keys, one a line: plain, first column of a CSV, or "stream"/"id" of a JSON object.
+
+    `normal=False` leaves out objects that say so of themselves, by the label 0.
+    """
     keys = set()
     for raw in lines:
         line = raw.strip()
@@ -176,7 +179,8 @@ def read_ids(lines: Iterable[str]) -> frozenset[str]:
                 value = json.loads(line)
             except ValueError as error:
                 raise InputError(f"not a JSON object: {line[:60]!r} ({error})") from error
-            keys.add(str(value.get("stream", value.get("id", ""))))
+            if normal or value.get("label") != 0:
+                keys.add(str(value.get("stream", value.get("id", ""))))
         elif line:
             keys.add(line.split(",")[0].strip())
     return frozenset(keys - {""})
@@ -217,6 +221,13 @@ def with_labels(corpus: Corpus, labels: dict[str, int]) -> Corpus:
     return Corpus(**{**corpus.__dict__, "labels": values})
 
 
+def read_as(model: Model, logs: Sequence[Path]) -> Corpus:
+    """Logs as `model` reads them."""
+    if model.config.events.format == "sequences":
+        return read_sequences(read_lines(logs))
+    return read_corpus(read_lines(logs), EventParser(model.config.events, model.templates))
+
+
 def read_labelled(
     model: Model,
     logs: Sequence[Path],
@@ -228,12 +239,9 @@ def read_labelled(
 
     `only` keeps these streams. Sequences that say they are for training are left out.
     """
-    if model.config.events.format == "sequences":
-        corpus = read_sequences(read_lines(logs))
+    corpus = read_as(model, logs)
+    if "train" in corpus.splits:
         corpus = corpus.select([i for i, s in enumerate(corpus.splits) if s != "train"])
-    else:
-        parser = EventParser(model.config.events, model.templates)
-        corpus = read_corpus(read_lines(logs), parser)
     if labels is not None:
         corpus = with_labels(corpus, labels)
     if only is not None:

@@ -6,7 +6,9 @@ Two threads in one fit are 1.7 times as fast on an idle machine and many times s
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -18,6 +20,7 @@ Result = TypeVar("Result")
 
 # A fit that takes memory is no leak, for which a worker would be begun anew, with a warning.
 _UNWATCHED = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e15"}
+_PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 _IDLE_SECONDS = 20  # that they wait for another training of this process, as imports take seconds
 
 
@@ -30,6 +33,19 @@ def side_by_side(
         return [work(job) for job in jobs]
     # Started afresh: in a forked process a lock that a thread of this one holds just now would stay
     # locked for ever. Unlike those of the standard library they do not run the user's script again.
-    pool = get_reusable_executor(workers, timeout=_IDLE_SECONDS, env=_UNWATCHED)
+    pool = get_reusable_executor(
+        workers,
+        timeout=_IDLE_SECONDS,
+        env=_UNWATCHED,
+        initializer=_end_with,
+        initargs=(os.getpid(),),
+    )
     results = pool.map(work, jobs)
     return list(tqdm(results, total=len(jobs), desc=title, unit="fit", disable=quiet))
+
+
+def _end_with(parent: int) -> None:
+    """Have this worker killed when the process that began it ends, however that happens."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before
+        os.kill(os.getpid(), signal.SIGKILL)

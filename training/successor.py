@@ -33,6 +33,7 @@ def train_after(config: TrainConfig, before: Model, report: Callable[[str], None
             () if STANDARD_INPUT in config.logs else config.logs,
             seconds=_DAY_SECONDS,
             without=config.exclude,
+            split=lambda split: split in (None, config.split),
         )
     except OffscriptError as error:  # the model is there, whatever can be said of it
         report(f"what it changes was not found out: {error}")
@@ -48,10 +49,12 @@ def train_after(config: TrainConfig, before: Model, report: Callable[[str], None
 
 
 def taken_over(config: TrainConfig, before: Model) -> TrainConfig:
-    """The config with how events are read, and the budget, as `before` has them if nothing else is
-    asked for. When streams have ended is learned anew, as pauses change.
+    """The config with how events are read, and the budget that was asked for, as `before` has them
+    if nothing else is asked for. When streams have ended is learned anew, as pauses change.
     """
     events = before.config.events
+    # What a model of an earlier version was asked for is not known, only what it came to.
+    asked = before.summary.get("budget", before.calibration.budget)
     keyed_endless = before.config.streams.endless and events.stream_key is not None
     if config.format not in (None, events.format):
         events = EventConfig(config.format)  # fields, keys and times of another format say nothing
@@ -66,5 +69,5 @@ def taken_over(config: TrainConfig, before: Model) -> TrainConfig:
         time=config.time or events.time,
         masks=config.masks or events.masks,
         endless=config.endless or keyed_endless,
-        budget=config.budget or before.calibration.budget,
+        budget=config.budget or asked,
     )

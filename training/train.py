@@ -207,14 +207,16 @@ def _what_was_set_apart(apart: Bool[np.ndarray, " streams"], unit: str) -> str:
 
 
 def _name_outliers(config: TrainConfig, keys: Sequence[str], report: Callable[[str], None]) -> None:
-    """Write the keys, and those excluded before, as `--exclude` reads them."""
+    """Write the keys, and others that were said before, as `--exclude` and `--normal` read them."""
     path = config.out.with_name(f"{config.out.name}.outliers")
     said = config.exclude | config.normal  # which may have been read from there
     if not keys and not said:
         path.unlink(missing_ok=True)
     if keys:
-        every = [*sorted(config.exclude), *keys]
-        lines = [json.dumps({"stream": key}) + "\n" for key in every]
+        every: list[dict[str, object]]
+        every = [{"stream": key} for key in (*sorted(config.exclude), *keys)]
+        every += [{"stream": key, "label": 0} for key in sorted(config.normal)]
+        lines = [json.dumps(record) + "\n" for record in every]
         path.write_text("".join(lines), encoding="utf-8")
         normals = "a file of them alone" if config.exclude else "the same file"
         report(
@@ -257,6 +259,7 @@ def _summary(
         "fitted": len(data.fit),
         "calibrated": len(learned.held.whole.values),
         "folds": len(data.folds),
+        "budget": config.budget,
         "preset": config.preset,
         "seed": config.seed,
         "losses": {

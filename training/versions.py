@@ -26,7 +26,9 @@ def edit(options: argparse.Namespace) -> int:
     wish = Wish(kind, getattr(options, kind), options.by)
     _is_free(options.out, options.model)
     before = load_model(options.model)
-    normal = logged_streams(before, options.calibrate) if options.calibrate else []
+    normal = []
+    if options.calibrate:  # on what it has not learned from
+        normal = logged_streams(before, options.calibrate, split=lambda split: split != "train")
     after, done = edited(before, wish, normal)
     shift = compare(before, after, options.streams)
     print(f"Model {before.sha256[:12]}: {edit_text(done, shortened(before.vocabulary.names))}\n")

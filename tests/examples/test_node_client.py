@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from offscript.service.config import ServiceConfig
 from offscript.service.server import Server
+from offscript.service.tokens import Scope, add_token
 from offscript.tests.npm import install
+from offscript.tests.service.certificates import Authority
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 EXAMPLE = ROOT / "examples/node"
@@ -35,31 +40,46 @@ def installed(pytestconfig: pytest.Config) -> Path:
 
 
 @pytest.fixture
-def address(tiny_model: Path, tmp_path: Path) -> Iterator[str]:
+def config(tiny_model: Path, tmp_path: Path) -> ServiceConfig:
     """Of a service of the tiny model."""
-    server = Server(
-        ServiceConfig(
-            models={"": tiny_model},
-            grpc="127.0.0.1:0",
-            http="127.0.0.1:0",
-            store=f"sqlite:///{tmp_path}/alerts.db",
-        )
+    return ServiceConfig(
+        models={"": tiny_model},
+        grpc="127.0.0.1:0",
+        http="127.0.0.1:0",
+        store=f"sqlite:///{tmp_path}/alerts.db",
     )
+
+
+@pytest.fixture
+def address(config: ServiceConfig) -> Iterator[str]:
+    with serving(config) as found:
+        yield found
+
+
+@contextmanager
+def serving(config: ServiceConfig) -> Iterator[str]:
+    """The address of a service."""
+    server = Server(config)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     asyncio.run_coroutine_threadsafe(server.start(), loop).result(60)
-    yield f"127.0.0.1:{server.grpc_port}"
-    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(60)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
+    try:
+        yield f"127.0.0.1:{server.grpc_port}"
+    finally:
+        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(60)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
-def run(installed: Path, log: Path, address: str) -> subprocess.CompletedProcess[str]:
+def run(
+    installed: Path, log: Path, address: str, *options: str, token: str = ""
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["node", "client.js", str(log), address],
+        ["node", "client.js", *options, str(log), address],
         cwd=installed,
+        env={**os.environ, "OFFSCRIPT_TOKEN": token},
         capture_output=True,
         text=True,
         timeout=120,
@@ -91,6 +111,48 @@ def test_a_service_that_is_away_is_one_line(installed: Path, tiny_log: Path) -> 
     assert finished.returncode == 1
     assert finished.stderr.startswith("offscript: ")
     assert finished.stderr.count("\n") == 1
+
+
+def test_it_speaks_tls_and_shows_its_token(
+    installed: Path, config: ServiceConfig, tmp_path: Path, tiny_log: Path
+) -> None:
+    authority = Authority(tmp_path, "authority")
+    cert, key = authority.issue("service")
+    tokens = tmp_path / "tokens"
+    token = add_token(tokens, "node", [Scope.SEND, Scope.READ])
+    ca = ("--ca", str(authority.cert))
+
+    with serving(replace(config, tls_cert=cert, tls_key=key, tokens=tokens)) as address:
+        sent = run(installed, tiny_log, address, *ca, token=token)
+        unknown = run(installed, tiny_log, address, *ca, token="made-up")
+        plain = run(installed, tiny_log, address, token=token)
+
+    assert sent.returncode == 0, sent.stderr
+    assert re.match(r"\d+ events, \d+ alerts\n", sent.stdout)
+    assert unknown.returncode == plain.returncode == 1
+    assert "token" in unknown.stderr
+    for finished in (unknown, plain):  # Node itself warns of certificates for addresses
+        ours = [line for line in finished.stderr.splitlines() if "offscript" in line]
+        assert len(ours) == 1, finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "address", "said"),
+    [
+        (["--ca", "missing.pem"], "127.0.0.1:1", "cannot read the authority missing.pem"),
+        ([], "logs.example:50051", "unencrypted; give its authority with --ca"),
+        (["--tls"], "127.0.0.1:1", "--tls"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_nothing_is_sent(
+    installed: Path, tiny_log: Path, options: list[str], address: str, said: str
+) -> None:
+    finished = run(installed, tiny_log, address, *options, token="secret")
+
+    assert finished.returncode == 2
+    assert said in finished.stderr
+    assert finished.stderr.count("\n") == 1
+    assert "secret" not in finished.stderr
 
 
 def test_the_lock_file_names_no_registry() -> None:

@@ -107,6 +107,50 @@ def sign(folder: Path) -> None:
     (folder / MANIFEST).write_text(json.dumps(manifest))
 
 
+@pytest.mark.parametrize(
+    ("file", "place", "value"),
+    [
+        ("vocabulary.json", ("names", 5), 7),
+        ("vocabulary.json", ("counts",), {"a": 1}),
+        ("config.json", ("decoder", "window"), 64.0),
+        ("config.json", ("events", "masks"), [["a"]]),
+        ("config.json", ("streams", "idle_seconds"), None),
+        ("config.json", ("streams", "openings"), {"a": "now"}),
+        ("calibration.json", ("whole", "weights"), {}),
+        ("calibration.json", ("joined", "tails", "event", "scale"), "wide"),
+        ("calibration.json", ("joined", "tails", "event", "scores"), []),
+        ("calibration.json", ("rate",), float("nan")),
+        ("calibration.json", ("rate",), 10**400),
+    ],
+)
+def test_values_that_nobody_has_trained_are_refused(
+    folder: Path, file: str, place: tuple[str | int, ...], value: object
+) -> None:
+    content = json.loads((folder / file).read_text())
+    inner = content
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    (folder / file).write_text(json.dumps(content))
+    sign(folder)
+
+    with pytest.raises(ModelError, match="JSON does not fit.*train again"):
+        load_model(folder)
+
+
+def test_a_manifest_that_is_no_summary_of_a_training_is_refused(folder: Path) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps({**manifest, "summary": ["none"]}))
+
+    with pytest.raises(ModelError, match="summary"):
+        load_model(folder)
+
+    (folder / MANIFEST).write_text("[" * 100_000)
+
+    with pytest.raises(ModelError, match="manifest.json is not JSON"):
+        load_model(folder)
+
+
 def test_weights_of_another_shape_are_refused_with_both_shapes(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     config["decoder"]["window"] = 32

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from offscript.model.config import DecoderConfig
 from offscript.model.decoder import decoder_from
+from offscript.model.errors import ModelError
 from offscript.model.forward_kernels import BLOCK
 from offscript.model.kernels import RING
 from offscript.model.scorer import Scorer
@@ -42,10 +44,24 @@ def test_the_scorer_equals_the_decoder_at_every_position(
     np.testing.assert_allclose(entropy, -(np.exp(log_p) * log_p).sum(1)[:-1], atol=near)
 
 
+def test_what_no_softmax_sees_changes_no_number(score_sequence: ScoreSequence) -> None:
+    config = DecoderConfig(d_vocab=21, window=20)
+    weights = random_weights(config, seed=4).astype(np.float64)
+    low = {name: getattr(weights, name) - 2e4 for name in ("b_U", "rho", "sink")}
+    tokens = np.random.default_rng(1).integers(3, 21, 60)
+
+    for one, other in zip(
+        score_sequence(weights, tokens),
+        score_sequence(replace(weights, **low), tokens),
+        strict=True,
+    ):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
 def test_a_window_too_wide_for_the_ring_is_refused(score_sequence: ScoreSequence) -> None:
     weights = random_weights(DecoderConfig(d_vocab=6, window=100), seed=0)
 
-    with pytest.raises(ValueError, match="see further back"):
+    with pytest.raises(ModelError, match="see further back"):
         score_sequence(weights, np.array([START, END]))
 
 

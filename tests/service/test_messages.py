@@ -13,7 +13,13 @@ from offscript.model.errors import InputError
 from offscript.protos import detector_pb2 as pb
 from offscript.service.batch import Batch
 from offscript.service.errors import FieldError
-from offscript.service.messages import parse, read_batch, read_filter, read_page
+from offscript.service.messages import (
+    parse,
+    read_batch,
+    read_filter,
+    read_page,
+    read_revision,
+)
 from offscript.service.verdicts import read_feedback
 
 
@@ -131,6 +137,7 @@ REFUSED: dict[str, Callable[[], object]] = {
     ),
     "a large page": lambda: read_page(pb.ListAlertsRequest(page_size=1001)),
     "a made-up token": lambda: read_page(pb.ListAlertsRequest(page_token="x")),
+    "a revision past all": lambda: read_revision(pb.WatchAlertsRequest(after_revision=1 << 63)),
     "no verdict": lambda: read_feedback(pb.FeedbackRequest(alert_id="a")),
     "a long name": lambda: read_feedback(
         pb.FeedbackRequest(verdict=pb.VERDICT_NORMAL, by="x" * 257)

@@ -217,3 +217,55 @@ def test_a_name_that_is_none_is_refused(config: ServiceConfig, name: str) -> Non
             replace(config, models={name: Path("m")})
     with pytest.raises(InputError, match="give those as NAME=MODEL"):
         replace(config, models={"": Path("m")}, otlp_model="service.name")
+
+
+def test_of_a_request_that_fails_what_was_scored_is_not_scored_again(
+    start: Callable[..., Engine],
+    model: Model,
+    store: Store,
+    session: Lines,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = start({"a": model, "b": model})
+    intake = LogIntake(engine, (), "m")
+    lines = session("0a", odd=True)
+    data = request(
+        [record(line, second=n, m=name) for name in ("a", "b") for n, line in enumerate(lines)]
+    ).SerializeToString()
+    reader = engine.of("b")._reader
+    with monkeypatch.context() as broken:
+        broken.setattr(reader, "read", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            intake.take(data).result(30)
+
+    assert intake.take(data).result(30) == ExportLogsServiceResponse()
+    assert intake.take(data).result(30) == ExportLogsServiceResponse()
+    assert {(name, stream) for name, stream, _ in alerts(store)} == {("a", "0a"), ("b", "0a")}
+    for name, repeated in (("a", 10), ("b", 5)):
+        counted = engine.of(name).metrics.events
+        assert counted["scored"]._value.get() == 5
+        assert counted["repeated"]._value.get() == repeated
+
+
+def test_raw_lines_of_models_and_threads_that_serve_no_more_are_removed(
+    start: Callable[..., Engine], model: Model, store: Store, session: Lines
+) -> None:
+    def kept() -> set[str]:
+        assert store.lines is not None
+        files = [path for path in store.lines.rglob("*") if path.is_file()]
+        return {str(path.parent.relative_to(store.lines)) for path in files}
+
+    first = start({"": model, "b": model, "c": model}, threads=2)
+    for name in ("b", "c"):
+        first.submit(raw(session("0a"), model=name)).result(30)
+    assert kept() == {"0", "1", "b/0", "b/1", "c/0", "c/1"}
+    assert store.lines is not None
+    (store.lines / "note").write_text("somebody else's")
+
+    second = start({"b": model})
+    assert kept() == {"b/0", "."}
+    assert not (store.lines / "c").exists()
+    alert = second.submit(raw(session("0b", odd=True), model="b")).result(30).alerts[0].alert
+    assert alert.lines[-3:-1] == tuple(session("0b")[:2])
+    start({"b": model}, spool_bytes=0)
+    assert kept() == {"."}

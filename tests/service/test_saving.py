@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
+from offscript.service import tables
 from offscript.service.arrays import Arrays, Saved
 from offscript.tests.service.engines import Service, raw
 
@@ -75,3 +77,54 @@ def test_a_late_event_that_was_saved_before_its_client_is_not_counted_twice(
     shard, sha256 = engine.of()._shards[0], service.model.sha256
     assert shard.recent("0a", sha256)[0] == 2, "joined in the middle, and this one event"
     assert shard.recent("0b", sha256)[0] == 2, "goes on"
+
+
+SPOILED: dict[str, Callable[[dict[str, np.ndarray]], object]] = {
+    "no owner": lambda state: state.pop("owner"),
+    "a column less": lambda state: state.pop("cusum"),
+    "no clock": lambda state: state.pop("clock"),
+    "a short column": lambda state: state.update(cusum=state["cusum"][:-1]),
+    "a column of another kind": lambda state: state.update(ring=state["ring"].astype(np.float32)),
+    "tokens that the model has not": lambda state: state.update(ring=state["ring"] | 0xFF00),
+    "streams without a beginning": lambda state: state.update(length=state["length"] * 0),
+    "keys that are no text": lambda state: state.update(key_bytes=state["key_bytes"] | 0x80),
+    "a client without a number": lambda state: state.update(seqs=state["seqs"][:0]),
+    "a time out of all bounds": lambda state: state.update(clock=state["clock"] * np.inf),
+}
+
+
+@pytest.mark.parametrize("case", SPOILED)
+def test_a_service_starts_afresh_where_its_saved_streams_cannot_be_read(
+    service: Service, session: Lines, caplog: pytest.LogCaptureFixture, case: str
+) -> None:
+    first = service.engine()
+    first.submit(raw(session("0a")[:3], client="me", seq=1)).result(30)
+    first.stop()
+    state = dict(service.store.state("", 0))
+    SPOILED[case](state)
+    service.store.write([], [("", 0, Saved(state, {}, afresh=True))])
+
+    second = service.engine()
+
+    (told,) = (entry.getMessage() for entry in caplog.records if "streams" in entry.message)
+    assert told.startswith("the saved streams cannot be read: ")
+    assert told.endswith("; starting afresh, all streams count as joined in the middle")
+    assert "\n" not in told
+    again = second.submit(raw(session("0a")[:3], client="me", seq=1)).result(30)
+    assert (again.events, again.repeated) == (3, False)
+    assert len(second.of()._shards[0]._detector) == 1
+
+
+def test_a_service_starts_afresh_where_its_saved_streams_are_no_arrays(
+    service: Service, session: Lines, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = service.engine()
+    first.submit(raw(session("0a"))).result(30)
+    first.stop()
+    with service.store._database.writing() as connection:
+        connection.execute(sa.update(tables.shards).values(data=b"PK no archive"))
+
+    second = service.engine()
+
+    assert "cannot be read" in caplog.text
+    assert second.submit(raw(session("0a"))).result(30).events == 5

@@ -6,10 +6,11 @@ import asyncio
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from offscript.model.errors import StoreError
 from offscript.model.folder import load_model
 from offscript.service import watch as watch_module
 from offscript.service.client import Client
@@ -61,7 +62,8 @@ def test_a_model_that_came_while_the_service_started_is_told_until_it_is_taken(
     saved(load_model(tiny_model), path, version=1)
     answers = [False, False, True]  # the store fails twice
 
-    async def changed() -> bool:
+    async def changed(again: bool) -> bool:
+        assert again == (len(answers) < 3)
         answer = answers.pop(0)
         if answer:
             told.set()
@@ -76,3 +78,40 @@ def test_a_model_that_came_while_the_service_started_is_told_until_it_is_taken(
 
     asyncio.run(watched())
     assert answers == []
+
+
+def test_a_store_that_is_away_is_told_once_and_asked_more_and_more_rarely(
+    tiny_model: Path,
+    config: ServiceConfig,
+    in_process: InProcess,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(watch_module, "_SECONDS", 0.05)
+    path, said = tmp_path / "model", "the disk is full"
+    saved(load_model(tiny_model), path)
+    tried: list[float] = []
+
+    def writing() -> NoReturn:
+        tried.append(time.monotonic())
+        raise StoreError(said)
+
+    with (
+        in_process(replace(config, models={"": path}, watch_model=True)) as running,
+        monkeypatch.context() as away,
+    ):
+        away.setattr(running.server._store._database, "writing", writing)
+        saved(load_model(tiny_model), path, version=1)
+        deadline = time.monotonic() + 60
+        while len(tried) < 5 and time.monotonic() < deadline:  # the first time for the audit, too
+            time.sleep(0.01)
+
+        assert caplog.text.count("is not taken") == 1
+        assert len(tried) == 5
+        assert tried[4] - tried[3] > 0.4  # what it is at the least, however slow the machine is
+        said = "the disk is gone"
+        while caplog.text.count("is not taken") < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    told = [entry.getMessage() for entry in caplog.records if "is not taken" in entry.message]
+    assert [line.rpartition(": ")[2] for line in told] == ["the disk is full", "the disk is gone"]

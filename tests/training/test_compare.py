@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from offscript.model.errors import InputError
+from offscript.model.event import EventConfig
 from offscript.model.folder import Model, load_model
 from offscript.model.logs import STANDARD_INPUT
 from offscript.model.vocabulary import Vocabulary
@@ -127,3 +128,26 @@ def test_of_a_log_the_streams_that_ended_last_can_be_taken_alone(
 def test_a_log_that_two_models_read_is_no_standard_input(model: Model) -> None:
     with pytest.raises(InputError, match="standard input can be read but once"):
         compare(model, model, [STANDARD_INPUT])
+
+
+def test_sequences_are_judged_whatever_split_they_are_of_unless_one_is_asked_for(
+    model: Model, tmp_path: Path
+) -> None:
+    events = EventConfig("sequences")
+    ready = replace(model, config=replace(model.config, events=events))
+    log = tmp_path / "s.jsonl"
+    records = [
+        {"id": split or "none", "events": list(model.vocabulary.names[4:9]), "split": split}
+        for split in ("train", "test", None)
+    ]
+    log.write_text("".join(json.dumps(record) + "\n" for record in records))
+
+    every = compare(ready, ready, [log])
+    learned = compare(ready, ready, [log], split=lambda split: split in (None, "train"))
+
+    assert every is not None
+    assert learned is not None
+    assert {judged.stream for judged in every.judgements} == {"train", "test", "none"}
+    assert {judged.stream for judged in learned.judgements} == {"train", "none"}
+    with pytest.raises(InputError, match="no stream is left to judge"):
+        logged_streams(ready, [log], split=lambda split: split == "other")

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -25,3 +29,36 @@ def test_results_come_in_the_order_of_the_jobs(cores: int, monkeypatch: pytest.M
 def test_what_goes_wrong_in_a_job_is_said() -> None:
     with pytest.raises(ValueError, match="math domain"):
         side_by_side(math.sqrt, [1.0, -1.0], title="roots", quiet=True)
+
+
+def test_workers_end_with_the_process_that_began_them(tmp_path: Path) -> None:
+    program = (
+        "import os, time\n"
+        "os.sched_getaffinity = lambda _: {0, 1}\n"
+        "from offscript.training.side_by_side import side_by_side\n"
+        "workers = side_by_side(os.readlink, ['/proc/self'] * 2, title='', quiet=True)\n"
+        "print(*workers, flush=True)\n"
+        "side_by_side(time.sleep, [600.0] * 2, title='', quiet=True)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    workers = {Path("/proc") / number for number in process.stdout.readline().split()}
+    assert len(workers) > 0
+    assert all(map(_runs, workers))
+
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+    deadline = time.monotonic() + 20
+    while any(map(_runs, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(_runs, workers))
+
+
+def _runs(process: Path) -> bool:
+    """Whether a process is there and no zombie, which waits for its parent alone."""
+    try:
+        return process.joinpath("stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

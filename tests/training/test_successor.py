@@ -24,7 +24,6 @@ def test_what_is_left_open_is_as_in_the_model_before(before: Model, tmp_path: Pa
     events = before.config.events
     assert (config.format, config.stream_key) == (events.format, events.stream_key)
     assert (config.time, config.masks) == (events.time, events.masks)
-    assert config.budget == before.calibration.budget
     assert config.idle_seconds is None
 
 
@@ -36,6 +35,20 @@ def test_what_is_asked_for_stays(before: Model, tmp_path: Path) -> None:
     config = taken_over(asked, before)
 
     assert (config.stream_key, config.budget) == (asked.stream_key, asked.budget)
+
+
+def test_a_budget_is_taken_over_if_it_was_asked_for_and_no_other(
+    before: Model, tmp_path: Path
+) -> None:
+    def budget(**summary: object) -> str | None:
+        older = replace(before, summary=summary)
+        return taken_over(TrainConfig((tmp_path / "log",), tmp_path / "new"), older).budget
+
+    assert before.summary["budget"] is None
+    assert before.calibration.budget != "1/1,000 streams"  # fell back to less
+    assert budget(budget=None) is None
+    assert budget(budget="9/day") == "9/day"
+    assert budget() == before.calibration.budget  # an earlier version did not say
 
 
 def test_events_are_named_by_the_field_that_is_asked_for_alone(
@@ -57,7 +70,6 @@ def test_nothing_is_read_as_before_in_another_format(before: Model, tmp_path: Pa
     config = taken_over(asked, before)
 
     assert (config.format, config.stream_key, config.time) == ("json", "job", None)
-    assert config.budget == before.calibration.budget
 
 
 def test_streams_that_have_a_key_and_no_end_stay_endless(before: Model, tmp_path: Path) -> None:

@@ -284,3 +284,14 @@ def test_streams_that_were_excluded_are_not_offered_as_normal(tmp_path: Path) ->
     assert "--normal and the same file" in said[0]
     assert "--normal and a file of them alone" in said[1]
     assert read_ids(read_lines([tmp_path / "m.outliers"])) == {"bad", "odd"}
+
+
+def test_streams_known_to_be_normal_stay_so_in_the_file_of_new_outliers(tmp_path: Path) -> None:
+    asked, listed = config(tmp_path / "log", tmp_path / "m"), tmp_path / "m.outliers"
+    _name_outliers(asked, ["rare"], silent)
+    normal = read_ids(read_lines([listed]))
+
+    _name_outliers(replace(asked, normal=normal), ["odd"], silent)
+
+    assert read_ids(read_lines([listed])) == {"rare", "odd"}
+    assert read_ids(read_lines([listed]), normal=False) == {"odd"}
