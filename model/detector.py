@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64, UInt16
 from numpy.typing import NDArray
 
 from .alert import DETECTORS, OVERALL, Alert
@@ -221,25 +221,40 @@ class Detector:
             else (),
         )
 
-    def snapshot(self) -> dict[str, NDArray[np.generic]]:
-        """The state of all streams as arrays: what a restart needs to go on as if uninterrupted."""
-        return self._streams.snapshot()
-
     def stale(self) -> list[int]:
-        """Numbers of the parts of a snapshot that have changed since `part` gave them last."""
+        """Numbers of the parts of the state that have changed since `part` gave them last."""
         return self._streams.stale()
 
     def part(self, number: int) -> dict[str, NDArray[np.generic]]:
-        """One part of a snapshot; all of them and `clock` make one."""
+        """One part of the state; all of them and `clock` are what a restart needs to go on as if
+        uninterrupted.
+        """
         return self._streams.part(number)
 
     def clock(self) -> NDArray[np.float64]:
-        """What a snapshot holds beside the streams themselves."""
+        """What the state holds beside the streams themselves."""
         return self._streams.clock()
 
     def restore(self, snapshot: Mapping[str, NDArray[np.generic]]) -> None:
-        """Take up the state that `snapshot` left; this detector must not have seen events yet."""
+        """Take up a state, its parts put together; this detector must not have seen events yet."""
         self._streams.restore(snapshot)
+        self._follow()
+
+    def take_over(
+        self, old: Detector, ids: UInt16[np.ndarray, " d_vocab"]
+    ) -> Int64[np.ndarray, " lost"]:
+        """Go on where `old` is, whose token t is `ids[t]` here; only one of the two may go on.
+
+        Returns the rows, for `forget`, of streams with events that only `old` knows. This detector
+        must not have seen events yet.
+        """
+        lost = self._streams.take_over(old._streams, ids)
+        self._follow()
+        return lost
+
+    def forget(self, rows: Int64[np.ndarray, " rows"]) -> None:
+        """Forget the streams in these rows; one that returns is joined in the middle."""
+        self._streams.forget(rows)
         self._follow()
 
     def _follow(self) -> int:
