@@ -172,7 +172,7 @@ class Shard:
                 self._changed = False
                 self._saving.begin(self._detector, self._arrays())
             self._saving.go_on(self._detector)
-        self._saving.finish(self._detector, self._arrays(complete=True))
+        self._saving.finish(self._detector, self._arrays())
         self._lines.close()
 
     def _take(self, timeout: float) -> list[Part]:
@@ -312,11 +312,11 @@ class Shard:
         self._raise([self._alert(finding, None, 0, None) for finding in findings], None, None)
         return len(ended.surprisal) == _ENDED
 
-    def _arrays(self, *, complete: bool = False) -> Arrays:
-        """What is saved beside the streams; `complete`: nothing will happen to them any more."""
+    def _arrays(self) -> Arrays:
+        """What is saved beside the streams."""
         clocks = self._clocks.times(time.time())
         clock = {"clock": self._detector.clock()}
-        return Checkpoint(clock, self._scored, clocks, complete).arrays(self._owner())
+        return Checkpoint(clock, self._scored, clocks).arrays(self._owner())
 
     def _nudge(self) -> None:
         """Have the thread look at what there is to save."""
