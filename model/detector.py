@@ -7,7 +7,6 @@ and no store; training calibrates it, `offscript score` runs it over files, the 
 from __future__ import annotations
 
 import math
-import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -15,9 +14,9 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt16
 from numpy.typing import NDArray
 
-from .alert import DETECTORS, OVERALL, Alert
+from .alert import DETECTORS, Alert
 from .errors import InputError
-from .finding import Finding, Observed, room_for
+from .finding import Finding, Observed, alert_of, room_for
 from .folder import Model
 from .forward_kernels import BLOCK
 from .kernels import N_DETECTORS, count_columns, count_directions
@@ -181,45 +180,8 @@ class Detector:
     def alert(
         self, finding: Finding, lines: Sequence[str | None] = (), *, text: str | None = None
     ) -> Alert:
-        """The alert that a finding makes.
-
-        `lines` are raw lines of its last tokens, if known; `text` stands for the observed one, such
-        as a name that is not in the vocabulary, else its line does.
-        """
-        names = self.model.vocabulary.names
-        kept = list(lines)[-len(finding.tokens) :]
-        padded = (None,) * (len(finding.tokens) - len(kept)) + tuple(kept)
-        return Alert(
-            id=uuid.uuid4().hex,
-            model=self.model.sha256,
-            stream=finding.stream,
-            detector=finding.detector,
-            time=finding.time,
-            first_seen=finding.time,
-            last_seen=finding.time,
-            count=1,
-            score=finding.score,
-            threshold=finding.threshold,
-            statistic=finding.statistic,
-            limit=finding.limit,
-            joined=finding.joined,
-            position=finding.position,
-            surprisal=finding.surprisal,
-            entropy=finding.entropy,
-            observed=names[finding.token],
-            text=padded[-1] if text is None else text,
-            expected=names[finding.expected],
-            expected_probability=finding.expected_probability,
-            tokens=finding.tokens,
-            times=finding.times,
-            lines=padded,
-            span=finding.span,
-            counts=finding.counts,
-            scores=finding.scores,
-            kinds=tuple(sorted({names[token] for token in (*finding.tokens, *finding.counts)}))
-            if finding.detector in OVERALL
-            else (),
-        )
+        """The alert that a finding makes, as `alert_of` says."""
+        return alert_of(finding, self.model, lines, text=text)
 
     def stale(self) -> list[int]:
         """Numbers of the parts of the state that have changed since `part` gave them last."""

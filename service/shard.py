@@ -131,9 +131,7 @@ class Shard:
         )
 
     def hand_over(self, detector: Detector) -> Int64[np.ndarray, " lost"]:
-        """While it is held: give the streams to another model's detector, for `adopt`; or go on
-        with them here, as nothing has changed. Returns the rows of those that cannot go on there.
-        """
+        """While it is held: have another go on, once adopted; rows of streams that cannot."""
         return carry(self._detector, detector)
 
     def adopt(self, detector: Detector, drift: Drift, lost: Int64[np.ndarray, " lost"]) -> Carried:
