@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from .config import ServiceConfig
 from .errors import LimitError
@@ -17,6 +18,13 @@ BURST_SECONDS = 10.0  # of its rate that a sender may send at once after a rest
 _RETRY_SECONDS = 0.2  # after which some of what waits will have been scored
 _SENDERS = 10_000  # that are remembered
 _NAMED = 100  # of those that met a limit, in the metric; the others are one
+
+
+def address_of(peer: str) -> str:
+    """The address of what gRPC calls a peer: `ipv4:HOST:PORT`, `ipv6:[HOST]:PORT`, its brackets
+    and what else there may be written as in a URL.
+    """
+    return unquote(peer.partition(":")[2].rpartition(":")[0]).strip("[]")
 
 
 @dataclass

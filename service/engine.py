@@ -15,6 +15,7 @@ from functools import partial
 from ..model.errors import NotFoundError, OverloadError
 from ..model.folder import Model
 from ..model.warm import warm
+from .allowance import SENDER, Allowance
 from .batch import Batch, Outcome
 from .config import ServiceConfig
 from .metrics import Metrics
@@ -59,6 +60,7 @@ class Engine:
         }
         self._default = self._served[config.default]
         self._load = Load(config.queue_events, config.queue_bytes)
+        self._allowance = Allowance(config, metrics)
         self._lock = threading.Lock()
         self._open = False
         metrics.queue_events.set_function(lambda: self._load.events)
@@ -110,12 +112,15 @@ class Engine:
         self, batches: Sequence[Batch], *, patient: bool = False
     ) -> list[Future[Outcome]]:
         """Take batches of different models, all of them or none."""
+        sender = SENDER.get()
         tickets = [
-            (served, Ticket(batch, partial(self._scored, served)))
+            (served, Ticket(batch, partial(self._scored, served, sender)))
             for served, batch in ((self.of(batch.model), batch) for batch in batches)
         ]
         with self._lock:
             self._check_room(tickets, patient=patient)
+            events, size = sum(map(len, batches)), sum(batch.size for batch in batches)
+            self._allowance.take(sender, events, size)
             for served, ticket in tickets:
                 self._load.add(ticket.batch)
                 served.load.add(ticket.batch)
@@ -181,8 +186,9 @@ class Engine:
                 retry_seconds=_RETRY_SECONDS,
             )
 
-    def _scored(self, served: Served, batch: Batch) -> None:
+    def _scored(self, served: Served, sender: str, batch: Batch) -> None:
         with self._lock:
+            self._allowance.scored(sender, batch.size)
             self._load.remove(batch)
             served.load.remove(batch)
 

@@ -21,6 +21,7 @@ from ..model.folder import Model, model_from_files
 from ..protos import detector_pb2 as pb
 from . import messages
 from .access import Access
+from .allowance import SENDER, address_of
 from .batch import Batch, Outcome
 from .engine import Engine
 from .errors import Context, abort
@@ -259,8 +260,7 @@ class Servicer:
         context: Context,
     ) -> Message:
         """The same for a method that wants to know who calls."""
-        headers = dict(context.invocation_metadata() or ())
-        who = self._access.name(str(headers.get("authorization", "")))
+        who = self._access.name(_authorization(context))
         return await self._answer(name, lambda data: method(data, who), request, context)
 
     async def _answer_stream(
@@ -280,6 +280,7 @@ class Servicer:
     @contextmanager
     def _timed(self, name: str, context: Context) -> Iterator[None]:
         start = time.perf_counter()
+        SENDER.set(self._access.sender(_authorization(context), address_of(context.peer())))
         try:
             yield
         finally:
@@ -296,6 +297,11 @@ class _Answers:
         self.queue: asyncio.Queue[tuple[int, Future[Outcome]] | pb.ScoreBatch | Exception | None]
         self.queue = asyncio.Queue()
         self.room = asyncio.Semaphore(_AHEAD)
+
+
+def _authorization(context: Context) -> str:
+    headers = dict(context.invocation_metadata() or ())
+    return str(headers.get("authorization", ""))
 
 
 def _serialize(message: Message) -> bytes:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from ..model.errors import OverloadError
 from .batch import Batch, Outcome
 from .engine import Engine
+from .errors import LimitError
 
 _PATIENCE_SECONDS = 5.0  # without room for anybody, until a stream ends and its client is told why
 _LOOK_SECONDS = 0.05  # between two looks for room
@@ -36,12 +37,21 @@ class Turns:
         """What comes of the batch, once there is room for it; OverloadError where there is none for
         long, as when the store fails.
         """
+        while True:
+            try:
+                return await self._in_line(batch)
+            except LimitError as error:  # it waits beside the line, for itself alone
+                await asyncio.sleep(error.retry_seconds)
+
+    async def _in_line(self, batch: Batch) -> Future[Outcome]:
         line = self._lines[self._engine.of(batch.model).name]
         began = time.monotonic()
         async with line.head:
             while True:
                 try:
                     future = self._engine.submit(batch, patient=True)
+                except LimitError:
+                    raise
                 except OverloadError as error:
                     # As long as others of its model find room, so will this one.
                     if time.monotonic() > max(began, line.taken) + _PATIENCE_SECONDS:
