@@ -7,17 +7,16 @@ and no store; training calibrates it, `offscript score` runs it over files, the 
 from __future__ import annotations
 
 import math
-import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64, UInt16
 from numpy.typing import NDArray
 
-from .alert import DETECTORS, OVERALL, Alert
+from .alert import DETECTORS, Alert
 from .errors import InputError
-from .finding import Finding, Observed, room_for
+from .finding import Finding, Observed, alert_of, room_for
 from .folder import Model
 from .forward_kernels import BLOCK
 from .kernels import N_DETECTORS, count_columns, count_directions
@@ -181,65 +180,43 @@ class Detector:
     def alert(
         self, finding: Finding, lines: Sequence[str | None] = (), *, text: str | None = None
     ) -> Alert:
-        """The alert that a finding makes.
-
-        `lines` are raw lines of its last tokens, if known; `text` stands for the observed one, such
-        as a name that is not in the vocabulary, else its line does.
-        """
-        names = self.model.vocabulary.names
-        kept = list(lines)[-len(finding.tokens) :]
-        padded = (None,) * (len(finding.tokens) - len(kept)) + tuple(kept)
-        return Alert(
-            id=uuid.uuid4().hex,
-            model=self.model.sha256,
-            stream=finding.stream,
-            detector=finding.detector,
-            time=finding.time,
-            first_seen=finding.time,
-            last_seen=finding.time,
-            count=1,
-            score=finding.score,
-            threshold=finding.threshold,
-            statistic=finding.statistic,
-            limit=finding.limit,
-            joined=finding.joined,
-            position=finding.position,
-            surprisal=finding.surprisal,
-            entropy=finding.entropy,
-            observed=names[finding.token],
-            text=padded[-1] if text is None else text,
-            expected=names[finding.expected],
-            expected_probability=finding.expected_probability,
-            tokens=finding.tokens,
-            times=finding.times,
-            lines=padded,
-            span=finding.span,
-            counts=finding.counts,
-            scores=finding.scores,
-            kinds=tuple(sorted({names[token] for token in (*finding.tokens, *finding.counts)}))
-            if finding.detector in OVERALL
-            else (),
-        )
-
-    def snapshot(self) -> dict[str, NDArray[np.generic]]:
-        """The state of all streams as arrays: what a restart needs to go on as if uninterrupted."""
-        return self._streams.snapshot()
+        """The alert that a finding makes, as `alert_of` says."""
+        return alert_of(finding, self.model, lines, text=text)
 
     def stale(self) -> list[int]:
-        """Numbers of the parts of a snapshot that have changed since `part` gave them last."""
+        """Numbers of the parts of the state that have changed since `part` gave them last."""
         return self._streams.stale()
 
     def part(self, number: int) -> dict[str, NDArray[np.generic]]:
-        """One part of a snapshot; all of them and `clock` make one."""
+        """One part of the state; all of them and `clock` are what a restart needs to go on as if
+        uninterrupted.
+        """
         return self._streams.part(number)
 
     def clock(self) -> NDArray[np.float64]:
-        """What a snapshot holds beside the streams themselves."""
+        """What the state holds beside the streams themselves."""
         return self._streams.clock()
 
     def restore(self, snapshot: Mapping[str, NDArray[np.generic]]) -> None:
-        """Take up the state that `snapshot` left; this detector must not have seen events yet."""
+        """Take up a state, its parts put together; this detector must not have seen events yet."""
         self._streams.restore(snapshot)
+        self._follow()
+
+    def take_over(
+        self, old: Detector, ids: UInt16[np.ndarray, " d_vocab"]
+    ) -> Int64[np.ndarray, " lost"]:
+        """Go on where `old` is, whose token t is `ids[t]` here; only one of the two may go on.
+
+        Returns the rows, for `forget`, of streams with events that only `old` knows. This detector
+        must not have seen events yet.
+        """
+        lost = self._streams.take_over(old._streams, ids)
+        self._follow()
+        return lost
+
+    def forget(self, rows: Int64[np.ndarray, " rows"]) -> None:
+        """Forget the streams in these rows; one that returns is joined in the middle."""
+        self._streams.forget(rows)
         self._follow()
 
     def _follow(self) -> int:

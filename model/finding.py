@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +11,8 @@ import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
+from .alert import OVERALL, Alert
+from .folder import Model
 from .kernels import N_DETECTORS, RING
 
 
@@ -61,3 +65,47 @@ class Observed:
     new: int  # events not in the vocabulary
     evicted: int  # streams forgotten to make room
     known: int  # events in a context that came before
+
+
+def alert_of(
+    finding: Finding, model: Model, lines: Sequence[str | None] = (), *, text: str | None = None
+) -> Alert:
+    """The alert that a finding by a model makes.
+
+    `lines` are raw lines of its last tokens, if known; `text` stands for the observed one, such as
+    a name that is not in the vocabulary, else its line does.
+    """
+    names = model.vocabulary.names
+    kept = list(lines)[-len(finding.tokens) :]
+    padded = (None,) * (len(finding.tokens) - len(kept)) + tuple(kept)
+    return Alert(
+        id=uuid.uuid4().hex,
+        model=model.sha256,
+        stream=finding.stream,
+        detector=finding.detector,
+        time=finding.time,
+        first_seen=finding.time,
+        last_seen=finding.time,
+        count=1,
+        score=finding.score,
+        threshold=finding.threshold,
+        statistic=finding.statistic,
+        limit=finding.limit,
+        joined=finding.joined,
+        position=finding.position,
+        surprisal=finding.surprisal,
+        entropy=finding.entropy,
+        observed=names[finding.token],
+        text=padded[-1] if text is None else text,
+        expected=names[finding.expected],
+        expected_probability=finding.expected_probability,
+        tokens=finding.tokens,
+        times=finding.times,
+        lines=padded,
+        span=finding.span,
+        counts=finding.counts,
+        scores=finding.scores,
+        kinds=tuple(sorted({names[token] for token in (*finding.tokens, *finding.counts)}))
+        if finding.detector in OVERALL
+        else (),
+    )

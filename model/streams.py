@@ -8,14 +8,14 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64, Int64, UInt16
 from numpy.typing import NDArray
 
 from .coded import Coded
 from .config import StreamConfig
 from .errors import InputError, ModelError
 from .kernels import N_DETECTORS, RING, TIMES
-from .vocabulary import PAST, START
+from .vocabulary import NEW, PAST, START
 
 STATE = np.dtype(
     [
@@ -154,7 +154,7 @@ class Streams:
             if not self._free and len(self.keys) >= self.most:
                 self._set_up(opened, joined)  # nor of these
                 opened, joined = [], []
-                self._forget()
+                self._forget_oldest()
             opened.append(self._row(key))
             joined.append(not began)
         self._set_up(opened, joined)
@@ -178,20 +178,23 @@ class Streams:
     def part(self, number: int) -> dict[str, NDArray[Any]]:
         """One part of a snapshot, as arrays."""
         self._stale[number] = False
-        return self._part(number)
+        rows = slice(number * PART, min((number + 1) * PART, len(self.keys)))
+        known = [key for key in self.keys[rows] if key is not None]
+        state = {name: column[rows].copy() for name, column in self._columns().items()}
+        if len(known) < len(self.keys[rows]):
+            keep = np.array([key is not None for key in self.keys[rows]])
+            state = {name: column[keep] for name, column in state.items()}
+        keys = [key.encode() for key in known]
+        state["key_bytes"] = np.frombuffer(b"".join(keys), dtype=np.uint8).copy()
+        state["key_lengths"] = np.array([len(key) for key in keys], dtype=np.int64)
+        return state
 
     def clock(self) -> Float64[np.ndarray, " 3"]:
         """What is known of time, and the number of the current batch."""
         return np.array([self.known_since, self.watermark, float(self.tick)])
 
-    def snapshot(self) -> dict[str, NDArray[Any]]:
-        """All streams as arrays: what a restart needs to go on as if uninterrupted."""
-        parts = [self._part(part) for part in range(self._n_parts)]
-        whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        return {**whole, "clock": self.clock()}
-
     def restore(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
-        """Take up the state that `snapshot` left; ModelError if it is another model's."""
+        """Take up all parts, put together, with the clock; ModelError if another model has them."""
         keys = _keys(snapshot)
         n = len(keys)
         for name, column in self._columns().items():
@@ -217,21 +220,50 @@ class Streams:
         self.changed(np.arange(n))
         self.known_since, self.watermark = since, latest
 
+    def take_over(
+        self, old: Streams, ids: UInt16[np.ndarray, " d_vocab"]
+    ) -> Int64[np.ndarray, " lost"]:
+        """Go on with the streams of `old`, in their rows; its token t is `ids[t]` here.
+
+        Returns the rows of streams with events that are `<new>` only here; they are to be
+        forgotten. Nothing but tokens is copied, as whoever sends waits meanwhile: the rest is
+        shared, so that from here on only one of the two may be used.
+        """
+        n, capacity = len(old.keys), len(old.state)
+        lost = (ids == NEW) & (np.arange(len(ids)) != NEW)
+        self.ring = np.zeros((capacity, RING), np.uint16)
+        self.ring[:n] = ids[old.ring[:n]]
+        # Events that the old model did not know stay so: of them only the number was kept. Of what
+        # it did not have there were none, as there are of `<start>`, which is no event.
+        token_before = np.full(self.tally.shape[1], START)
+        token_before[ids[~lost]] = np.flatnonzero(~lost)
+        self.tally = np.zeros((capacity, len(token_before)), np.uint16)
+        np.take(old.tally[:n], token_before, axis=1, out=self.tally[:n], mode="clip")
+        self.state, self.gaps, self.keys = old.state, old.gaps, old.keys
+        self._rows, self._free = old._rows, old._free
+        self.known_since, self.watermark, self.tick = old.known_since, old.watermark, old.tick
+        self._stale = np.ones_like(old._stale)
+        had = np.flatnonzero(old.tally[:n, lost].any(axis=1)).tolist()
+        return np.array([row for row in had if old.keys[row] is not None], dtype=np.int64)
+
+    def forget(self, rows: Int64[np.ndarray, " rows"]) -> None:
+        """Take back the rows of streams."""
+        # One of them may come back, and would have been silent since.
+        last = self.state["last"][rows]
+        self.known_since = float(np.fmax.reduce(last, initial=self.known_since))
+        self.changed(rows)
+        for row in rows.tolist():
+            key = self.keys[row]
+            if key is not None:
+                del self._rows[key]
+            self.keys[row] = None
+            self.state["ended"][row] = 1
+            self.forgotten.append(row)
+            self._free.append(row)
+
     @property
     def _n_parts(self) -> int:
         return max(1, -(-len(self.keys) // PART))
-
-    def _part(self, part: int) -> dict[str, NDArray[Any]]:
-        rows = slice(part * PART, min((part + 1) * PART, len(self.keys)))
-        known = [key for key in self.keys[rows] if key is not None]
-        state = {name: column[rows].copy() for name, column in self._columns().items()}
-        if len(known) < len(self.keys[rows]):
-            keep = np.array([key is not None for key in self.keys[rows]])
-            state = {name: column[keep] for name, column in state.items()}
-        keys = [key.encode() for key in known]
-        state["key_bytes"] = np.frombuffer(b"".join(keys), dtype=np.uint8).copy()
-        state["key_lengths"] = np.array([len(key) for key in keys], dtype=np.int64)
-        return state
 
     def _begins(self, name: str | None, time: float) -> bool:
         """Whether a stream that is not known begins with this event.
@@ -265,8 +297,8 @@ class Streams:
         self.gaps[rows, 0] = math.nan
         self.tally[rows] = 0
 
-    def _forget(self) -> None:
-        """Take back the rows of the eighth of the streams that have been silent longest."""
+    def _forget_oldest(self) -> None:
+        """Forget the eighth of the streams that have been silent longest."""
         touched = self.state["touched"][: len(self.keys)]
         idle = np.flatnonzero(touched < self.tick)
         if not len(idle):
@@ -275,18 +307,7 @@ class Streams:
                 "batches or allow more streams"
             )
         count = min(len(idle), max(1, len(self.keys) // 8))
-        oldest = idle[np.argsort(touched[idle], kind="stable")[:count]]
-        # One of them may come back, and would have been silent since.
-        self.known_since = float(np.fmax(self.known_since, self.state["last"][oldest].max()))
-        self.changed(oldest)
-        for row in oldest.tolist():
-            key = self.keys[row]
-            if key is not None:
-                del self._rows[key]
-            self.keys[row] = None
-            self.state["ended"][row] = 1
-            self.forgotten.append(row)
-            self._free.append(row)
+        self.forget(idle[np.argsort(touched[idle], kind="stable")[:count]])
 
     def _columns(self) -> dict[str, NDArray[Any]]:
         """All that is kept of the streams by name, one row a stream."""

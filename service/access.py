@@ -80,6 +80,10 @@ class Access:
         token = find_token(self._tokens, _secret(authorization) or "")
         return "a token taken back" if token is None else token.name  # a moment ago it was there
 
+    def sender(self, authorization: str, address: str) -> str:
+        """Whose limits count: the token's name, or the address where none is needed."""
+        return address if self._tokens is None else self.name(authorization)
+
     def record(self, refusal: Refusal, call: str, peer: str) -> None:
         """Count a refused call, and log it unless one was logged a moment ago."""
         self._metrics.calls_refused[refusal.reason].inc()

@@ -1,4 +1,9 @@
-"""The streams' state in the database: small arrays as a whole, those of the streams in parts."""
+"""The streams' state in the database: small arrays as a whole, those of the streams in parts.
+
+Parts are of a state with a name of its own, and that state counts whose arrays are there: another
+one takes its place piece by piece, and until its arrays are saved, which go last, the one before it
+is what a service would go on from. No piece of that one comes any more once the next has begun.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +17,22 @@ from numpy.typing import NDArray
 
 from . import tables
 
-_STREAMS = "streams"  # the name of the parts
+_ARRAYS = "shard"  # what is no part of the streams
+_STATE = "state"  # the name of the state that counts
+_COMPLETE = "complete"  # a mark that nothing happened after the state was saved
+_CLEARED = 2  # parts of a state before that are deleted at a time
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What of a shard is to be saved in place of what was saved before."""
+    """What of a shard is to be saved in place of what was saved of this state before."""
 
+    state: str  # its name
     arrays: Arrays = field(default_factory=dict)  # all of them, or none
     parts: Mapping[int, Arrays] = field(default_factory=dict)  # of its streams by number
-    afresh: bool = False  # nothing that was saved before counts any more
+    complete: bool = False  # nothing will happen to the streams any more
 
     @property
     def nbytes(self) -> int:
@@ -34,36 +43,68 @@ class Saved:
 def save_arrays(connection: sa.Connection, model: str, shard: int, saved: Saved) -> None:
     """Save the arrays of a model's shard, if there are any, and parts of its streams."""
     table = tables.shards
-    old = (table.c.model_name == model) & (table.c.shard == shard)
-    if not saved.afresh:
-        replaced = (table.c.array == _STREAMS) & table.c.part.in_(list(saved.parts))
-        old &= replaced | (table.c.array != _STREAMS) if saved.arrays else replaced
-    connection.execute(sa.delete(table).where(old))
+    of_shard = (table.c.model_name == model) & (table.c.shard == shard)
+    old = (table.c.array == saved.state) & table.c.part.in_(list(saved.parts))
+    old |= table.c.array == _COMPLETE
+    if saved.arrays:
+        old |= table.c.array.in_([_ARRAYS, _STATE])
+    connection.execute(sa.delete(table).where(of_shard & old))
     own = {"model_name": model, "shard": shard}
     values = [
-        {**own, "array": _STREAMS, "part": part, "data": _packed(arrays)}
+        {**own, "array": saved.state, "part": part, "data": _packed(arrays)}
         for part, arrays in saved.parts.items()
     ]
     if saved.arrays:
-        values.append({**own, "array": "shard", "part": 0, "data": _packed(saved.arrays)})
+        values.append({**own, "array": _ARRAYS, "part": 0, "data": _packed(saved.arrays)})
+        values.append({**own, "array": _STATE, "part": 0, "data": saved.state.encode()})
+    if saved.complete:
+        values.append({**own, "array": _COMPLETE, "part": 0, "data": b""})
     connection.execute(sa.insert(table), values)
+    if _state(connection, of_shard) == saved.state:
+        _clear(connection, of_shard, saved.state, None if saved.complete else _CLEARED)
 
 
 def load_arrays(
     connection: sa.Connection, model: str, shard: int
 ) -> dict[str, NDArray[np.generic]]:
-    """The arrays saved last for a shard, those of its parts put together; empty if none were."""
+    """The arrays saved last for a shard, those of its parts put together; empty if none were.
+
+    `complete` says whether nothing happened to the streams afterwards.
+    """
     table = tables.shards
     own = (table.c.model_name == model) & (table.c.shard == shard)
+    query = sa.select(table.c.data).where(own).order_by(table.c.part)
     found: dict[str, list[NDArray[np.generic]]] = {}
-    for row in connection.execute(
-        sa.select(table).where(own).order_by(table.c.array, table.c.part)
-    ):
-        file = np.load(io.BytesIO(row.data), allow_pickle=False)
-        # A version before this one saved each array by itself; its state is given up.
-        for name in file.files if isinstance(file, np.lib.npyio.NpzFile) else ():
-            found.setdefault(name, []).append(file[name])
-    return {name: np.concatenate(arrays) for name, arrays in found.items()}
+    for array in (_ARRAYS, _state(connection, own)):
+        for data in connection.scalars(query.where(table.c.array == array)):
+            with np.load(io.BytesIO(data), allow_pickle=False) as file:
+                for name in file.files:
+                    found.setdefault(name, []).append(file[name])
+    if not found:
+        return {}
+    mark = sa.select(table.c.part).where(own & (table.c.array == _COMPLETE))
+    complete = np.array([connection.scalar(mark) is not None])
+    return {**{name: np.concatenate(each) for name, each in found.items()}, "complete": complete}
+
+
+def _state(connection: sa.Connection, of_shard: sa.ColumnElement[bool]) -> str | None:
+    """The name of the state that counts; None if there is none yet."""
+    array, data = tables.shards.c.array, tables.shards.c.data
+    found = connection.scalar(sa.select(data).where(of_shard & (array == _STATE)))
+    if found is None:  # or an earlier version saved it, which gave it this name
+        return connection.scalar(sa.select(array).where(of_shard & (array == "streams")).limit(1))
+    return bytes(found).decode()
+
+
+def _clear(
+    connection: sa.Connection, of_shard: sa.ColumnElement[bool], state: str, most: int | None
+) -> None:
+    """Delete parts of states that count no more; all at once would take long."""
+    array, part = tables.shards.c.array, tables.shards.c.part
+    other = of_shard & array.not_in([state, _STATE, _ARRAYS, _COMPLETE])
+    for row in connection.execute(sa.select(array, part).where(other).limit(most)).all():
+        at = (array == row.array) & (part == row.part)
+        connection.execute(sa.delete(tables.shards).where(of_shard & at))
 
 
 def _packed(arrays: Arrays) -> bytes:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Int64
 
-from ..model.folder import Model
-from ..model.streams import only
-from ..model.vocabulary import NEW, SPECIAL
-from .arrays import Arrays
+from ..model.detector import Detector
+from ..model.vocabulary import SPECIAL
 
 
 @dataclass(frozen=True)
@@ -20,29 +19,15 @@ class Carried:
     left: int  # that begin anew: they count as joined in the middle
 
 
-def carry(snapshot: Arrays, old: Model, new: Model) -> tuple[Arrays, Carried]:
-    """The snapshot of a detector of `old`, for one of `new`; empty if no stream can go on.
+def carry(old: Detector, new: Detector) -> Int64[np.ndarray, " lost"]:
+    """Have `new` go on where `old` is, or `old` itself if it is called first; returns the rows of
+    streams that cannot go on, for `new` to forget.
 
     A stream goes on if the new model knows all events that it has had by their names; else it would
     be judged by what neither model says. Its sums of surprisal stay: they are nats to both.
     """
-    count = len(snapshot["key_lengths"])
-    if old.config.events.stream_key != new.config.events.stream_key:
-        return {}, Carried(0, count)  # the same streams will come under other keys
-    special = len(SPECIAL)
-    ids = np.array([*range(special), *new.vocabulary.ids(old.vocabulary.names[special:])])
-    lost = (ids == NEW) & (np.arange(len(ids)) != NEW)
-    keep = np.logical_not(np.asarray(snapshot["tally"])[:, lost].any(axis=1))
-    # Whoever sends waits meanwhile, so nothing is copied in vain.
-    kept = snapshot if keep.all() else only(snapshot, keep)
-    # Events that the old model did not know stay so: only their number was kept, not their names.
-    moved = np.zeros((int(keep.sum()), len(new.vocabulary)), np.uint16)
-    moved[:, ids[~lost]] = kept["tally"][:, ~lost]
-    clock = snapshot["clock"].astype(np.float64)
-    if not keep.all():
-        # One that is left behind may come back, and would have been silent since.
-        last = snapshot["last"].astype(np.float64)[~keep]
-        clock[0] = np.fmax(clock[0], np.fmax.reduce(last))
-    ring = ids.astype(np.uint16)[np.asarray(kept["ring"])]
-    carried = Carried(int(keep.sum()), int((~keep).sum()))
-    return {**kept, "tally": moved, "ring": ring, "clock": clock}, carried
+    if old.model.config.events.stream_key != new.model.config.events.stream_key:
+        return np.zeros(0, np.int64)  # the same streams will come under other keys
+    special, names = len(SPECIAL), old.model.vocabulary.names
+    ids = np.array([*range(special), *new.model.vocabulary.ids(names[special:])], dtype=np.uint16)
+    return new.take_over(old, ids)

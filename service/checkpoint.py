@@ -24,7 +24,6 @@ class Checkpoint:
     streams: Arrays  # the detector's snapshot, or what of it is in no part; empty if there is none
     clients: dict[str, int] = field(default_factory=dict)  # last batch scored of each
     clocks: dict[str, float] = field(default_factory=dict)  # event time of each, unix seconds
-    complete: bool = True  # nothing happened to the streams afterwards
 
     def arrays(self, owner: str) -> Arrays:
         """All of it, for the store; `owner` names model and shard."""
@@ -33,7 +32,6 @@ class Checkpoint:
             "owner": np.array([owner]),
             "clients": np.array(list(self.clients), dtype=np.str_),
             "seqs": np.array(list(self.clients.values()), dtype=np.uint64),
-            "complete": np.array([self.complete]),
             "clocks": np.array(list(self.clocks), dtype=np.str_),
             "clock_times": np.array(list(self.clocks.values()), dtype=np.float64),
         }
@@ -63,8 +61,7 @@ def from_arrays(arrays: Arrays, owner: str, model: str) -> Checkpoint:
     streams: Arrays = {name: arrays[name] for name in arrays if name not in own}
     times = arrays["clock_times"].astype(np.float64).tolist()
     clocks = dict(zip(arrays["clocks"].tolist(), times, strict=True))
-    complete = bool(arrays["complete"][0])
-    if not complete:
+    if not arrays["complete"][0]:
         streams = without_doubles(streams)
         now = min(clocks.values(), default=math.nan)  # of the slowest client
         silent = np.asarray(streams["last"].astype(np.float64) < now - _ACTIVE_SECONDS)
@@ -79,4 +76,4 @@ def from_arrays(arrays: Arrays, owner: str, model: str) -> Checkpoint:
         )
         streams = only(streams, silent)
     clients = dict(zip(arrays["clients"].tolist(), arrays["seqs"].tolist(), strict=True))
-    return Checkpoint(streams, clients, clocks, complete)
+    return Checkpoint(streams, clients, clocks)

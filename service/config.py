@@ -53,6 +53,8 @@ class ServiceConfig:
     keep_days: float = 90.0  # an alert is deleted so long after it changed last
     max_alerts: int = 100_000  # kept; past that the longest unchanged are deleted
     keep_audit_days: float = 365.0  # an entry of the audit trail is deleted so long after
+    sender_events: float = 0.0  # a second, of a token or else of an address; 0: no limit
+    sender_bytes: int = 0  # of the same, accepted and not scored yet; 0: no limit
     grace_seconds: float = 10.0  # for clients to finish when the service stops
     spool_bytes: int = 256 << 20  # raw lines kept on disk for alerts to come; 0: none
 
@@ -71,7 +73,8 @@ class ServiceConfig:
         for name in (*positive, "buffered_alerts", "max_alerts"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("checkpoint_seconds", "repeat_seconds", "grace_seconds", "spool_bytes"):
+        not_negative = ("checkpoint_seconds", "repeat_seconds", "grace_seconds", "spool_bytes")
+        for name in (*not_negative, "sender_events", "sender_bytes"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} is {getattr(self, name)}; it must not be negative")
         for name in ("keep_days", "keep_audit_days"):

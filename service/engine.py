@@ -15,6 +15,7 @@ from functools import partial
 from ..model.errors import NotFoundError, OverloadError
 from ..model.folder import Model
 from ..model.warm import warm
+from .allowance import SENDER, Allowance
 from .batch import Batch, Outcome
 from .config import ServiceConfig
 from .metrics import Metrics
@@ -26,6 +27,7 @@ from .writer import Entry, Writer
 
 logger = logging.getLogger("offscript")
 
+_PATIENCE = 4  # who can wait has a part in so many of the time that events may wait
 _RETRY_SECONDS = 0.2
 _STORE_RETRY_SECONDS = 2.0
 
@@ -59,6 +61,7 @@ class Engine:
         }
         self._default = self._served[config.default]
         self._load = Load(config.queue_events, config.queue_bytes)
+        self._allowance = Allowance(config, metrics)
         self._lock = threading.Lock()
         self._open = False
         metrics.queue_events.set_function(lambda: self._load.events)
@@ -101,20 +104,27 @@ class Engine:
             served.start()
         self._open = True
 
-    def submit(self, batch: Batch) -> Future[Outcome]:
+    def submit(self, batch: Batch, *, patient: bool = False) -> Future[Outcome]:
         """Take a batch; OverloadError, and nothing happens, if there is no room for it, and
         NotFoundError if there is no model of the name that it has.
-        """
-        return self.submit_all((batch,))[0]
 
-    def submit_all(self, batches: Sequence[Batch]) -> list[Future[Outcome]]:
+        Who is `patient` tries again for as long as it takes, and leaves room for who is not.
+        """
+        return self.submit_all((batch,), patient=patient)[0]
+
+    def submit_all(
+        self, batches: Sequence[Batch], *, patient: bool = False
+    ) -> list[Future[Outcome]]:
         """Take batches of different models, all of them or none."""
+        sender = SENDER.get()
         tickets = [
-            (served, Ticket(batch, partial(self._scored, served)))
+            (served, Ticket(batch, partial(self._scored, served, sender)))
             for served, batch in ((self.of(batch.model), batch) for batch in batches)
         ]
         with self._lock:
-            self._check_room(tickets)
+            self._check_room(tickets, patient=patient)
+            events, size = sum(map(len, batches)), sum(batch.size for batch in batches)
+            self._allowance.take(sender, events, size)
             for served, ticket in tickets:
                 self._load.add(ticket.batch)
                 served.load.add(ticket.batch)
@@ -142,7 +152,7 @@ class Engine:
                 served.stop()
             self._writer.stop()
 
-    def _check_room(self, tickets: Sequence[tuple[Served, Ticket]]) -> None:
+    def _check_room(self, tickets: Sequence[tuple[Served, Ticket]], *, patient: bool) -> None:
         """OverloadError if there is none for all of them.
 
         A model has room in its own share, so that one that is flooded does not keep others waiting.
@@ -165,20 +175,24 @@ class Engine:
                         "send them again later",
                         retry_seconds=_RETRY_SECONDS,
                     )
-            self._check_wait(served.load, tickets)
+            # Who is held back is not refused.
+            self._check_wait(served.load, () if patient else tickets, patient=patient)
 
-    def _check_wait(self, load: Load, tickets: Sequence[tuple[Served, Ticket]] = ()) -> None:
-        waited = load.waits()
-        if waited > self._config.queue_seconds:
+    def _check_wait(
+        self, load: Load, tickets: Sequence[tuple[Served, Ticket]] = (), *, patient: bool = False
+    ) -> None:
+        waited, most = load.waits(), self._config.queue_seconds / (_PATIENCE if patient else 1)
+        if waited > most:
             _count_refused(tickets)
             raise OverloadError(
                 f"events have waited for {waited:.1f} s to be scored, at most "
-                f"{self._config.queue_seconds:g} s are allowed; send more later",
+                f"{most:g} s are allowed; send more later",
                 retry_seconds=_RETRY_SECONDS,
             )
 
-    def _scored(self, served: Served, batch: Batch) -> None:
+    def _scored(self, served: Served, sender: str, batch: Batch) -> None:
         with self._lock:
+            self._allowance.scored(sender, batch.size)
             self._load.remove(batch)
             served.load.remove(batch)
 

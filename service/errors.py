@@ -2,7 +2,8 @@
 
 InputError → INVALID_ARGUMENT with BadRequest, 400; TooLargeError → RESOURCE_EXHAUSTED, 413;
 MediaError is of HTTP alone, 415; NotFoundError → NOT_FOUND; TokenError → UNAUTHENTICATED, 401;
-ScopeError → PERMISSION_DENIED, 403; ModelError → FAILED_PRECONDITION; OverloadError and StoreError
+ScopeError → PERMISSION_DENIED, 403; LimitError → RESOURCE_EXHAUSTED with RetryInfo, 429 with
+Retry-After; ModelError → FAILED_PRECONDITION; OverloadError and StoreError
 → UNAVAILABLE with RetryInfo, 503 with Retry-After. All carry an ErrorInfo. Anything else is a fault
 of ours: logged whole, INTERNAL or 500, and no detail to the client.
 """
@@ -63,6 +64,10 @@ class TooLargeError(InputError):
     """A message has more bytes than may be sent at a time."""
 
 
+class LimitError(OverloadError):
+    """A sender sends more than it may; what it sends is taken after `retry_seconds`."""
+
+
 class MediaError(InputError):
     """A body comes in a form that is not read here."""
 
@@ -75,6 +80,7 @@ _CODES: dict[type[OffscriptError], int] = {
     TokenError: code_pb2.UNAUTHENTICATED,
     ScopeError: code_pb2.PERMISSION_DENIED,
     ModelError: code_pb2.FAILED_PRECONDITION,
+    LimitError: code_pb2.RESOURCE_EXHAUSTED,
     OverloadError: code_pb2.UNAVAILABLE,
     StoreError: code_pb2.UNAVAILABLE,
 }
@@ -84,10 +90,15 @@ _HTTP: dict[type[OffscriptError], int] = {
     InputError: 400,
     TokenError: 401,
     ScopeError: 403,
+    LimitError: 429,
     OverloadError: 503,
     StoreError: 503,
 }
-_KINDS = {code: kind for kind, code in _CODES.items() if code != code_pb2.UNAVAILABLE}
+_KINDS = {
+    code: kind
+    for kind, code in _CODES.items()
+    if kind is not LimitError and code != code_pb2.UNAVAILABLE  # these are told by their RetryInfo
+}
 
 
 def to_status(error: Exception) -> status_pb2.Status:
@@ -121,7 +132,7 @@ def to_http(error: Exception) -> tuple[int, dict[str, str]]:
     status = next((status for kind, status in _HTTP.items() if isinstance(error, kind)), 500)
     if status == 401:
         return status, {"WWW-Authenticate": "Bearer"}
-    return status, {"Retry-After": str(math.ceil(_delay(error)))} if status == 503 else {}
+    return status, {"Retry-After": str(math.ceil(_delay(error)))} if status in (429, 503) else {}
 
 
 def retry_seconds(error: grpc.RpcError) -> float | None:
@@ -144,12 +155,12 @@ def from_rpc(error: grpc.RpcError, address: str, trouble: Callable[[str], str]) 
     """The service's error; where nothing answered, `trouble` turns gRPC's words into ours."""
     code = _code(error)
     said = (error.details() if isinstance(error, grpc.Call) else None) or code.name
-    kind = _KINDS.get(code.value[0])
-    if kind is not None:
-        return kind(said)
     asked = retry_seconds(error)
     if asked is not None:
         return OverloadError(said, retry_seconds=asked)
+    kind = _KINDS.get(code.value[0])
+    if kind is not None:
+        return kind(said)
     if may_pass(error):
         return OverloadError(
             f"no answer from a service at {address}: {trouble(said)}", retry_seconds=1.0

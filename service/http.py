@@ -20,6 +20,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from ..model.errors import InputError
 from .access import Access
+from .allowance import SENDER
 from .body import Body
 from .config import split_address
 from .errors import to_http
@@ -71,6 +72,7 @@ class HttpServer:
             if path in needed:
                 refusal = access.refusal(authorization, needed[path], path)
             if refusal is None:
+                SENDER.set(access.sender(authorization, peer))
                 return None
             access.record(refusal, path, peer)
             status, headers = to_http(refusal.error)

@@ -41,6 +41,12 @@ class Metrics:
             ["model", "outcome"],
             registry=registry,
         )
+        self.events_limited = Counter(
+            "offscript_events_limited",
+            "Events past the limit of the token or the address that sent them, each time it did.",
+            ["sender"],
+            registry=registry,
+        )
         self.batches = Counter("offscript_batches", "Batches accepted.", registry=registry)
         self.batch_events = Histogram(
             "offscript_batch_events", "Events scored at a time.", buckets=_EVENTS, registry=registry

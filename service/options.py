@@ -96,6 +96,21 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
         help="that score, for each model; each has its streams (1)",
     )
     serve.add_argument(
+        "--sender-events",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="events a second that one token may send, or without tokens one address; ten seconds' "
+        "worth at once (no limit)",
+    )
+    serve.add_argument(
+        "--sender-megabytes",
+        type=int,
+        default=0,
+        metavar="MB",
+        help="of the same that wait to be scored (no limit; all senders together have 64)",
+    )
+    serve.add_argument(
         "--watch-model",
         action="store_true",
         help="serve another model as soon as it lies at a MODEL, a folder or a link to one; "
@@ -159,6 +174,8 @@ def config_of(options: argparse.Namespace) -> ServiceConfig:
         max_streams=options.max_streams,
         live_bytes=options.live_megabytes << 20,
         threads=options.threads,
+        sender_events=options.sender_events,
+        sender_bytes=options.sender_megabytes << 20,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable
 
@@ -20,7 +21,8 @@ class Saving:
 
     The parts of a round are copied one after the other, each when the one before is stored, and the
     arrays that say how far clients came, as they were when the round began, go last: what is saved
-    is never behind what they say. `stored` is called (by the writer's thread) with every piece.
+    is never behind what they say. What a service or a model before has saved stays until the first
+    round is over. `stored` is called (by the writer's thread) with every piece.
     """
 
     def __init__(
@@ -38,14 +40,14 @@ class Saving:
         self._arrays: Arrays | None = None  # what comes after them; None: no round is under way
         self._piece = False  # one is on its way
         self._bytes = 0  # of this round so far
-        self._afresh = True  # what a service before saved is not this state
+        self._state = uuid.uuid4().hex  # the name of what is saved here
         self._next = -math.inf  # with the first events, as the saved state is then out of date
 
     def begin_anew(self) -> None:
         """What is saved is of no use any more: another model serves."""
         self._parts.clear()
         self._arrays = None
-        self._afresh = True
+        self._state = uuid.uuid4().hex
         self._next = -math.inf
 
     def is_due(self) -> bool:
@@ -53,14 +55,10 @@ class Saving:
         return self._arrays is None and not self._piece and time.monotonic() >= self._next
 
     def begin(self, detector: Detector, arrays: Arrays) -> None:
-        """Begin a round. What replaces another state is stored at once, all or nothing."""
+        """Begin a round."""
         self._bytes = 0
-        if self._afresh:
-            self._put(self._whole(detector, arrays))
-            self._wait()
-        else:
-            self._arrays = arrays
-            self._parts.extend(detector.stale())
+        self._arrays = arrays
+        self._parts.extend(detector.stale())
 
     def go_on(self, detector: Detector) -> None:
         """Have the next piece stored, if it is its turn."""
@@ -68,29 +66,22 @@ class Saving:
             return
         if self._parts:
             number = self._parts.popleft()
-            self._put(Saved(parts={number: detector.part(number)}))
+            self._put(Saved(self._state, parts={number: detector.part(number)}))
         else:
-            self._put(Saved(self._arrays))
+            self._put(Saved(self._state, self._arrays))
             self._arrays = None
-            self._wait()
+            pause = max(self._every_seconds, self._bytes / _BYTES_PER_SECOND)
+            self._next = time.monotonic() + pause
 
     def finish(self, detector: Detector, arrays: Arrays) -> None:
         """Save all that is left: nothing will happen to the streams any more."""
-        self._put(self._whole(detector, arrays))
-
-    def _whole(self, detector: Detector, arrays: Arrays) -> Saved:
         parts = {number: detector.part(number) for number in detector.stale()}
-        afresh, self._afresh = self._afresh, False
-        return Saved(arrays, parts, afresh)
+        self._put(Saved(self._state, arrays, parts, complete=True))
 
     def _put(self, saved: Saved) -> None:
         self._piece = True
         self._bytes += saved.nbytes
         self._writer.put(Entry(state=(*self._shard, saved), done=self._stored))
-
-    def _wait(self) -> None:
-        pause = max(self._every_seconds, self._bytes / _BYTES_PER_SECOND)
-        self._next = time.monotonic() + pause
 
     def _stored(self, _: list[StoredAlert]) -> None:
         self._piece = False

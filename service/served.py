@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..model.alert import Alert
+from ..model.detector import Detector
 from ..model.errors import ModelError, OverloadError, StoreError
 from ..model.folder import Model
 from .batch import Batch
@@ -72,6 +73,7 @@ class _Change:
     model: Model
     reader: Reader
     drift: Drift
+    detectors: list[Detector]  # of each shard
     future: Future[Carried] = field(default_factory=Future)
 
 
@@ -164,7 +166,8 @@ class Served:
 
         Those accepted before are scored by the model that was. If it fails, nothing has changed.
         """
-        change = _Change(model, Reader(model), Drift(model))  # which takes time; nobody waits
+        detectors = [shard.new_detector(model) for shard in self._shards]
+        change = _Change(model, Reader(model), Drift(model), detectors)  # nobody waited for these
         with self._wake:
             if not self._open:
                 raise OverloadError("the service is not ready", retry_seconds=1.0)
@@ -221,14 +224,14 @@ class Served:
         with ExitStack() as held:
             for shard in self._shards:
                 held.enter_context(shard.held())
-            made = [shard.successor(change.model) for shard in self._shards]
-            for shard, (detector, _) in zip(self._shards, made, strict=True):
-                shard.adopt(change.model, detector, change.drift)
+            pairs = list(zip(self._shards, change.detectors, strict=True))
+            lost = [shard.hand_over(detector) for shard, detector in pairs]
+            carried = [
+                shard.adopt(detector, change.drift, rows)
+                for (shard, detector), rows in zip(pairs, lost, strict=True)
+            ]
             self._model, self._reader, self._drift = change.model, change.reader, change.drift
-        return Carried(
-            streams=sum(carried.streams for _, carried in made),
-            left=sum(carried.left for _, carried in made),
-        )
+        return Carried(sum(each.streams for each in carried), sum(each.left for each in carried))
 
     def _drift_index(self) -> float:
         return self._drift.index()

@@ -264,6 +264,8 @@ class Server:
                 ("grpc.max_receive_message_length", LOGS_BYTES),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.max_concurrent_streams", _CALLS),  # of one client; it keeps the others back
+                # Else what may be on its way of each stream grows past what is scored in seconds.
+                ("grpc.http2.bdp_probe", 0),
                 ("grpc.keepalive_time_ms", 60_000),
                 ("grpc.server_handshake_timeout_ms", 10_000),  # for one that says nothing
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),

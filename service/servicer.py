@@ -21,6 +21,7 @@ from ..model.folder import Model, model_from_files
 from ..protos import detector_pb2 as pb
 from . import messages
 from .access import Access
+from .allowance import SENDER, address_of
 from .batch import Batch, Outcome
 from .engine import Engine
 from .errors import Context, abort
@@ -28,10 +29,11 @@ from .intake import LOGS_SERVICE, LogIntake
 from .metrics import Metrics
 from .operations import Operations
 from .store import Store
+from .turns import Turns
 
 SERVICE = pb.DESCRIPTOR.services_by_name["Detector"].full_name
 
-_PATIENCE_SECONDS = 5.0  # that a stream waits for room, or an answer for the store
+_PATIENCE_SECONDS = 5.0  # that an answer waits for the store before it asks how that is
 _AHEAD = 64  # batches of one stream under way
 _SIMILAR = 20  # alerts that an explanation names
 _PAGE = 500  # alerts read at a time for a watcher
@@ -62,6 +64,7 @@ class Servicer:
         self._access = access
         self._version = version
         self._grace_seconds = grace_seconds
+        self._turns = Turns(engine)
         self._kept = lru_cache(maxsize=4)(self._load)
         self._changed = asyncio.Event()
         self._draining = False
@@ -149,25 +152,15 @@ class Servicer:
             self._streams.discard(answers)
 
     async def _read(self, requests: AsyncIterator[bytes], answers: _Answers) -> None:
-        """Submit what comes; a full queue makes the stream wait, and with it its client."""
+        """Submit what comes; where there is no room the stream waits, and with it its client."""
         try:
             async for request in requests:
                 await answers.room.acquire()
                 batch = self._batch(request)
-                answers.queue.put_nowait((batch.seq, await self._submitted(batch)))
+                answers.queue.put_nowait((batch.seq, await self._turns.submit(batch)))
             answers.queue.put_nowait(None)
         except Exception as error:  # noqa: BLE001 - it ends the stream, where it is told apart
             answers.queue.put_nowait(error)
-
-    async def _submitted(self, batch: Batch) -> Future[Outcome]:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while True:
-            try:
-                return self._engine.submit(batch)
-            except OverloadError as error:
-                if time.monotonic() > deadline:
-                    raise
-                await asyncio.sleep(min(0.05, error.retry_seconds))
 
     async def _stored(self, future: Future[Answer]) -> Answer:
         """What comes of it; StoreError if that waits for a store that fails."""
@@ -267,8 +260,7 @@ class Servicer:
         context: Context,
     ) -> Message:
         """The same for a method that wants to know who calls."""
-        headers = dict(context.invocation_metadata() or ())
-        who = self._access.name(str(headers.get("authorization", "")))
+        who = self._access.name(_authorization(context))
         return await self._answer(name, lambda data: method(data, who), request, context)
 
     async def _answer_stream(
@@ -288,6 +280,7 @@ class Servicer:
     @contextmanager
     def _timed(self, name: str, context: Context) -> Iterator[None]:
         start = time.perf_counter()
+        SENDER.set(self._access.sender(_authorization(context), address_of(context.peer())))
         try:
             yield
         finally:
@@ -304,6 +297,11 @@ class _Answers:
         self.queue: asyncio.Queue[tuple[int, Future[Outcome]] | pb.ScoreBatch | Exception | None]
         self.queue = asyncio.Queue()
         self.room = asyncio.Semaphore(_AHEAD)
+
+
+def _authorization(context: Context) -> str:
+    headers = dict(context.invocation_metadata() or ())
+    return str(headers.get("authorization", ""))
 
 
 def _serialize(message: Message) -> bytes:

@@ -14,6 +14,7 @@ from functools import partial
 from itertools import accumulate
 
 import numpy as np
+from jaxtyping import Int64
 
 from ..model.alert import Alert
 from ..model.detector import Detector
@@ -69,7 +70,7 @@ class Shard:
         self._metrics = metrics
         self._drift = drift
         self._most_streams = max(1, config.max_streams // config.threads)
-        self._detector = self._new_detector(model)
+        self._detector = self.new_detector(model)
         self._clocks = Clocks(model.config.streams.idle_seconds)
         self._scored: dict[str, int] = {}  # last batch scored of each client, latest client last
         self._parts: deque[Part] = deque()
@@ -119,23 +120,32 @@ class Shard:
                 return 0, ()
             return self._detector.recent(stream)
 
-    def successor(self, model: Model) -> tuple[Detector, Carried]:
-        """While it is held: a detector of another model with the streams as they are now."""
-        detector = self._new_detector(model)
-        streams, carried = carry(self._detector.snapshot(), self._model, model)
-        if streams:
-            detector.restore(streams)
-        return detector, carried
+    def new_detector(self, model: Model) -> Detector:
+        """One that has seen nothing yet, with this shard's share of memory."""
+        memory = self._config.live_bytes // self._config.threads
+        return Detector(
+            model,
+            max_streams=self._most_streams,
+            live_bytes=memory - memory // _KNOWN,
+            known_bytes=memory // _KNOWN,
+        )
 
-    def adopt(self, model: Model, detector: Detector, drift: Drift) -> None:
-        """While it is held: go on with what `successor` made. What clients have sent is known."""
-        self._model, self._detector, self._drift = model, detector, drift
-        self._clocks = self._clocks.of(model.config.streams.idle_seconds)
+    def hand_over(self, detector: Detector) -> Int64[np.ndarray, " lost"]:
+        """While it is held: have another go on, once adopted; rows of streams that cannot."""
+        return carry(self._detector, detector)
+
+    def adopt(self, detector: Detector, drift: Drift, lost: Int64[np.ndarray, " lost"]) -> Carried:
+        """While it is held: go on with what has the streams. What clients have sent is known."""
+        before = len(self._detector)
+        detector.forget(lost)
+        self._model, self._detector, self._drift = detector.model, detector, drift
+        self._clocks = self._clocks.of(self._model.config.streams.idle_seconds)
         self._lines.begin_anew()
         self._saving.begin_anew()
         self._changed = self._nudged = True
         self._wake.notify()
         self._metrics.streams_active.labels(self.number).set(len(detector))
+        return Carried(len(detector), before - len(detector))
 
     def stop(self) -> None:
         """Score what waits, save the state, end."""
@@ -160,7 +170,7 @@ class Shard:
                 self._changed = False
                 self._saving.begin(self._detector, self._arrays())
             self._saving.go_on(self._detector)
-        self._saving.finish(self._detector, self._arrays(complete=True))
+        self._saving.finish(self._detector, self._arrays())
         self._lines.close()
 
     def _take(self, timeout: float) -> list[Part]:
@@ -300,20 +310,11 @@ class Shard:
         self._raise([self._alert(finding, None, 0, None) for finding in findings], None, None)
         return len(ended.surprisal) == _ENDED
 
-    def _new_detector(self, model: Model) -> Detector:
-        memory = self._config.live_bytes // self._config.threads
-        return Detector(
-            model,
-            max_streams=self._most_streams,
-            live_bytes=memory - memory // _KNOWN,
-            known_bytes=memory // _KNOWN,
-        )
-
-    def _arrays(self, *, complete: bool = False) -> Arrays:
-        """What is saved beside the streams; `complete`: nothing will happen to them any more."""
+    def _arrays(self) -> Arrays:
+        """What is saved beside the streams."""
         clocks = self._clocks.times(time.time())
         clock = {"clock": self._detector.clock()}
-        return Checkpoint(clock, self._scored, clocks, complete).arrays(self._owner())
+        return Checkpoint(clock, self._scored, clocks).arrays(self._owner())
 
     def _nudge(self) -> None:
         """Have the thread look at what there is to save."""

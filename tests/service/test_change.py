@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from offscript.model.detector import Detector
 from offscript.model.errors import OverloadError
-from offscript.model.folder import Model
 from offscript.service.carry import Carried
 from offscript.tests.service.engines import Service, raw, sessions
 from offscript.tests.service.versions import renumbered
@@ -61,22 +61,29 @@ def test_a_batch_accepted_before_a_change_is_scored_by_the_model_that_was(
 
 
 def test_a_change_that_fails_in_one_shard_changes_none(
-    service: Service, session: Lines, monkeypatch: pytest.MonkeyPatch
+    service: Service, session: Lines, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    lines = sessions(session, 10)
+    lines.sort(key=lambda line: line[:23])
+    through = Service(service.model, replace(service.config, store=f"sqlite:///{tmp_path}/one.db"))
+    through.engine(threads=2).submit(raw(lines)).result(30)
     engine = service.engine(threads=2)
-    engine.submit(raw(sessions(session, 10))).result(30)
+    engine.submit(raw(lines[:25])).result(30)
     shards = engine.of()._shards
 
-    def fails(_: Model) -> None:
+    def fails(_: Detector) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(shards[1], "successor", fails)
+    monkeypatch.setattr(shards[1], "hand_over", fails)
     with pytest.raises(MemoryError):
         engine.of().change(replace(renumbered(service.model), sha256="b")).result(30)
 
     assert {shard._model.sha256 for shard in shards} == {engine.of().model.sha256}
     assert engine.of().model is service.model
     assert engine.submit(raw(session("ff"))).result(30).alerts == ()
+    engine.submit(raw(lines[25:])).result(30)
+    assert service.alerts() == through.alerts() != []
+    through.stop()
 
 
 def test_after_a_change_the_streams_are_saved_for_the_new_model(

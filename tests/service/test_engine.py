@@ -192,9 +192,7 @@ def test_a_killed_service_takes_no_gap_for_an_anomaly(
         saved = service.store.state("", 0)
     first.submit(raw(lines[30:90], client="me", seq=3)).result(30)
     first.stop()
-    service.store.write(
-        [], [("", 0, Saved(saved, {}, afresh=True))]
-    )  # as if it had been killed now
+    service.store.write([], [("", 0, Saved("one", saved))])  # as if it had been killed now
 
     second = service.engine()
     second.submit(raw(lines[90:], client="me", seq=4)).result(30)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
@@ -11,8 +14,12 @@ import pytest
 from offscript.model.errors import OverloadError
 from offscript.protos import detector_pb2 as pb
 from offscript.protos.detector_pb2_grpc import DetectorStub
+from offscript.service.config import ServiceConfig
 from offscript.tests.service.conftest import Running
 from offscript.tests.service.engines import Service, nothing_read, raw
+
+if TYPE_CHECKING:
+    from offscript.tests.service.conftest import InProcess
 
 Lines = Callable[..., list[str]]
 
@@ -34,6 +41,41 @@ def test_where_events_have_waited_for_long_no_more_are_taken(
     late = raw(session("0c"), received=time.time() - 60.0)
     assert engine.submit(late).result(30).events == 5
     assert engine.submit(raw(session("0d"))).result(30).events == 5
+
+
+def test_who_can_wait_leaves_room_for_who_cannot(service: Service, session: Lines) -> None:
+    engine = service.engine(queue_seconds=2.0)
+    with nothing_read(engine):
+        engine.submit(raw(session("0a")), patient=True)
+        time.sleep(0.6)
+        with pytest.raises(OverloadError, match=r"waited for 0\.\d s"):
+            engine.submit(raw(session("0b")), patient=True)
+        single = engine.submit(raw(session("0b")))
+    refused = service.metrics.of("").events["refused"]._value.get()
+
+    assert single.result(30).events == 5
+    assert refused == 0, "what is held back is not refused"
+
+
+def test_many_streams_that_wait_for_room_all_get_their_turn(
+    config: ServiceConfig, in_process: InProcess, session: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None ends for want of room, however long it waits, while others find some."""
+    monkeypatch.setattr("offscript.service.turns._PATIENCE_SECONDS", 1.0)
+
+    def flood(number: int) -> int:
+        lines = [session(f"{number:02x}{n:04x}") for n in range(2)]
+        batches = (pb.EventBatch(lines=each) for each in lines)
+        with grpc.insecure_channel(running.address) as channel:
+            return sum(reply.events for reply in DetectorStub(channel).Score(batches))
+
+    with (
+        in_process(replace(config, queue_events=5)) as running,
+        ThreadPoolExecutor(32) as pool,
+    ):
+        answered = list(pool.map(flood, range(32)))
+
+    assert answered == [10] * 32
 
 
 def test_a_call_whose_time_is_up_is_not_scored(running: Running, session: Lines) -> None:

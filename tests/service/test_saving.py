@@ -31,7 +31,7 @@ def test_a_service_killed_between_two_pieces_of_its_state_goes_on_from_either(
     for state in states[::5]:
         if not state:
             continue
-        service.store.write([], [("", 0, Saved(state, {}, afresh=True))])
+        service.store.write([], [("", 0, Saved("one", state))])
         second = service.engine(max_streams=8)
         for n in range(40, 60):
             second.submit(raw(session(f"{n:04x}")[:3])).result(30)
@@ -68,9 +68,9 @@ def test_a_late_event_that_was_saved_before_its_client_is_not_counted_twice(
     after = saved(4)
     engine.stop()
     # Killed when the streams were stored and what says how far the client came was not.
-    own = ("owner", "clients", "seqs", "complete", "clocks", "clock_times", "clock")
+    own = ("owner", "clients", "seqs", "clocks", "clock_times", "clock")
     mixed = {**after, **{name: before[name] for name in own}}
-    service.store.write([], [("", 0, Saved(mixed, {}, afresh=True))])
+    service.store.write([], [("", 0, Saved("one", mixed))])
 
     engine = service.engine()
     send("0a", 10.0, 4)

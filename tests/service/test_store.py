@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from numpy.typing import NDArray
 
 from offscript.model.errors import InputError, NotFoundError, StoreError
 from offscript.service.arrays import Saved
@@ -137,40 +136,10 @@ def test_feedback_is_kept_in_order_and_the_last_counts(store: Store) -> None:
         store.record("a2", "normal", "", "")
 
 
-def test_of_a_shards_state_only_what_has_changed_is_written_again(store: Store) -> None:
-    def part(*values: int) -> dict[str, NDArray[np.generic]]:
-        return {"length": np.array(values, np.int64), "ring": np.zeros((len(values), 5), np.uint16)}
-
-    small = {"names": np.array(["a", "bcd"])}
-    store.write([], [("", 0, Saved(small, {0: part(1, 2), 1: part(3)}, afresh=True))])
-    store.write([], [("", 1, Saved({"other": np.zeros(3)}, {}, afresh=True))])
-    store.write([], [("", 0, Saved({"names": np.array(["e"])}, {1: part(4, 5)}, afresh=False))])
-
-    state = store.state("", 0)
-
-    assert state["length"].tolist() == [1, 2, 4, 5]
-    assert state["ring"].shape == (4, 5)
-    assert state["ring"].dtype == np.uint16
-    assert state["names"].tolist() == ["e"]
-    assert store.state("", 1)["other"].tolist() == [0.0, 0.0, 0.0]
-    assert store.state("", 7) == {}
-
-
-def test_a_state_saved_afresh_leaves_nothing_of_the_one_before(store: Store) -> None:
-    parts = {number: {"length": np.full(1, number)} for number in range(3)}
-    store.write([], [("", 0, Saved({"clock": np.zeros(3)}, parts, afresh=True))])
-
-    store.write([], [("", 0, Saved({"owner": np.array(["b"])}, {0: parts[2]}, afresh=True))])
-
-    state = store.state("", 0)
-    assert sorted(state) == ["length", "owner"]
-    assert state["length"].tolist() == [2]
-
-
 def test_a_store_of_schema_4_goes_on_as_that_of_a_model_without_a_name(
     store: Store, url: str
 ) -> None:
-    state = Saved({"owner": np.array(["m 0/1"])}, {3: {"length": np.ones(2)}}, afresh=True)
+    state = Saved("one", {"owner": np.array(["m 0/1"])}, {3: {"length": np.ones(2)}})
     store.write([ALERT], [("", 0, state)])
     store.record("a1", "normal", "", "", Wish(everywhere=True, seconds=60.0))
     leave_as(store, 4)

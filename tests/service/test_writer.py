@@ -53,7 +53,7 @@ def writer(store: Watched, tmp_path: Path) -> Iterator[Writer]:
 
 
 def piece(number: int) -> Entry:
-    return Entry(state=("", 0, Saved(parts={number: {"length": np.arange(2)}})))
+    return Entry(state=("", 0, Saved("one", parts={number: {"length": np.arange(2)}})))
 
 
 def test_state_is_stored_a_piece_at_a_time_and_alerts_do_not_wait_for_the_rest(
@@ -66,13 +66,14 @@ def test_state_is_stored_a_piece_at_a_time_and_alerts_do_not_wait_for_the_rest(
     later = Event()
     writer.put(Entry((other(2),), done=lambda _: later.set()))
     writer.put(pieces[3])
+    writer.put(Entry(state=("", 0, Saved("one", {"clock": np.zeros(3)}))))
     store.begin.set()
 
     assert later.wait(30)
     writer.stop()
 
     assert sum(alerts for alerts, _ in store.wrote) == 2
-    assert [states for _, states in store.wrote if states] == [1, 1, 1, 1]
+    assert [states for _, states in store.wrote if states] == [1, 1, 1, 1, 1]
     assert store.wrote.index(next(one for one in store.wrote if one[0])) <= 1
     assert store.state("", 0)["length"].tolist() == [0, 1] * 4
 

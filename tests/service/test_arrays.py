@@ -1,0 +1,86 @@
+"""A shard's state in the store: which of two counts, and whether it is all that there was."""
+
+from __future__ import annotations
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from offscript.service import tables
+from offscript.service.arrays import Saved
+from offscript.service.store import Store
+
+
+def test_of_a_shards_state_only_what_has_changed_is_written_again(store: Store) -> None:
+    def part(*values: int) -> dict[str, NDArray[np.generic]]:
+        return {"length": np.array(values, np.int64), "ring": np.zeros((len(values), 5), np.uint16)}
+
+    small = {"names": np.array(["a", "bcd"])}
+    store.write([], [("", 0, Saved("one", small, {0: part(1, 2), 1: part(3)}))])
+    store.write([], [("", 1, Saved("one", {"other": np.zeros(3)}))])
+    store.write([], [("", 0, Saved("one", {"names": np.array(["e"])}, {1: part(4, 5)}))])
+
+    state = store.state("", 0)
+
+    assert state["length"].tolist() == [1, 2, 4, 5]
+    assert state["ring"].shape == (4, 5)
+    assert state["ring"].dtype == np.uint16
+    assert state["names"].tolist() == ["e"]
+    assert store.state("", 1)["other"].tolist() == [0.0, 0.0, 0.0]
+    assert store.state("", 7) == {}
+
+
+def test_a_state_counts_until_the_next_is_there_as_a_whole_and_leaves_nothing_then(
+    store: Store,
+) -> None:
+    parts = {number: {"length": np.full(1, number)} for number in range(3)}
+
+    def lengths() -> object:
+        return store.state("", 0)["length"].tolist()
+
+    store.write([], [("", 0, Saved("given up", parts=parts))])
+    assert store.state("", 0) == {}
+    store.write([], [("", 0, Saved("one", {"clock": np.zeros(3)}, parts))])
+    assert lengths() == [0, 1, 2]
+    store.write([], [("", 0, Saved("one", parts={1: parts[0]}))])
+    assert lengths() == [0, 0, 2]
+    store.write([], [("", 0, Saved("two", parts={0: parts[2]}))])
+    assert lengths() == [0, 0, 2]
+    store.write([], [("", 0, Saved("two", {"owner": np.array(["b"])}))])
+
+    state = store.state("", 0)
+    assert sorted(state) == ["complete", "length", "owner"]
+    assert state["length"].tolist() == [2]
+    for _ in range(2):  # a few at a time
+        store.write([], [("", 0, Saved("two", parts={0: parts[2]}))])
+    with store._database.reading() as connection:
+        found = connection.execute(sa.text('SELECT "array", part FROM shards')).all()
+    assert sorted(map(tuple, found)) == [("shard", 0), ("state", 0), ("two", 0)]
+
+
+def test_a_state_is_complete_until_anything_more_is_saved_even_of_another(store: Store) -> None:
+    arrays, part = {"clock": np.zeros(3)}, {0: {"length": np.ones(1)}}
+
+    def complete() -> bool:
+        return bool(store.state("", 0)["complete"][0])
+
+    store.write([], [("", 0, Saved("one", arrays, part, complete=True))])
+    store.write([], [("", 1, Saved("one", parts=part))])
+    assert complete()
+    store.write([], [("", 0, Saved("two", parts=part))])
+    assert not complete()
+    store.write([], [("", 0, Saved("two", arrays, complete=True))])
+    assert complete()
+    store.write([], [("", 0, Saved("two", arrays))])
+    assert not complete()
+
+
+def test_a_state_of_a_version_that_gave_it_no_name_goes_on(store: Store) -> None:
+    state = Saved("streams", {"clock": np.zeros(3)}, {0: {"length": np.ones(1)}})
+    store.write([], [("", 0, state)])
+    with store._database.writing() as connection:
+        connection.execute(sa.delete(tables.shards).where(tables.shards.c.array == "state"))
+
+    found = store.state("", 0)
+
+    assert (found["length"].tolist(), found["clock"].tolist()) == ([1.0], [0.0, 0.0, 0.0])

@@ -1,0 +1,105 @@
+"""Killed while the streams are saved for another model: what the model before had counts again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from offscript.model.folder import load_model
+from offscript.protos import detector_pb2 as pb
+from offscript.service import tables
+from offscript.service.client import Client
+from offscript.service.config import ServiceConfig
+from offscript.service.store import Store
+from offscript.tests.service.versions import renumbered, saved
+
+if TYPE_CHECKING:
+    from offscript.tests.service.conftest import OwnProcess
+
+Lines = Callable[..., list[str]]
+
+_STREAMS = 8_000  # whose state takes many pieces
+_ATTEMPTS = 20  # to kill it at the right moment
+
+
+def states(store: Store) -> set[str]:
+    """Names of the states that the store has anything of."""
+    query = sa.select(tables.shards.c.array).distinct()
+    with store._database.reading() as connection:
+        return set(connection.scalars(query)) - {"shard", "state", "complete"}
+
+
+def current(store: Store) -> str:
+    """The name of the state that a service would go on from, once there is one."""
+    query = sa.select(tables.shards.c.data).where(tables.shards.c.array == "state")
+    while True:
+        with store._database.reading() as connection:
+            found = connection.scalar(query)
+        if found is not None:
+            return bytes(found).decode()
+        time.sleep(0.01)
+
+
+def test_a_service_killed_in_the_middle_of_it_loses_no_event_and_no_alert(
+    config: ServiceConfig,
+    own_process: OwnProcess,
+    tiny_model: Path,
+    session: Lines,
+    tmp_path: Path,
+) -> None:
+    config = replace(config, checkpoint_seconds=0.0)
+    saved(renumbered(load_model(tiny_model)), tmp_path / "other")
+    store = Store(config.store)
+    service = own_process(config)
+    config = replace(config, grpc=service.address)
+    alerts: set[str] = set()
+    scored = sent = 0
+
+    def acknowledged(reply: pb.ScoreBatch) -> None:
+        nonlocal scored
+        scored += reply.events
+        alerts.update(alert.id for alert in reply.alerts)
+
+    with Client(service.address, acknowledged=acknowledged) as client:
+
+        def send(keys: list[str], part: slice, *, odd: bool = False, minute: int = 0) -> None:
+            nonlocal sent
+            lines = (session(key, odd=odd, minute=minute)[part] for key in keys)
+            for line in chain.from_iterable(lines):
+                client.line(line)
+                sent += 1
+
+        for attempt in range(_ATTEMPTS):
+            quiet = [f"{attempt:02x}{n:05x}" for n in range(_STREAMS)]
+            send(quiet, slice(2))
+            send([f"a{attempt:02x}"], slice(5), odd=True, minute=3)
+            assert client.flush(60)
+            before = current(store)
+            with Client(service.address) as admin:
+                assert admin.reload(tmp_path / "other").carried >= _STREAMS
+            send([f"b{attempt:02x}"], slice(5), odd=True, minute=3)
+            while states(store) == {before}:
+                pass
+            service.kill()
+            caught = current(store) == before
+            service = own_process(config)
+            if caught:
+                break
+        send(quiet[:1], slice(2, 5), odd=True, minute=3)
+        assert client.flush(60)
+        listed = {alert.id: alert for alert in client.alerts()}
+    store.close()
+
+    assert caught, "it was never killed in the middle"
+    assert scored == sent
+    assert alerts <= listed.keys()
+    odd = {f"{kind}{n:02x}" for kind in "ab" for n in range(attempt + 1)} | {quiet[0]}
+    assert {alert.stream for alert in listed.values() if alert.observed == "<new>"} == odd
+    assert not any(alert.joined for alert in listed.values() if alert.stream == quiet[0])
+    assert "did not stop in good order" in "".join(service.said)
