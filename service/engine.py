@@ -15,6 +15,7 @@ from functools import partial
 from ..model.errors import NotFoundError, OverloadError
 from ..model.folder import Model
 from ..model.warm import warm
+from . import spool
 from .batch import Batch, Outcome
 from .config import ServiceConfig
 from .metrics import Metrics
@@ -84,6 +85,7 @@ class Engine:
     def start(self) -> None:
         """Compile the kernels, take up the saved streams, start the threads."""
         warm()
+        spool.warm()
         for served in self._served.values():
             served.restore()
         left = sorted(self._store.states() - self._served.keys())

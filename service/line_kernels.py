@@ -19,7 +19,7 @@ ORDINARY, BEGINS_WORD, BEGINS_CARD, PAST_ASCII, ENDS_LINE = range(5)
 
 @_jit
 def _continues_word(code):
-    """Whether a number that stands behind this is part of something else: `[\\w.-]`."""
+    """Whether a number that stands behind this is part of a word: `-`, `.`, `_` too."""
     letter = code | 32
     return 48 <= code <= 57 or 97 <= letter <= 122 or code in (45, 46, 95)
 
@@ -61,9 +61,7 @@ def find_suspects(data, folded, pairs, words, bounds, suspect):
             for word in range(len(bounds) - 1):
                 begin, size = bounds[word], bounds[word + 1] - bounds[word]
                 i = 0
-                while (
-                    i < size and at + i < len(data) and folded[data[at + i]] == words[begin + i]
-                ):
+                while i < size and at + i < len(data) and folded[data[at + i]] == words[begin + i]:
                     i += 1
                 if i == size:
                     suspect[row] = True
@@ -84,9 +82,9 @@ def lay_out_records(data, line, n, longest, keys, times, heads, position, room, 
     """Lay out the lines of a text, from number `line` on, as records one after the other.
 
     `data`: the lines, with line ends between them, from where number `line` begins; `n`: how many
-    there are in all. `longest`: bytes of a line that are kept. `keys`, `times`: by line, as
-    the bits of integers. `heads`: by bucket, the position of its last record; it goes on. `position`: of the first
-    record; `room`: bytes there are for them.
+    there are in all. `longest`: bytes of a line that are kept. `keys`, `times`: by line, as the
+    bits of integers. `heads`: by bucket, the position of its last record; it goes on. `position`:
+    of the first record; `room`: bytes there are for them.
 
     Fills `records`, and in `kept` by line the position and the one before it in the bucket. Returns
     the number of the first line that there was no room for, bytes of records, bytes of the text.

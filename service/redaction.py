@@ -61,7 +61,7 @@ def _tables() -> tuple[NDArray[Any], ...]:
     return folded, pairs.reshape(-1), np.array(memoryview(b"".join(words))), bounds
 
 
-_TABLES = _tables()
+_FOLDED, _PAIRS, _WORDS, _BOUNDS = _tables()
 
 
 def redact(lines: Sequence[str]) -> list[str]:
@@ -76,7 +76,7 @@ def redact(lines: Sequence[str]) -> list[str]:
         text = "\n".join((*lines, ""))
     suspect = np.zeros(len(lines), np.bool_)
     data = np.array(memoryview(text.encode("utf-8", "surrogatepass")))
-    find_suspects(data, *_TABLES, suspect)
+    find_suspects(data, _FOLDED, _PAIRS, _WORDS, _BOUNDS, suspect)
     redacted = list(lines)
     rows = np.flatnonzero(suspect).tolist()
     if rows:

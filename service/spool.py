@@ -35,6 +35,14 @@ _STEPS = 4096  # records looked at for one window, as streams share buckets
 _NOWHERE = -1
 
 
+def warm() -> None:
+    """Compile the kernels for raw lines, so that the first ones do not wait for it."""
+    redact([])
+    nothing, integers = np.zeros(0, np.uint8), np.zeros(0, np.int64)
+    kept = np.zeros((0, 2), np.int64)
+    lay_out_records(nothing, 0, 0, 0, integers, integers, integers, 0, 0, nothing, kept)
+
+
 class Spool:
     """The lines of the recent past in `folder`, at most `size` bytes of them. One thread owns it.
 
@@ -168,7 +176,7 @@ class Spool:
             self._first += 1
 
     def _write(self, records: UInt8[np.ndarray, " bytes"], offset: int) -> None:
-        if os.pwrite(self._file, records, offset) < len(records):
+        if os.pwrite(self._file, records.data, offset) < len(records):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._end += len(records)
 
