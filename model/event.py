@@ -218,7 +218,8 @@ class EventParser:
         if self._keys is not None:
             own, keys, texts = self._keys.find(texts)
             rows.unkeyed += len(texts) - len(set(own))
-            at, moments, texts = _take(own, at, moments, texts)
+            if own != list(range(len(texts))):
+                at, moments, texts = _take(own, at, moments, texts)
         for mask, replacement in self._masks:
             texts = [mask.sub(replacement, text) for text in texts]
         rows.line += at

@@ -13,115 +13,25 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import date
 from functools import lru_cache
-from operator import add
+from operator import add, itemgetter
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float64
 
-from .errors import InputError
+from .layouts import Layouts
+from .stamp_formats import FORMATS, MONTHS, MOST_WORDS_BEFORE, compile_lines, compile_stamp
 from .zones import ZONES
 
-_MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, start=1)}
-_YEAR4 = r"(?P<year>[12]\d{3})"
-_MONTH = rf"(?P<month_name>{'|'.join(_MONTH_NAMES)})[a-z]*\.?"
-_WEEKDAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*"
-_CLOCK = r"(?P<hour>\d\d?):(?P<minute>\d\d?):(?P<second>\d\d?)"
-_CLOCK2 = r"(?P<hour2>\d\d)(?P<minute2>\d\d)(?P<second2>\d\d)"
-_FRACTION = r"(?:[.,:](?P<fraction>\d{1,9}))?(?!\d)"
-_ZONE = (
-    r"(?: ?(?P<zone>[+-]\d\d:?\d\d(?!\d)|[+-]\d\d(?![\d:.])|(?:"
-    + "|".join(sorted(ZONES, key=len, reverse=True))
-    + r")(?![\w:=])))?"
-)
-
-# Kind: what stands before the fraction of the second, what behind it. What is surely a date comes
-# before what may be one; of equals the first is taken.
-FORMATS: dict[str, tuple[str, str]] = {
-    "iso": (
-        rf"{_YEAR4}(?P<sep>[-/.])(?P<month>\d\d?)(?P=sep)(?P<day>\d\d?)(?:[T_ ]|, ?|  ){_CLOCK}",
-        _ZONE,
-    ),
-    "dotted": (
-        rf"{_YEAR4}-(?P<month>\d\d)-(?P<day>\d\d)[-_ ]{_CLOCK.replace(':', '[.]')}",
-        _ZONE,
-    ),
-    "basic": (
-        rf"{_YEAR4}(?P<month>\d\d)(?P<day>\d\d)[-T_ ](?:{_CLOCK}|{_CLOCK2})",
-        _ZONE,
-    ),
-    "ctime": (
-        rf"{_WEEKDAY} {_MONTH} {{1,2}}(?P<day>\d\d?) {_CLOCK}",
-        rf"{_ZONE} {_YEAR4}",
-    ),
-    "day_month": (
-        rf"(?:{_WEEKDAY},? )?(?P<day>\d\d?)(?P<sep>[-/ .]){_MONTH}(?P=sep){_YEAR4}[ :T]{_CLOCK}",
-        _ZONE,
-    ),
-    "american": (
-        rf"(?P<month>\d\d?)(?P<sep>[/-])(?P<day>\d\d?)(?P=sep){_YEAR4},? {_CLOCK}",
-        rf"(?: ?(?P<half>[AaPp][Mm]))?{_ZONE}",
-    ),
-    "european": (
-        rf"(?P<day>\d\d?)(?P<sep>[./-])(?P<month>\d\d?)(?P=sep){_YEAR4},? {_CLOCK}",
-        _ZONE,
-    ),
-    "short": (
-        rf"(?P<year>\d\d)(?P<sep>[/-])(?P<month>\d\d)(?P=sep)(?P<day>\d\d) {_CLOCK}",
-        _ZONE,
-    ),
-    "hdfs": (r"(?P<year>\d\d)(?P<month>\d\d)(?P<day>\d\d) +(?:" + rf"{_CLOCK}|{_CLOCK2})", ""),
-    "epoch": (r"(?P<epoch>[1-4]\d{18}|[1-4]\d{15}|[1-4]\d{12}|[1-4]\d{9})", ""),
-    "syslog": (rf"{_MONTH} {{1,2}}(?P<day>\d\d?),? (?:{_YEAR4},? )?{_CLOCK}", _ZONE),
-    "klog": (rf"(?P<month>\d\d)(?P<day>\d\d) {_CLOCK}", ""),
-    "month_day": (rf"(?P<month>\d\d)[-./](?P<day>\d\d) {_CLOCK}", ""),
-    "clock": (r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)", ""),
-}
+_MONTHS = {name: number for number, name in enumerate(MONTHS, start=1)}
 _GUESSED = ("syslog", "klog", "month_day", "clock")  # they may lack a year, or the date
 _OPENING = "[(\"'"
-_SPACE = r"[^\S\n]"
-_SCALE = [10.0**digits for digits in range(10)]  # of a fraction
-_MOST_WORDS_BEFORE = 8
+_SCALE = np.array([10.0**digits for digits in range(10)])  # of a fraction
 _LOOKED_AT = 500  # characters of a line that are searched for a stamp
+_LEARNED = 4  # layouts, of the lines of one call
 _REMEMBERED = 4096  # stamps; far fewer than the seconds of a day, so a year cannot go stale
 _EPOCH = date(1970, 1, 1).toordinal()
 _DAY, _YEAR = 86_400.0, 365.2425 * 86_400.0
-
-
-def _expression(name: str) -> tuple[str, str, str]:
-    """A format's regular expression: what may stand before the stamp, the stamp up to the fraction
-    of the second, and what is behind that.
-    """
-    kind, _, place = name.partition("@")
-    place = place or "0"
-    if kind not in FORMATS or not place.isdecimal() or int(place) > _MOST_WORDS_BEFORE:
-        kinds = ", ".join(FORMATS)
-        raise InputError(
-            f"unknown time stamp {name!r}: expected KIND@WORDS, such as iso@0, for a stamp that "
-            f"{_MOST_WORDS_BEFORE} words at most stand before; kinds are {kinds}"
-        )
-    words = rf"(?:\S+{_SPACE}+){{{int(place)}}}" if int(place) else rf"{_SPACE}*"
-    level = r"[IWEFD]" if kind == "klog" else ""
-    # The priority of syslog, `<34>` or `<34>1 `, may stand before, and brackets around the stamp.
-    before = rf"{words}(?:<\d{{1,3}}>(?:\d )?)?[\[(\"']?{level}"
-    return before, *FORMATS[kind]
-
-
-def _compile(name: str) -> re.Pattern[str]:
-    """A format's regular expression, with the names of its parts in it."""
-    before, head, tail = _expression(name)
-    return re.compile(rf"{before}{head}{_FRACTION}{tail}")
-
-
-def _compile_lines(name: str) -> re.Pattern[str]:
-    """One that finds each line of a text, with or without a stamp, and takes the stamp apart as far
-    as every line needs.
-    """
-    before, *parts = _expression(name)
-    head, tail = (re.sub(r"\(\?P<(?!sep>)\w+>", "(?:", part) for part in parts)
-    return re.compile(
-        rf"(?m)^(?P<before>{before})(?P<head>{head}){_FRACTION}(?P<tail>{tail})"
-        r"[\])\"']?[,:]?(?P<rest>.*)$|^.*$"
-    )
 
 
 def _offset(zone: str | None) -> float:
@@ -178,19 +88,31 @@ def _seconds(part: dict[str, str | None], nearest: float) -> float:
     return min(times, key=lambda moment: abs(moment - nearest)) if times else math.nan
 
 
+class _Matched(NamedTuple):
+    """Lines with a stamp, and what of it stands before its fraction and behind that."""
+
+    rows: list[int]
+    stamps: list[tuple[str, str]]
+    fractions: list[str]
+    texts: list[str]
+
+
 class TimeReader:
     """Reads the stamps of lines in one format; remembers the stamp before."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        lines = _compile_lines(name)
+        lines = compile_lines(name)
         self._find_lines = lines.findall
         places = lines.groupindex
         self._groups = [places[n] - 1 for n in ("before", "head", "fraction", "tail", "rest")]
-        self._match = _compile(name).match
-        self._known: dict[str, float] = {}
+        self._take_apart = compile_stamp(name).match
+        self._layouts = Layouts()
+        self._known: dict[tuple[str, str], float] = {}
+        self._minutes: dict[tuple[str, str], float] = {}
         kind = name.partition("@")[0]
         self.guesses = kind in _GUESSED  # the year, or the date
+        self._has_minutes = not self.guesses and kind != "epoch"
         self._daily = kind == "clock"  # the same stamp comes every day
         # A stamp without a year is of the last twelve months; or of tomorrow, in another zone.
         self._last = time.time() - (0.0 if kind == "clock" else 0.5 * _YEAR - 3.0 * _DAY)
@@ -199,53 +121,98 @@ class TimeReader:
         """Which of the lines have a stamp; its Unix seconds, nan if there is no such time; and the
         line without it. No line may hold a line end.
         """
-        found = self._find_lines("\n".join(lines)) if lines else []
-        head_at = self._groups[1]
-        rows = [row for row, groups in enumerate(found) if groups[head_at]]
-        if not rows:
-            return [], [], []
-        if len(rows) < len(found):
-            found = [found[row] for row in rows]
-        columns = list(zip(*found, strict=True))
-        before, stamp, fraction, tail, rest = (columns[at] for at in self._groups)
+        text = "\n".join((*lines, ""))
+        found, fractions = self._layouts.find(text)
+        begins, ends, layout, again = found.T
+        alike = np.flatnonzero(layout >= 0)  # those that look like one before
+        places = self._layouts.places[layout[alike]]
+        stamp, point, fraction, tail, stop, rest = begins[alike] + places.T
+        first = np.flatnonzero(again[alike] == 0)
+        cuts = np.stack((stamp, point, tail, stop))[:, first].T.tolist()
+        stamps = [(text[a:b], text[c:d]) for a, b, c, d in cuts]
+        others = self._match(lines, np.flatnonzero(layout < 0).tolist())
+
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
-        if any(tail):
-            stamp = tuple(map(add, stamp, tail))
-        known = self._known
-        for at in [at for at, text in enumerate(stamp) if text not in known]:
-            if stamp[at] not in known:  # it may come twice
-                self._remember(stamp[at], lines[rows[at]])
-        seconds = [known[text] for text in stamp]
+            self._minutes.clear()
+        numbers = [*alike[first].tolist(), *others.rows]
+        named = zip(numbers, [*stamps, *others.stamps], strict=True)
+        for row, name in sorted(named, key=itemgetter(0)) if others.rows else named:
+            if name not in self._known:
+                self._known[name] = self._read_stamp(*name, lines[row])
+        seconds = np.full(len(lines), math.nan)
+        known = np.array([self._known[name] for name in stamps])
+        seconds[alike] = known[np.cumsum(again[alike] == 0) - 1]
+        seconds[others.rows] = [self._known[name] for name in others.stamps]
+        rows = np.sort(np.append(alike, others.rows)) if others.rows else alike
         if self._daily:
-            seconds = self._on_their_days(seconds)
-        if any(fraction):
-            seconds = [
-                moment + int(digits) / _SCALE[len(digits)] if digits else moment
-                for moment, digits in zip(seconds, fraction, strict=True)
-            ]
-        if any(before):
-            rest = tuple(map(add, (text.rstrip(_OPENING) for text in before), rest))
-        return rows, seconds, list(rest)
+            seconds[rows] = self._on_their_days(seconds[rows])
+        seconds[alike] += fractions[alike] / _SCALE[tail - fraction]
+        texts = [text[a:b] for a, b in zip(rest.tolist(), ends[alike].tolist(), strict=True)]
+        for at in np.flatnonzero(places[:, 0]).tolist():
+            texts[at] = text[begins[alike[at]] : stamp[at]].rstrip(_OPENING) + texts[at]
+        if others.rows:
+            seconds[others.rows] += [int(d or 0) / _SCALE[len(d)] for d in others.fractions]
+            of_row = {
+                **dict(zip(alike.tolist(), texts, strict=True)),
+                **dict(zip(others.rows, others.texts, strict=True)),
+            }
+            texts = [of_row[row] for row in rows.tolist()]
+        return rows.tolist(), seconds[rows].tolist(), texts
 
-    def _remember(self, stamp: str, line: str) -> None:
-        found = self._match(line)
+    def _match(self, lines: Sequence[str], rows: Sequence[int]) -> _Matched:
+        """What the expression finds in some of the lines; some of their layouts are known then."""
+        found = self._find_lines("\n".join([lines[row] for row in rows])) if rows else []
+        head_at = self._groups[1]
+        matched = [at for at, groups in enumerate(found) if groups[head_at]]
+        if not matched:
+            return _Matched([], [], [], [])
+        columns = list(zip(*[found[at] for at in matched], strict=True))
+        before, head, fraction, tail, rest = (columns[at] for at in self._groups)
+        rows = [rows[at] for at in matched]
+        for at in range(min(len(rows), _LEARNED)):
+            self._learn(lines[rows[at]], before[at], head[at], fraction[at], tail[at], rest[at])
+        texts = list(map(add, (text.rstrip(_OPENING) for text in before), rest))
+        return _Matched(rows, list(zip(head, tail, strict=True)), list(fraction), texts)
+
+    def _learn(self, line: str, *groups: str) -> None:
+        before, head, fraction, tail, rest = map(len, groups)
+        point = before + head
+        end = point + (fraction + 1 if fraction else 0)
+        places = (before, point, end - fraction, end, end + tail, len(line) - rest)
+        found = self._take_apart(line)
+        assert found is not None, "both expressions match the same"
+        named = found.re.groupindex
+        first = max(found.start(name) if name in named else -1 for name in ("year", "epoch"))
+        self._layouts.learn(line, places, first, has_year=self.name.startswith("ctime"))
+
+    def _read_stamp(self, head: str, tail: str, line: str) -> float:
+        """Unix seconds of a line's stamp, which is given up to its fraction and from there on."""
+        minute = head[:-2], tail
+        since = self._minutes.get(minute)
+        if since is not None and head[-2:].isdecimal():
+            second = int(head[-2:])
+            return since + second if second <= 60 else math.nan
+        found = self._take_apart(line)
         assert found is not None, "both expressions match the same"
         seconds = _seconds(found.groupdict(), self._last)
         if self.guesses and not self._daily and not math.isnan(seconds):
             self._last = seconds
-        self._known[stamp] = seconds
+        if self._has_minutes and head[-2:].isdecimal() and not math.isnan(seconds):
+            self._minutes[minute] = seconds - int(head[-2:])
+        return seconds
 
-    def _on_their_days(self, seconds: list[float]) -> list[float]:
+    def _on_their_days(
+        self, moments: Float64[np.ndarray, " lines"]
+    ) -> Float64[np.ndarray, " lines"]:
         """Times of day, each on the day on which it comes nearest to the one before."""
-        moments = np.array(seconds)
         known = np.flatnonzero(~np.isnan(moments))
         half = 0.5 * _DAY
         steps = (np.diff(moments[known], prepend=self._last) + half) % _DAY - half
         moments[known] = (self._last + np.cumsum(steps)).round()
         if len(known):
             self._last = float(moments[known[-1]])
-        return list(map(float, moments))
+        return moments
 
 
 def find_format(lines: Sequence[str]) -> str | None:
@@ -256,10 +223,10 @@ def find_format(lines: Sequence[str]) -> str | None:
     """
     lines = [line[:_LOOKED_AT] for line in lines if line.strip()]
     best: tuple[int, str] | None = None
-    for place in range(_MOST_WORDS_BEFORE + 1):
+    for place in range(MOST_WORDS_BEFORE + 1):
         for kind in FORMATS:
             name = f"{kind}@{place}"
-            match = _compile(name).match
+            match = compile_stamp(name).match
             count = 0
             for line in lines:
                 found = match(line)
@@ -271,7 +238,7 @@ def find_format(lines: Sequence[str]) -> str | None:
     if best is None:
         return None
     count, name = best
-    match = _compile(name).match
+    match = compile_stamp(name).match
     without = [line for line in lines if match(line) is None]
     indented = sum(1 for line in without if line[0].isspace())
     if 2 * count >= len(lines) or (20 * count >= len(lines) and 2 * indented >= len(without)):
@@ -282,7 +249,9 @@ def find_format(lines: Sequence[str]) -> str | None:
 @lru_cache(maxsize=1)
 def _any_format() -> list[Callable[[str], re.Match[str] | None]]:
     return [
-        _compile(f"{kind}@0").match for kind in FORMATS if kind == "syslog" or kind not in _GUESSED
+        compile_stamp(f"{kind}@0").match
+        for kind in FORMATS
+        if kind == "syslog" or kind not in _GUESSED
     ]
 
 

@@ -10,7 +10,7 @@ from .alert import DETECTORS
 from .calibration import Calibration, Tail, Threshold
 from .config import DecoderConfig, ModelConfig, StreamConfig
 from .detector import Detector
-from .event import EventConfig
+from .event import EventConfig, EventParser
 from .folder import Model
 from .templates import Templates
 from .vocabulary import SPECIAL, Vocabulary
@@ -18,7 +18,10 @@ from .weights import random_weights
 
 
 def warm() -> None:
-    """Score a few events with a model of random weights; the result stays in Numba's cache."""
+    """Read no line, and score a few events with a model of random weights; the result stays in
+    Numba's cache.
+    """
+    EventParser(EventConfig(stream_key="key", time="iso@0"), Templates(())).parse([])
     vocabulary = Vocabulary((*SPECIAL, "event"), (1,) * 5)
     config = DecoderConfig(d_vocab=5, d_model=4, n_heads=1, d_head=4, window=4)
     tail = Tail((0.0,), (0.0,), start=0.0, base=0.0, scale=1.0, shape=0.0)

@@ -15,12 +15,12 @@ from functools import partial
 from ..model.errors import NotFoundError, OverloadError
 from ..model.folder import Model
 from ..model.warm import warm
+from . import spool
 from .allowance import SENDER, Allowance
 from .batch import Batch, Outcome
 from .config import ServiceConfig
 from .metrics import Metrics
 from .served import Load, Served
-from .spool import remove_others
 from .store import Store
 from .ticket import Ticket
 from .writer import Entry, Writer
@@ -88,11 +88,12 @@ class Engine:
     def start(self) -> None:
         """Compile the kernels, take up the saved streams, start the threads."""
         warm()
+        spool.warm()
         for served in self._served.values():
             served.restore()
         if self._store.lines is not None:
             spools = {folder for served in self._served.values() for folder in served.spools()}
-            remove_others(self._store.lines, spools)
+            spool.remove_others(self._store.lines, spools)
         left = sorted(self._store.states() - self._served.keys())
         if left:
             logger.warning(

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from .line_kernels import (
+    BEGINS_CARD,
+    BEGINS_WORD,
+    ENDS_LINE,
+    ORDINARY,
+    PAST_ASCII,
+    find_suspects,
+)
 
 _Replacement = Callable[[re.Match[str]], str]
 
 _KEYS = ("password", "passwd", "pwd", "secret", "token", "api_key", "api-key", "apikey")
 _VALUE = r"(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&\"'<]+)"
 _CARD = re.compile(r"(?<![\w.-])[3-6]\d{3}(?:[ -]?\d){9,12}(?![\w-])")
-_SHORTEST_CARD = 13  # digits
 # (words in lower case of which one begins every match; pattern; what replaces it)
 # Anybody may write a line, so no pattern may take time that grows with the square of its length:
 # what can begin at many places has a bound.
@@ -35,21 +46,54 @@ _PATTERNS: list[tuple[tuple[str, ...], re.Pattern[str], _Replacement]] = [
 ]
 
 
+def _tables() -> tuple[NDArray[Any], ...]:
+    """The words as `find_suspects` takes them."""
+    words = [word.encode() for alike, _, _ in _PATTERNS for word in alike]
+    pairs = np.full((256, 256), ORDINARY, np.uint8)
+    for word in words:
+        for first, second in product(*zip(word[:2], word[:2].upper(), strict=True)):
+            pairs[first, second] = BEGINS_WORD
+    pairs[ord("3") : ord("7"), ord("0") : ord("9") + 1] = BEGINS_CARD
+    pairs[128:] = PAST_ASCII
+    pairs[ord("\n")] = ENDS_LINE
+    folded = np.array(memoryview(bytes(range(256)).lower()))
+    bounds = np.cumsum([0, *map(len, words)])
+    return folded, pairs.reshape(-1), np.array(memoryview(b"".join(words))), bounds
+
+
+_FOLDED, _PAIRS, _WORDS, _BOUNDS = _tables()
+
+
 def redact(lines: Sequence[str]) -> list[str]:
     """The lines without passwords, tokens, bearer and basic credentials, AWS keys, JSON web tokens,
-    passwords in URLs and payment card numbers.
+    passwords in URLs and payment card numbers. A line end inside a line becomes a space.
 
-    Works on all lines at once, as most batches hold none of the words that a pattern needs.
+    Most lines hold none of the words that a pattern needs, nor a number as long as a card's.
     """
-    text = "\n".join(lines)
-    if text.count("\n") != len(lines) - 1:  # a line end inside a line
-        text = "\n".join(line.replace("\n", " ") for line in lines)
+    text = "\n".join((*lines, ""))
+    if text.count("\n") != len(lines):
+        lines = [line.replace("\n", " ") for line in lines]
+        text = "\n".join((*lines, ""))
+    suspect = np.zeros(len(lines), np.bool_)
+    data = np.array(memoryview(text.encode("utf-8", "surrogatepass")))
+    find_suspects(data, _FOLDED, _PAIRS, _WORDS, _BOUNDS, suspect)
+    redacted = list(lines)
+    rows = np.flatnonzero(suspect).tolist()
+    if rows:
+        text = _redact("\n".join([lines[row] for row in rows]))
+        for row, line in zip(rows, text.split("\n"), strict=True):
+            redacted[row] = line
+    return redacted
+
+
+def _redact(text: str) -> str:
+    """All lines of a text; no pattern goes on past a line's end."""
     folded = text.casefold()  # as (?i) sees letters: an old s is one too
     for words, pattern, replacement in _PATTERNS:
         if any(word in folded for word in words):
             text = _replace(text, folded, words, pattern, replacement)
             folded = text.casefold()
-    return _replace_cards(text).split("\n") if lines else []
+    return _CARD.sub(_redact_card, text)
 
 
 def _replace(
@@ -63,30 +107,6 @@ def _replace(
     if len(folded) != len(text):  # some letters fold to several
         return pattern.sub(replacement, text)
     places = sorted(at for word in words for at in _places(word, folded))
-    return _replace_at(text, places, pattern, replacement)
-
-
-def _replace_cards(text: str) -> str:
-    """What `_CARD.sub` gives, but it is tried only where a number of four digits may begin."""
-    if len(text) < _SHORTEST_CARD:
-        return text
-    if not text.isascii():  # other scripts have digits too
-        return _CARD.sub(_redact_card, text)
-    code = np.frombuffer(text.encode(), np.uint8)
-    digit, first = code - np.uint8(48) < 10, code - np.uint8(51) < 4
-    begins = first[:-3] & digit[1:-2] & digit[2:-1] & digit[3:]
-    begins[1:] &= ~digit[:-4]
-    places = np.flatnonzero(begins).tolist()
-    return _replace_at(text, places, _CARD, _redact_card)
-
-
-def _replace_at(
-    text: str,
-    places: Sequence[int],
-    pattern: re.Pattern[str],
-    replacement: _Replacement,
-) -> str:
-    """The text with what the pattern matches at one of the places, in order, replaced."""
     pieces, end = [], 0
     for at in places:
         found = pattern.match(text, at) if at >= end else None

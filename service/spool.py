@@ -13,14 +13,15 @@ import logging
 import math
 import os
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from hashlib import blake2b
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, Int64, UInt64
+from jaxtyping import Float64, Int64, UInt8
 
 from ..model.coded import Coded
+from .line_kernels import HEADER_BYTES, lay_out_records
 from .redaction import redact
 
 logger = logging.getLogger("offscript")
@@ -32,6 +33,14 @@ _BUCKETS = 1 << 19
 _SEGMENTS = 16  # that the bound is divided into
 _STEPS = 4096  # records looked at for one window, as streams share buckets
 _NOWHERE = -1
+
+
+def warm() -> None:
+    """Compile the kernels for raw lines, so that the first ones do not wait for it."""
+    redact([])
+    nothing, integers = np.zeros(0, np.uint8), np.zeros(0, np.int64)
+    kept = np.zeros((0, 2), np.int64)
+    lay_out_records(nothing, 0, 0, 0, integers, integers, integers, 0, 0, nothing, kept)
 
 
 class Spool:
@@ -55,31 +64,46 @@ class Spool:
         self, streams: Sequence[str], lines: Sequence[str], times: Float64[np.ndarray, " lines"]
     ) -> Int64[np.ndarray, " lines"]:
         """Keep the redacted lines; returns their positions, −1 for what the disk does not take."""
-        positions = np.full(len(lines), _NOWHERE, np.int64)
-        texts = [line.encode(errors="replace")[: self._segment // 4] for line in redact(lines)]
+        kept = np.full((len(lines), 2), _NOWHERE)
+        text = "\n".join(redact(lines)).encode(errors="replace")
+        data = np.array(memoryview(text))
         coded = Coded.of(streams)
         keys = np.array([_key(stream) for stream in coded.values], dtype=np.uint64)[coded.codes]
-        ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + _HEADER.itemsize)
-        begin = 0
+        moments = np.array(times, dtype=np.float64).view(np.int64)
+        records = np.empty(min(self._segment, len(data) + len(lines) * HEADER_BYTES), np.uint8)
+        line = at = 0
         try:
-            while begin < len(texts):
-                before = int(ends[begin - 1]) if begin else 0
-                room = (self._number + 1) * self._segment - self._end
-                stop = int(np.searchsorted(ends, before + room, side="right"))
-                if stop == begin:
+            while line < len(lines):
+                offset = self._end - self._number * self._segment
+                following, size, read = lay_out_records(
+                    data[at:],
+                    line,
+                    len(lines),
+                    self._segment // 4,
+                    keys.view(np.int64),
+                    moments,
+                    self._heads,
+                    self._end,
+                    self._segment - offset,
+                    records,
+                    kept,
+                )
+                if following == line:
                     self._begin_segment(self._number + 1)
                     continue
-                piece = slice(begin, stop)
-                starts = self._end + np.append(before, ends[begin : stop - 1]) - before
-                self._write(texts[piece], keys[piece], times[piece], starts)
-                positions[piece] = starts
-                begin = stop
+                self._write(records[:size], offset)
+                line, at = following, at + read
             self._failing = False
         except OSError as error:
+            # The last record of a bucket is again what it was, that of several lines the first's.
+            taken_back = np.flatnonzero(kept[line:, 0] >= 0)[::-1] + line
+            buckets = keys[taken_back] % np.uint64(_BUCKETS)
+            self._heads[buckets.astype(np.int64)] = kept[taken_back, 1]
+            kept[line:] = _NOWHERE
             if not self._failing:
                 logger.warning("raw lines are not kept: %s: %s", self._folder, error.strerror)
             self._failing = True
-        return positions
+        return np.array(kept[:, 0])
 
     def window(
         self, stream: str, times: Sequence[float], position: int | None = None
@@ -151,29 +175,10 @@ class Spool:
             self._path(self._first).unlink(missing_ok=True)
             self._first += 1
 
-    def _write(
-        self,
-        texts: Sequence[bytes],
-        keys: UInt64[np.ndarray, " lines"],
-        times: Float64[np.ndarray, " lines"],
-        positions: Int64[np.ndarray, " lines"],
-    ) -> None:
-        buckets = (keys % np.uint64(_BUCKETS)).astype(np.int64)
-        header = np.zeros(len(texts), _HEADER)
-        header["key"], header["time"] = keys, times
-        header["length"] = np.fromiter(map(len, texts), np.uint32, len(texts))
-        order = np.argsort(buckets, kind="stable")
-        header["previous"] = self._heads[buckets]
-        again = np.flatnonzero(np.diff(buckets[order]) == 0)
-        header["previous"][order[again + 1]] = positions[order[again]]
-        # A record's header and text lie one after the other.
-        heads = header.view(f"V{_HEADER.itemsize}").tolist()
-        data = b"".join(chain.from_iterable(zip(heads, texts, strict=True)))
-        if os.pwrite(self._file, data, self._end - self._number * self._segment) < len(data):
+    def _write(self, records: UInt8[np.ndarray, " bytes"], offset: int) -> None:
+        if os.pwrite(self._file, records.data, offset) < len(records):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._end += len(data)
-        last = np.append(np.flatnonzero(np.diff(buckets[order])), len(order) - 1)
-        self._heads[buckets[order[last]]] = positions[order[last]]
+        self._end += len(records)
 
     def _read(self, position: int) -> tuple[int, int, float, str] | None:
         number, offset = divmod(position, self._segment)
@@ -221,6 +226,7 @@ def _read_record(file: int, offset: int) -> tuple[int, int, float, str] | None:
     return previous, key, time, text.decode(errors="replace")
 
 
+@lru_cache(maxsize=1 << 14)
 def _key(stream: str) -> int:
     return int.from_bytes(
         blake2b(stream.encode(errors="replace"), digest_size=8).digest(), "little"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 
 import pytest
 
-from offscript.model.keys import Keys
+from offscript.model.keys import Keys, steps_of
 
 LINES = [
     "session=ab12 opened for user=root",
@@ -41,20 +42,57 @@ LINES = [
         r"\b\w",
         r"(?=s)",
         r"\$|[^ ]+=",
+        r"(\w+)=\w*",
+        r"(?:\w)+",
+        r"(s+)e?[^s]{2,4}",
+        r"[]=]+ ?",
+        r"\u65e5",
+        r".=",
     ],
 )
 def test_lines_have_the_keys_that_each_has_alone(pattern: str) -> None:
     keys = Keys(pattern)
+    expression = re.compile(pattern)
     rng = random.Random(0)
 
     for _ in range(50):
         lines = rng.choices(LINES, k=rng.randrange(9))
         rows, found, masked = keys.find(lines)
 
-        alone = [keys.find([line]) for line in lines]
-        assert found == [key for _, own, _ in alone for key in own]
-        assert rows == [row for row, (_, own, _) in enumerate(alone) for _ in own]
-        assert masked == [text for *_, texts in alone for text in texts]
+        expected = []
+        for row, line in enumerate(lines):
+            text, end = "", 0
+            own: list[str] = []
+            for match in expression.finditer(line):
+                group = 1 if expression.groups and match[1] is not None else 0
+                if match[group]:
+                    own.append(match[group])
+                    text += line[end : match.start(group)] + "<*>"
+                    end = match.end(group)
+            assert masked[row] == text + line[end:]
+            expected += [(row, key) for key in dict.fromkeys(own)]
+        assert list(zip(rows, found, strict=True)) == expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "simple"),
+    [
+        (r"\[([0-9a-f]+\.[0-9a-f]+)\]", True),
+        (r"blk_-?\d+", True),
+        (r"req-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}", False),  # a group that is no key's
+        (r"\w+@", True),
+        (r"\w+_", False),  # the word has to give the last of it back
+        (r"a*b*a", False),
+        (r"x{2,3}?", False),
+        (r"(a)(b)", False),
+        (r"a|b", False),
+        (r"(?i)id", False),
+    ],
+)
+def test_an_expression_is_taken_as_steps_if_none_has_to_give_back(
+    pattern: str, simple: bool
+) -> None:
+    assert (steps_of(pattern) is not None) is simple
 
 
 def test_each_distinct_key_of_a_line_comes_once_and_all_are_masked() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import time
 
 import pytest
 
+from offscript.service import redaction
 from offscript.service.redaction import redact
 
 
@@ -74,3 +76,66 @@ def test_no_line_holds_up_the_service(piece: str) -> None:
 
     # Forty to eighty times as long; quadratic time would be thousands of times as much.
     assert min(seconds(long) for _ in range(2)) < 1000 * (fast + 1e-4)
+
+
+PIECES = [
+    *(
+        "password",
+        "PassWord",
+        "pwd",
+        "secret",
+        "TOKEN",
+        "api_key",
+        "API-KEY",
+        "apikey",
+        "api",
+        "pass",
+    ),
+    *(
+        "Bearer ",
+        "basic ",
+        "bearer",
+        "AKIA",
+        "ASIA",
+        "akia",
+        "0123456789ABCDEF",
+        "eyJ",
+        "://",
+        "eyj",
+    ),
+    *(
+        "abcdefghijk",
+        ".",
+        ":",
+        "=",
+        " => ",
+        "@",
+        "/",
+        "'",
+        '"',
+        " ",
+        "-",
+        "_",
+        "\t",
+        "\n",
+        ",",
+        "x",
+    ),
+    *("4111", "1111", "4111 1111 1111 1111", "5500-0055-5555-5559", "378282246310005", "7", "3"),
+    *("\u017f", "\u0130", "\u0664111", "\ud800", "caf\u00e9", "\x00"),
+]
+
+
+def test_lines_looked_at_together_lose_what_every_pattern_finds_in_each_alone() -> None:
+    rng = random.Random(0)
+    lines = ["".join(rng.choices(PIECES, k=rng.randrange(9))) for _ in range(30_000)]
+
+    expected = []
+    for line in lines:
+        text = line.replace("\n", " ")
+        for _, pattern, replacement in redaction._PATTERNS:
+            text = pattern.sub(replacement, text)
+        expected.append(redaction._CARD.sub(redaction._redact_card, text))
+
+    assert redact(lines) == expected
+    assert sum("<redacted>" in line for line in expected) > 1000

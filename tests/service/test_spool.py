@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +109,36 @@ def test_very_long_lines_are_cut(tmp_path: Path) -> None:
 
     (line,) = spool.window("a", [1.0])
     assert line == "x" * 1024
+
+
+def test_lines_kept_together_come_back_as_those_kept_one_by_one(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    streams = [f"s{number}" for number in rng.integers(0, 50, 3000).tolist()]
+    texts = [f"l\u00efne {number} " + "x" * (number % 97) for number in range(3000)]
+    times = np.arange(3000.0)
+    together, alone = (Spool(tmp_path / name, 1 << 18) for name in ("together", "alone"))
+
+    positions = together.append(streams, texts, times)
+    singly = [
+        alone.append([stream], [line], times[at : at + 1])[0]
+        for at, (stream, line) in enumerate(zip(streams, texts, strict=True))
+    ]
+
+    assert positions.tolist() == singly
+    for stream in set(streams):
+        own = [float(at) for at, name in enumerate(streams) if name == stream]
+        window = together.window(stream, own)
+        assert window == alone.window(stream, own)
+        assert window[-1] == texts[int(own[-1])]
+
+
+def test_what_the_disk_does_not_take_leaves_the_lines_before_to_be_found(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(spool, "a", (1.0, "one"))
+    with monkeypatch.context() as full:
+        full.setattr(os, "pwrite", lambda *_: 0)
+        assert keep(spool, "a", (2.0, "two"), (3.0, "three")) == [-1, -1]
+    keep(spool, "a", (4.0, "four"))
+
+    assert spool.window("a", [1.0, 2.0, 3.0, 4.0]) == ("one", None, None, "four")
