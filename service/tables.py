@@ -1,4 +1,7 @@
-"""The tables of the alert store, the same on SQLite and PostgreSQL."""
+"""The tables of the alert store, the same on SQLite and PostgreSQL.
+
+A change of them needs a revision in migrations/, which brings the stores that there are up to date.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,6 @@ from sqlalchemy import (
     Table,
     Text,
 )
-
-SCHEMA = 5  # grows when a table changes
 
 metadata = MetaData()
 _row = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in INTEGER columns

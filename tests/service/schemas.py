@@ -22,12 +22,15 @@ def leave_as(store: Store, schema: int) -> None:
     """Take out of a store what later schemas have brought, and close it."""
     with store._database.writing() as connection:
         run = connection.exec_driver_sql
-        _STATES.create(connection)
-        kept = [tables.shards.c[column.name] for column in _STATES.columns]
-        connection.execute(_STATES.insert().from_select(_STATES.columns.keys(), sa.select(*kept)))
-        for table in ("alerts", "suppressions"):
-            run(f"ALTER TABLE {table} DROP COLUMN model_name")
-        run("DROP TABLE shards")
+        run("DROP TABLE alembic_version")
+        if schema < 5:
+            _STATES.create(connection)
+            columns = _STATES.columns.keys()
+            kept = sa.select(*(tables.shards.c[name] for name in columns))
+            connection.execute(_STATES.insert().from_select(columns, kept))
+            for table in ("alerts", "suppressions"):
+                run(f"ALTER TABLE {table} DROP COLUMN model_name")
+            run("DROP TABLE shards")
         if schema < 4:
             run("DROP TABLE deeds")
         if schema < 3:
