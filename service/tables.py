@@ -45,12 +45,13 @@ alerts = Table(
     Column("first_seen", Float(53), nullable=False),
     Column("last_seen", Float(53), nullable=False),
     Column("count", BigInteger, nullable=False),
-    Column("status", String, nullable=False),  # open, normal, anomalous, suppressed
+    Column("status", String, nullable=False),  # open, suppressed, or what was said
+    Column("verdict", String, nullable=False),  # normal or anomalous, as was said last; else empty
     Column("alert", Text, nullable=False),  # as JSON, with the scored window, when first raised
 )
 Index("alerts_by_cause", alerts.c.stream, alerts.c.detector, alerts.c.observed, alerts.c.row)
 Index("alerts_by_mechanism", alerts.c.mechanism, alerts.c.row)
-Index("alerts_by_age", alerts.c.changed, alerts.c.status)
+Index("alerts_by_age", alerts.c.changed, alerts.c.verdict)
 
 feedback = Table(
     "feedback",

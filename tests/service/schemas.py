@@ -23,6 +23,10 @@ def leave_as(store: Store, schema: int) -> None:
     with store._database.writing() as connection:
         run = connection.exec_driver_sql
         run("DROP TABLE alembic_version")
+        run("DROP INDEX alerts_by_age")
+        run("ALTER TABLE alerts DROP COLUMN verdict")
+        if schema > 1:
+            run("CREATE INDEX alerts_by_age ON alerts (changed, status)")
         if schema < 5:
             _STATES.create(connection)
             columns = _STATES.columns.keys()
@@ -39,8 +43,7 @@ def leave_as(store: Store, schema: int) -> None:
             for column in _MECHANISMS:
                 run(f"ALTER TABLE alerts DROP COLUMN {column}")
         if schema < 2:
-            for index in ("alerts_by_age", "ix_alerts_model"):
-                run(f"DROP INDEX {index}")
+            run("DROP INDEX ix_alerts_model")
             run("ALTER TABLE alerts DROP COLUMN changed")
         run(f"UPDATE meta SET value = '{schema}' WHERE key = 'schema'")
     store.close()

@@ -108,7 +108,7 @@ def test_a_later_schema_is_refused_in_one_line(store: Store, url: str) -> None:
     with store._database.writing() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '99'")
 
-    with pytest.raises(StoreError, match="has schema 99, this version reads schema 5") as caught:
+    with pytest.raises(StoreError, match="has schema 99, this version reads schema 6") as caught:
         Store(url)
 
     assert "\n" not in str(caught.value)
@@ -130,3 +130,28 @@ def test_tables_of_another_program_are_left_as_they_are(
 
         names = other_one.execute("SELECT name FROM sqlite_master").fetchall()
     assert names == [(table,)]
+
+
+def test_versions_that_know_nothing_of_revisions_refuse_the_store(store: Store) -> None:
+    with store._database.reading() as connection:
+        said = connection.exec_driver_sql("SELECT value FROM meta WHERE key = 'schema'").scalar()
+
+    assert said not in (None, *"12345")
+
+
+def test_what_was_said_is_known_after_the_upgrade_from_schema_5(store: Store, url: str) -> None:
+    store.write([other(1), other(2), other(3)])
+    store.record("a1", "normal", "", "")
+    store.record("a2", "anomalous", "", "")
+    leave_as(store, 5)
+
+    second = Store(url)
+    for number in (1, 2, 3):
+        second.record(f"a{number}", "resolved", "", "")
+
+    said = {name: second.alerts(Filter(status=name), limit=9) for name in ("normal", "anomalous")}
+    assert {name: [one.alert.id for one in found] for name, found in said.items()} == {
+        "normal": ["a1"],
+        "anomalous": ["a2"],
+    }
+    second.close()
