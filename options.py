@@ -158,8 +158,9 @@ def parser() -> argparse.ArgumentParser:
     alerts.add_argument("--since", metavar="TIME", help="seen since, as in 2026-03-01T12:00")
     alerts.add_argument(
         "--status",
-        choices=("open", "normal", "anomalous", "suppressed"),
-        help="by last verdict; else all but the suppressed ones",
+        choices=("open", "normal", "anomalous", "suppressed", "acknowledged", "resolved"),
+        help="how they stand; normal and anomalous: what they were called last, also if they were "
+        "acknowledged or resolved since; else all but the suppressed ones",
     )
     alerts.add_argument("--most", type=_count, default=50, metavar="N", help="how many (50)")
     alerts.add_argument("--json", action="store_true", help="a JSON object a line")
@@ -176,11 +177,11 @@ def parser() -> argparse.ArgumentParser:
 
     feedback = command(
         "feedback",
-        "record whether an alert was right",
+        "record whether an alert was right, that you are on it, or that it is dealt with",
         "offscript feedback 1f0c22a9 normal --comment 'planned migration'",
     )
     feedback.add_argument("alert", metavar="ALERT", help="its id, or the beginning of it")
-    feedback.add_argument("verdict", choices=("normal", "anomalous"))
+    feedback.add_argument("verdict", choices=("normal", "anomalous", "acknowledged", "resolved"))
     to(feedback)
     feedback.add_argument("--comment", default="")
     feedback.add_argument("--by", default=os.environ.get("USER", ""), help="who says so ($USER)")

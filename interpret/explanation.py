@@ -170,7 +170,7 @@ class DetectorShare:
 class Said:
     """What one person said of an alert."""
 
-    verdict: str  # normal or anomalous
+    verdict: str  # normal, anomalous, acknowledged or resolved
     comment: str
     by: str
     time: float
@@ -184,7 +184,7 @@ class Similar:
     stream: str
     time: float
     count: int
-    status: str  # open, normal, anomalous or suppressed
+    status: str  # open, normal, anomalous, suppressed, acknowledged or resolved
     feedback: tuple[Said, ...]  # oldest first
 
 

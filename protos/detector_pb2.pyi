@@ -35,9 +35,13 @@ class _VerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict.Value
     """It is how the system behaves; the alert was not needed."""
     VERDICT_ANOMALOUS: _Verdict.ValueType  # 2
     """It was right to raise the alert."""
+    VERDICT_ACKNOWLEDGED: _Verdict.ValueType  # 3
+    """Somebody is on it: others need not be told again."""
+    VERDICT_RESOLVED: _Verdict.ValueType  # 4
+    """It was dealt with: the same again is a new alert."""
 
 class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper):
-    """What people say of an alert."""
+    """What people say of an alert, or do with it."""
 
 VERDICT_UNSPECIFIED: Verdict.ValueType  # 0
 """Nobody has said anything."""
@@ -45,6 +49,10 @@ VERDICT_NORMAL: Verdict.ValueType  # 1
 """It is how the system behaves; the alert was not needed."""
 VERDICT_ANOMALOUS: Verdict.ValueType  # 2
 """It was right to raise the alert."""
+VERDICT_ACKNOWLEDGED: Verdict.ValueType  # 3
+"""Somebody is on it: others need not be told again."""
+VERDICT_RESOLVED: Verdict.ValueType  # 4
+"""It was dealt with: the same again is a new alert."""
 Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
 
 class _Status:
@@ -58,25 +66,33 @@ class _StatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Status.ValueTy
     STATUS_OPEN: _Status.ValueType  # 1
     """Without a verdict."""
     STATUS_NORMAL: _Status.ValueType  # 2
-    """Last called normal."""
+    """Called normal last. To list: also if it was acknowledged or resolved since."""
     STATUS_ANOMALOUS: _Status.ValueType  # 3
-    """Last called anomalous."""
+    """Called anomalous last. To list: also if it was acknowledged or resolved since."""
     STATUS_SUPPRESSED: _Status.ValueType  # 4
     """It came while its mechanism was suppressed."""
+    STATUS_ACKNOWLEDGED: _Status.ValueType  # 5
+    """Somebody is on it."""
+    STATUS_RESOLVED: _Status.ValueType  # 6
+    """It was dealt with."""
 
 class Status(_Status, metaclass=_StatusEnumTypeWrapper):
-    """How an alert stands: by its last verdict, or suppressed."""
+    """How an alert stands. Who calls one anomalous that is acknowledged or resolved leaves it so."""
 
 STATUS_UNSPECIFIED: Status.ValueType  # 0
 """To list: all but the suppressed ones."""
 STATUS_OPEN: Status.ValueType  # 1
 """Without a verdict."""
 STATUS_NORMAL: Status.ValueType  # 2
-"""Last called normal."""
+"""Called normal last. To list: also if it was acknowledged or resolved since."""
 STATUS_ANOMALOUS: Status.ValueType  # 3
-"""Last called anomalous."""
+"""Called anomalous last. To list: also if it was acknowledged or resolved since."""
 STATUS_SUPPRESSED: Status.ValueType  # 4
 """It came while its mechanism was suppressed."""
+STATUS_ACKNOWLEDGED: Status.ValueType  # 5
+"""Somebody is on it."""
+STATUS_RESOLVED: Status.ValueType  # 6
+"""It was dealt with."""
 Global___Status: _TypeAlias = Status  # noqa: Y015
 
 @_typing.final
@@ -332,7 +348,7 @@ class Alert(_message.Message):
     """Name under which that model was served; empty: it had none."""
     @_builtins.property
     def feedback(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeedbackEntry]:
-        """What people said of it, oldest first. The last one counts."""
+        """What people said of it and did with it, oldest first. Of normal and anomalous the last counts."""
 
     def __init__(
         self,
@@ -378,7 +394,7 @@ class FeedbackEntry(_message.Message):
     BY_FIELD_NUMBER: _builtins.int
     TIME_MICROS_FIELD_NUMBER: _builtins.int
     verdict: Global___Verdict.ValueType
-    """Normal or anomalous."""
+    """Normal or anomalous; acknowledged or resolved."""
     comment: _builtins.str
     """Why."""
     by: _builtins.str
@@ -703,7 +719,7 @@ class FeedbackRequest(_message.Message):
     alert_id: _builtins.str
     """The alert: its id, or the beginning of it."""
     verdict: Global___Verdict.ValueType
-    """Normal or anomalous."""
+    """Normal or anomalous; acknowledged or resolved."""
     comment: _builtins.str
     """Why. At most 4,096 characters."""
     by: _builtins.str

@@ -55,6 +55,7 @@ def _alert(incident: Incident, now: float, ends: float) -> dict[str, Any]:
     newest = incident.newest
     began = min(now, incident.first_seen)
     streams = f"{incident.alerts} stream{'s' if incident.alerts > 1 else ''}"
+    on_it = ". ".join(filter(None, (f"{incident.acknowledged} of {streams}", incident.on_it)))
     return {
         "labels": {
             **({"model": incident.model_name} if incident.model_name else {}),
@@ -71,6 +72,7 @@ def _alert(incident: Incident, now: float, ends: float) -> dict[str, Any]:
             "explain": f"offscript explain {newest.id}",
             "score": f"{newest.score:.2f}",
             "threshold": f"{newest.threshold:.2f}",
+            **({"acknowledged": on_it} if incident.acknowledged else {}),
         },
         "startsAt": rfc3339(began) or rfc3339(now),
         "endsAt": rfc3339(ends),

@@ -26,8 +26,11 @@ _WINDOW = 32  # batches under way
 _IDLE_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 5.0
 _CALL_SECONDS = 30.0
-_VERDICTS = {"normal": pb.VERDICT_NORMAL, "anomalous": pb.VERDICT_ANOMALOUS}
-_STATUSES = ("", "open", "normal", "anomalous", "suppressed")
+
+# The first of each says nothing.
+_VERDICTS, _STATUSES = (
+    [name.partition("_")[2].lower() for name in kind.keys()[1:]] for kind in (pb.Verdict, pb.Status)
+)
 
 Answer = TypeVar("Answer")
 
@@ -136,12 +139,11 @@ class Client:
     ) -> Iterator[pb.Alert]:
         """Alerts, newest first; `since` in unix seconds, `model` the name of one.
 
-        `status` is open, normal, anomalous or suppressed; without one all but suppressed ones come.
+        `status` is open, normal, anomalous, suppressed, acknowledged or resolved; without one all
+        but suppressed ones come.
         """
-        if status not in _STATUSES:
-            raise InputError(
-                f"expected the status open, normal, anomalous or suppressed, got {status!r}"
-            )
+        if status and status not in _STATUSES:
+            raise InputError(f"expected a status of {', '.join(_STATUSES)}, got {status!r}")
         request = pb.ListAlertsRequest(
             stream=stream,
             detector=detector,
@@ -203,12 +205,14 @@ class Client:
         by: str = "",
         suppress: pb.Wish | None = None,
     ) -> pb.FeedbackResponse:
-        """Record that an alert was normal or anomalous, and suppress a normal one's mechanism."""
+        """Record that an alert was normal or anomalous, and suppress a normal one's mechanism; or
+        that somebody is on it (acknowledged), or that it was dealt with (resolved).
+        """
         if verdict not in _VERDICTS:
-            raise InputError(f"expected the verdict normal or anomalous, got {verdict!r}")
+            raise InputError(f"expected a verdict of {', '.join(_VERDICTS)}, got {verdict!r}")
         request = pb.FeedbackRequest(
             alert_id=alert_id,
-            verdict=_VERDICTS[verdict],
+            verdict=pb.Verdict.Value(f"VERDICT_{verdict.upper()}"),
             comment=comment,
             by=by,
             suppress=suppress,

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,14 +12,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ..model.alert import Alert
 from ..model.errors import InputError, StoreError
-from . import tables
+from .schema import Schema
 
 _BUSY_MILLISECONDS = 5000
 _CLAIM = 0x0FF5C217  # PostgreSQL's locks that a program may use as it likes have numbers
-
-_OLDER = ("1", "2", "3", "4")  # schemas that are brought up to date
 
 # (in the database's message, what to do about it)
 _ADVICE = {
@@ -48,10 +43,9 @@ class Database:
         self._claimed = False
         with self._clear_errors():
             self._engine = self._connect()
-            tables.metadata.create_all(self._engine)
         try:
             with self.writing() as connection:
-                self._check_schema(connection)
+                self._bring_up_to_date(connection)
         except BaseException:
             self.close()
             raise
@@ -120,19 +114,20 @@ class Database:
         sa.event.listen(engine, "connect", _prepare_sqlite)
         return engine
 
-    def _check_schema(self, connection: sa.Connection) -> None:
-        table = tables.meta
-        found = connection.scalar(sa.select(table.c.value).where(table.c.key == "schema"))
-        if found is None:
-            connection.execute(sa.insert(table).values(key="schema", value=str(tables.SCHEMA)))
-        elif found in _OLDER:
-            self.claim()  # an earlier version that still runs could write nothing any more
-            _upgrade(connection, found)
-        elif found != str(tables.SCHEMA):
+    def _bring_up_to_date(self, connection: sa.Connection) -> None:
+        if self.path is not None:  # else its driver would commit every change of a table by itself
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        schema = Schema(connection)
+        if schema.found is None:
+            schema.make()
+        elif not schema.known:
             raise StoreError(
-                f"alert store {self} has schema {found}, this version reads schema "
-                f"{tables.SCHEMA}: use the version that wrote it, or another store"
+                f"alert store {self} has schema {schema.found}, this version reads schema "
+                f"{schema.wanted}: use the version that wrote it, or another store"
             )
+        elif schema.found != schema.wanted:
+            self.claim()  # an earlier version that still runs could write nothing any more
+            schema.upgrade()
 
     @contextmanager
     def _clear_errors(self) -> Iterator[None]:
@@ -167,67 +162,6 @@ def _parse(url: str) -> sa.URL:
         "expected an alert store like sqlite:///alerts.db or postgresql://USER@HOST/DATABASE, got "
         f"{url!r}"
     )
-
-
-def _upgrade(connection: sa.Connection, schema: str) -> None:
-    """Schema 3 had no audit trail, which is a table of its own and is there by now."""
-    table = tables.meta
-    number = sa.update(table).where(table.c.key == "schema")
-    # First, as SQLite's driver begins a transaction with a change of rows, not with one of tables.
-    connection.execute(number.values(value=str(tables.SCHEMA)))
-    if schema in ("1", "2"):
-        _add_mechanisms(connection, schema)
-    _add_names(connection, schema)
-
-
-def _add_names(connection: sa.Connection, schema: str) -> None:
-    """Schema 4 knew one model, which had no name, and kept its shards in a table without one.
-    Suppressions came with schema 3.
-    """
-    for table in ("alerts", "suppressions")[: 1 if schema in ("1", "2") else 2]:
-        add = f"ALTER TABLE {table} ADD COLUMN model_name VARCHAR NOT NULL DEFAULT ''"
-        connection.execute(sa.text(add))
-    connection.execute(
-        sa.text(
-            'INSERT INTO shards (model_name, shard, "array", part, data) '
-            "SELECT '', shard, \"array\", part, data FROM states"
-        )
-    )
-    connection.execute(sa.text("DROP TABLE states"))
-
-
-def _add_mechanisms(connection: sa.Connection, schema: str) -> None:
-    """Schema 1 did not know when an alert changed: those it holds count from now. Schema 2 had what
-    was expected in the alert's JSON alone, and knew no mechanism.
-    """
-    add = "ALTER TABLE alerts ADD COLUMN"
-    if schema == "1":
-        connection.execute(sa.text(f"{add} changed FLOAT NOT NULL DEFAULT {time.time()}"))
-    for column in ("expected", "mechanism"):
-        connection.execute(sa.text(f"{add} {column} TEXT NOT NULL DEFAULT ''"))
-    alerts = tables.alerts.c
-    last = 0
-    while rows := connection.execute(_SOME.where(alerts.row > last)).all():
-        found = [(row.row, Alert.from_json(json.loads(row.alert))) for row in rows]
-        connection.execute(
-            _MECHANISM,
-            [
-                {"at": at, "name": text(alert.expected), "digits": alert.mechanism}
-                for at, alert in found
-            ],
-        )
-        last = rows[-1].row
-    for index in tables.alerts.indexes:
-        index.create(connection, checkfirst=True)
-
-
-_SOME = sa.select(tables.alerts.c.row, tables.alerts.c.alert).order_by(tables.alerts.c.row)
-_SOME = _SOME.limit(1000)
-_MECHANISM = (
-    sa.update(tables.alerts)
-    .where(tables.alerts.c.row == sa.bindparam("at"))
-    .values(expected=sa.bindparam("name"), mechanism=sa.bindparam("digits"))
-)
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

@@ -12,13 +12,15 @@ from ..model.errors import InputError
 from ..protos import detector_pb2 as pb
 
 _GROUP = 1000  # alerts that are written at a time
+_RIGHT_OR_NOT = (pb.VERDICT_NORMAL, pb.VERDICT_ANOMALOUS)
 
 
 def export(alerts: Iterable[pb.Alert], path: Path) -> int:
     """Write alerts to `path`, and say how many; it appears when all are in it.
 
     Columns are the fields of Alert in protos/detector.proto: times as timestamps, 0 as null; the
-    status as a word; and verdict, comment and by of the last feedback.
+    status as a word; whether it was called normal or anomalous last; and comment and by of the last
+    feedback.
     """
     if path.is_dir():
         raise InputError(f"expected the name of a Parquet file, got the folder {path}; add a name")
@@ -60,6 +62,7 @@ def export(alerts: Iterable[pb.Alert], path: Path) -> int:
 
 def _row(alert: pb.Alert) -> dict[str, Any]:
     said = alert.feedback[-1] if alert.feedback else None
+    verdicts = [one.verdict for one in alert.feedback if one.verdict in _RIGHT_OR_NOT]
     plain = {
         field.name: getattr(alert, field.name)
         for field in pb.Alert.DESCRIPTOR.fields
@@ -71,7 +74,7 @@ def _row(alert: pb.Alert) -> dict[str, Any]:
         "first_seen": alert.first_seen_micros or None,
         "last_seen": alert.last_seen_micros or None,
         "status": _word(pb.Status.Name(alert.status)),
-        "verdict": None if said is None else _word(pb.Verdict.Name(said.verdict)),
+        "verdict": _word(pb.Verdict.Name(verdicts[-1])) if verdicts else None,
         "comment": None if said is None else said.comment,
         "by": None if said is None else said.by,
     }

@@ -15,11 +15,19 @@ _STREAMS = 5  # that are named
 
 _ALERTS = tables.alerts.c
 _ALIKE = (_ALERTS.model_name, _ALERTS.detector, _ALERTS.observed, _ALERTS.expected)
+_SAID = tables.feedback.c
+_ON_IT = (
+    sa.select(_SAID.by, _SAID.comment)
+    .join(tables.alerts, _SAID.alert == _ALERTS.row)
+    .where(_ALERTS.status == "acknowledged", _SAID.verdict == "acknowledged")
+    .order_by(_SAID.row.desc())
+    .limit(1)
+)
 
 
 @dataclass(frozen=True)
 class Incident:
-    """Alerts that are open or were called anomalous; times in unix seconds.
+    """Alerts that are open, acknowledged, or were called anomalous; times in unix seconds.
 
     Wider than `Alert.mechanism`, by which alerts are kept quiet: who hears of every stream by
     itself stops reading.
@@ -36,6 +44,8 @@ class Incident:
     revision: int  # of the last change of any of them
     streams: tuple[str, ...]  # the newest few
     newest: Alert
+    acknowledged: int  # how many of the alerts somebody is on
+    on_it: str  # who that is, and what they say, of the one acknowledged last
 
 
 def rfc3339(seconds: float) -> str | None:
@@ -48,7 +58,7 @@ def rfc3339(seconds: float) -> str | None:
 
 def read(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[Incident]:
     """The incidents of those alerts that a condition lets pass, the latest change last."""
-    which = which & _ALERTS.status.in_(("open", "anomalous"))
+    which = which & _ALERTS.status.in_(("open", "anomalous", "acknowledged"))
     latest = sa.func.max(_ALERTS.revision).label("revision")
     query = (
         sa.select(
@@ -58,6 +68,7 @@ def read(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[Incid
             sa.func.min(_ALERTS.first_seen).label("first_seen"),
             sa.func.max(_ALERTS.last_seen).label("last_seen"),
             latest,
+            sa.func.count().filter(_ALERTS.status == "acknowledged").label("acknowledged"),
         )
         .where(which)
         .group_by(*_ALIKE)
@@ -68,11 +79,13 @@ def read(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[Incid
         same = [column == row[column.name] for column in _ALIKE]
         newest = sa.select(_ALERTS.stream, _ALERTS.alert).where(which, *same)
         some = connection.execute(newest.order_by(_ALERTS.row.desc()).limit(_STREAMS)).all()
+        on_it = connection.execute(_ON_IT.where(which, *same)).first() or ()
         found.append(
             Incident(
                 **{**row, "count": int(row["count"])},
                 streams=tuple(dict.fromkeys(one.stream for one in some)),
                 newest=Alert.from_json(json.loads(some[0].alert)),
+                on_it=": ".join(filter(None, on_it)),
             )
         )
     return found

@@ -17,6 +17,8 @@ _STATUSES = {
     pb.STATUS_NORMAL: " [normal]",
     pb.STATUS_ANOMALOUS: " [anomalous]",
     pb.STATUS_SUPPRESSED: " [suppressed]",
+    pb.STATUS_ACKNOWLEDGED: " [acknowledged]",
+    pb.STATUS_RESOLVED: " [resolved]",
 }
 
 

@@ -32,9 +32,16 @@ _STATUS = {
     pb.STATUS_NORMAL: "normal",
     pb.STATUS_ANOMALOUS: "anomalous",
     pb.STATUS_SUPPRESSED: "suppressed",
+    pb.STATUS_ACKNOWLEDGED: "acknowledged",
+    pb.STATUS_RESOLVED: "resolved",
 }
 _STATUS_OF = {name: status for status, name in _STATUS.items()}
-VERDICTS = {pb.VERDICT_NORMAL: "normal", pb.VERDICT_ANOMALOUS: "anomalous"}
+VERDICTS = {
+    pb.VERDICT_NORMAL: "normal",
+    pb.VERDICT_ANOMALOUS: "anomalous",
+    pb.VERDICT_ACKNOWLEDGED: "acknowledged",
+    pb.VERDICT_RESOLVED: "resolved",
+}
 _VERDICT_OF = {name: verdict for verdict, name in VERDICTS.items()}
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)

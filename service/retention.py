@@ -70,7 +70,7 @@ def _keep_numbers(connection: sa.Connection) -> None:
 
 
 # Made once, as building a statement costs more than running it.
-_PASSES = _ALERTS.status != "anomalous"
+_PASSES = _ALERTS.verdict != "anomalous"
 _COUNT = sa.select(sa.func.count(), sa.func.count().filter(_PASSES)).select_from(tables.alerts)
 _OLDEST = (
     sa.select(_ALERTS.row, _ALERTS.changed)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from ..model.alert import Alert
 from . import tables
 from .database import text
-from .stored import Feedback, StoredAlert
+from .stored import HANDLED, Feedback, StoredAlert
 
 
 @dataclass
@@ -27,6 +27,11 @@ class Row:
     first_seen: float
     last_seen: float
     status: str
+    verdict: str = ""
+
+    def is_over(self, alert: Alert, repeat_seconds: float) -> bool:
+        """Whether an alert of the same cause begins a new row."""
+        return self.status == "resolved" or abs(alert.time - self.last_seen) > repeat_seconds
 
     def grown(self) -> dict[str, object]:
         """Parameters of `GROW`."""
@@ -49,6 +54,18 @@ def read_row(row: Mapping[Any, Any], feedback: tuple[Feedback, ...]) -> StoredAl
     alert = Alert.from_json(json.loads(row["alert"]))
     counted = replace(alert, count=row["count"], last_seen=row["last_seen"])
     return StoredAlert(row["row"], row["revision"], counted, feedback, row["status"])
+
+
+def standing(said: str) -> dict[str, object]:
+    """What changes of a row when a verdict is given.
+
+    Who calls an alert anomalous that is acknowledged or resolved does not open it again.
+    """
+    if said in HANDLED:
+        return {"status": said}
+    handled = _ALERTS.status.in_(HANDLED)
+    stays = sa.case((handled, _ALERTS.status), else_=said)
+    return {"verdict": said, "status": stays if said == "anomalous" else said}
 
 
 def cause_of(alert: Alert) -> tuple[str, ...]:

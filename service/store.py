@@ -20,7 +20,7 @@ from .audit import LOCAL, Deed
 from .database import Database, text
 from .incident import Incident
 from .retention import Forgotten, forget, last_numbers
-from .rows import GROW, Row, cause_of, columns, last_of, read_row
+from .rows import GROW, Row, cause_of, columns, last_of, read_row, standing
 from .stored import Feedback, Filter, StoredAlert
 from .suppression import Suppression, Wish, suppression_of
 
@@ -51,8 +51,8 @@ class Store:
         """Store alerts and the state of shards, in one transaction.
 
         An alert of a cause (model, stream, detector, observed event) that was seen less than
-        `repeat_seconds` ago only makes that alert's count grow. One whose mechanism is suppressed
-        is stored as such. Returns what each alert became.
+        `repeat_seconds` ago only makes that alert's count grow, unless it was resolved. One whose
+        mechanism is suppressed is stored as such. Returns what each alert became.
         """
         became: list[Row] = []
         suppressed: list[str] = []
@@ -66,13 +66,13 @@ class Store:
                 by = suppression.covering(quiet, alert) if quiet else None
                 cause = cause_of(alert)
                 row = rows.get((cause, False)) or last_of(connection, alert, quiet=False)
-                if by is not None and (row is None or row.status != "anomalous"):
+                if by is not None and (row is None or row.verdict != "anomalous"):
                     # What is kept quiet has a row of its own: others of its cause are heard.
                     row = rows.get((cause, True)) or last_of(connection, alert, quiet=True)
                     suppressed.append(by)
                 else:
                     by = None
-                if row is None or abs(alert.time - row.last_seen) > self._repeat_seconds:
+                if row is None or row.is_over(alert, self._repeat_seconds):
                     status = "open" if by is None else "suppressed"
                     last_row += 1
                     row = Row(
@@ -133,13 +133,16 @@ class Store:
     def incidents(
         self, *, changed_after: float | None = None, revisions: tuple[int, int] | None = None
     ) -> list[Incident]:
-        """Incidents of the alerts that changed after a unix time, or in revisions (after, last]."""
+        """Incidents of the alerts that changed after a unix time, or in revisions (after, last];
+        by revisions only of those that nobody is on yet.
+        """
         column = tables.alerts.c
         which: sa.ColumnElement[bool] = sa.true()
         if changed_after is not None:
             which &= column.changed > changed_after
         if revisions is not None:
             which &= (column.revision > revisions[0]) & (column.revision <= revisions[1])
+            which &= column.status != "acknowledged"
         with self._database.reading() as connection:
             return incident.read(connection, which)
 
@@ -175,7 +178,7 @@ class Store:
         *,
         who: str = LOCAL,
     ) -> tuple[StoredAlert, Suppression | None]:
-        """Record a verdict, normal or anomalous; returns the alert with all its feedback.
+        """Record what was said of an alert or done with it; returns it with all its feedback.
 
         With a wish its mechanism is suppressed from now on, and open alerts of it are set so. `by`
         is what the caller says, `who` whose token it has.
@@ -189,7 +192,7 @@ class Store:
             judged = connection.execute(
                 sa.update(tables.alerts)
                 .where(tables.alerts.c.row == row)
-                .values(status=verdict, revision=revision, changed=now)
+                .values(**standing(verdict), revision=revision, changed=now)
             )
             if judged.rowcount:  # else it was deleted a moment ago
                 connection.execute(sa.insert(tables.feedback).values(alert=row, time=now, **said))

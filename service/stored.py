@@ -13,12 +13,15 @@ from ..model.alert import Alert
 from . import tables
 from .database import text
 
+RIGHT_OR_NOT = ("normal", "anomalous")  # verdicts on the alert itself, which trainings ask for
+HANDLED = ("acknowledged", "resolved")  # somebody is on it; it was dealt with
+
 
 @dataclass(frozen=True)
 class Feedback:
-    """What one person said of an alert, normal or anomalous; `time` in unix seconds."""
+    """What one person said of an alert or did with it; `time` in unix seconds."""
 
-    verdict: str
+    verdict: str  # of RIGHT_OR_NOT or HANDLED
     comment: str
     by: str
     time: float
@@ -32,7 +35,7 @@ class StoredAlert:
     revision: int  # grows with every change of any alert
     alert: Alert
     feedback: tuple[Feedback, ...] = ()
-    status: str = "open"  # or normal, anomalous, suppressed
+    status: str = "open"  # or normal, anomalous, suppressed, acknowledged, resolved
 
     def similar(self) -> Similar:
         """This alert beside another of its kind."""
@@ -53,7 +56,7 @@ class Filter:
     model: str | None = None  # its name
     stream: str | None = None
     detector: str = ""
-    status: str = ""  # open, normal, anomalous or suppressed
+    status: str = ""  # as in StoredAlert; normal and anomalous: also if handled since
     since: float = -math.inf  # last seen then or later, unix seconds
 
     def __call__(self, query: sa.Select[Any]) -> sa.Select[Any]:
@@ -64,8 +67,12 @@ class Filter:
             query = query.where(column.stream == text(self.stream))
         if self.detector:
             query = query.where(column.detector == self.detector)
-        wanted = column.status == self.status if self.status else column.status != "suppressed"
-        query = query.where(wanted)
+        if self.status in RIGHT_OR_NOT:
+            query = query.where(column.verdict == self.status)
+        elif self.status:
+            query = query.where(column.status == self.status)
+        else:
+            query = query.where(column.status != "suppressed")
         if self.since > -math.inf:
             query = query.where(column.last_seen >= self.since)
         return query

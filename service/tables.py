@@ -1,4 +1,7 @@
-"""The tables of the alert store, the same on SQLite and PostgreSQL."""
+"""The tables of the alert store, the same on SQLite and PostgreSQL.
+
+A change of them needs a revision in migrations/, which brings the stores that there are up to date.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,6 @@ from sqlalchemy import (
     Table,
     Text,
 )
-
-SCHEMA = 5  # grows when a table changes
 
 metadata = MetaData()
 _row = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in INTEGER columns
@@ -44,12 +45,13 @@ alerts = Table(
     Column("first_seen", Float(53), nullable=False),
     Column("last_seen", Float(53), nullable=False),
     Column("count", BigInteger, nullable=False),
-    Column("status", String, nullable=False),  # open, normal, anomalous, suppressed
+    Column("status", String, nullable=False),  # open, suppressed, or what was said
+    Column("verdict", String, nullable=False),  # normal or anomalous, as was said last; else empty
     Column("alert", Text, nullable=False),  # as JSON, with the scored window, when first raised
 )
 Index("alerts_by_cause", alerts.c.stream, alerts.c.detector, alerts.c.observed, alerts.c.row)
 Index("alerts_by_mechanism", alerts.c.mechanism, alerts.c.row)
-Index("alerts_by_age", alerts.c.changed, alerts.c.status)
+Index("alerts_by_age", alerts.c.changed, alerts.c.verdict)
 
 feedback = Table(
     "feedback",

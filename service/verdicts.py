@@ -14,7 +14,9 @@ def read_feedback(request: pb.FeedbackRequest) -> tuple[str, str, str, Wish | No
     """Verdict, comment, who says so, and what is to be suppressed."""
     if request.verdict not in VERDICTS:
         raise FieldError(
-            "verdict", "expected VERDICT_NORMAL or VERDICT_ANOMALOUS; say which of the two it is"
+            "verdict",
+            "expected VERDICT_NORMAL, VERDICT_ANOMALOUS, VERDICT_ACKNOWLEDGED or VERDICT_RESOLVED; "
+            "say which of them it is",
         )
     for field, most in (("comment", 4096), ("by", 256)):
         length = len(getattr(request, field))
@@ -24,7 +26,7 @@ def read_feedback(request: pb.FeedbackRequest) -> tuple[str, str, str, Wish | No
     if request.HasField("suppress"):
         wish = Wish(request.suppress.everywhere, float(request.suppress.seconds))
         if verdict != "normal":
-            raise FieldError("suppress", "expected the verdict normal with it, got anomalous")
+            raise FieldError("suppress", f"expected the verdict normal with it, got {verdict}")
         if not 0 < wish.seconds <= _LONGEST_SECONDS:
             raise FieldError(
                 "suppress.seconds",

@@ -22,12 +22,19 @@ def leave_as(store: Store, schema: int) -> None:
     """Take out of a store what later schemas have brought, and close it."""
     with store._database.writing() as connection:
         run = connection.exec_driver_sql
-        _STATES.create(connection)
-        kept = [tables.shards.c[column.name] for column in _STATES.columns]
-        connection.execute(_STATES.insert().from_select(_STATES.columns.keys(), sa.select(*kept)))
-        for table in ("alerts", "suppressions"):
-            run(f"ALTER TABLE {table} DROP COLUMN model_name")
-        run("DROP TABLE shards")
+        run("DROP TABLE alembic_version")
+        run("DROP INDEX alerts_by_age")
+        run("ALTER TABLE alerts DROP COLUMN verdict")
+        if schema > 1:
+            run("CREATE INDEX alerts_by_age ON alerts (changed, status)")
+        if schema < 5:
+            _STATES.create(connection)
+            columns = _STATES.columns.keys()
+            kept = sa.select(*(tables.shards.c[name] for name in columns))
+            connection.execute(_STATES.insert().from_select(columns, kept))
+            for table in ("alerts", "suppressions"):
+                run(f"ALTER TABLE {table} DROP COLUMN model_name")
+            run("DROP TABLE shards")
         if schema < 4:
             run("DROP TABLE deeds")
         if schema < 3:
@@ -36,8 +43,7 @@ def leave_as(store: Store, schema: int) -> None:
             for column in _MECHANISMS:
                 run(f"ALTER TABLE alerts DROP COLUMN {column}")
         if schema < 2:
-            for index in ("alerts_by_age", "ix_alerts_model"):
-                run(f"DROP INDEX {index}")
+            run("DROP INDEX ix_alerts_model")
             run("ALTER TABLE alerts DROP COLUMN changed")
         run(f"UPDATE meta SET value = '{schema}' WHERE key = 'schema'")
     store.close()

@@ -97,10 +97,10 @@ def test_a_watch_misses_nothing_that_came_while_the_service_was_away(
 def test_mistakes_are_told_in_our_own_errors(client: Client) -> None:
     with pytest.raises(NotFoundError, match="no alert 'nothing'"):
         client.explain("nothing")
-    with pytest.raises(InputError, match="normal or anomalous"):
+    with pytest.raises(InputError, match="a verdict of normal, anomalous, ack"):
         client.feedback("nothing", "maybe")
     with pytest.raises(
-        InputError, match="expected the status open, normal, anomalous or suppressed"
+        InputError, match="expected a status of open, normal, anomalous, suppressed, ack"
     ):
         list(client.alerts(status="other"))
     with pytest.raises(InputError, match="expected one of event"):

@@ -24,6 +24,7 @@ def test_every_alert_is_a_row_with_its_verdict(
     client.score_once(pb.EventBatch(lines=sessions(session, 600)))
     listed = list(client.alerts())
     client.feedback(listed[0].id, "anomalous", comment="an intruder", by="ann")
+    client.feedback(listed[0].id, "resolved", comment="locked out", by="bob")
 
     path = tmp_path / "alerts.parquet"
     count = export(client.alerts(), path)
@@ -37,8 +38,8 @@ def test_every_alert_is_a_row_with_its_verdict(
         if field.name != "feedback"
     }
     first = table.slice(0, 1).to_pylist()[0]
-    assert (first["status"], first["verdict"]) == ("anomalous", "anomalous")
-    assert (first["comment"], first["by"]) == ("an intruder", "ann")
+    assert (first["status"], first["verdict"]) == ("resolved", "anomalous")
+    assert (first["comment"], first["by"]) == ("locked out", "bob")
     assert first["time"].timestamp() == listed[0].time_micros / 1e6
     assert table["verdict"].to_pylist()[1:] == [None] * (count - 1)
 

@@ -183,6 +183,33 @@ def test_what_is_suppressed_does_not_fire(store: Store, alertmanager: str) -> No
     sink.close()
 
 
+def test_alertmanager_hears_who_is_on_an_incident_and_when_it_is_resolved(
+    store: Store, alertmanager: str
+) -> None:
+    sink = Alertmanager(alertmanager, store)
+    store.write([other(1, observed="disk"), other(2, observed="disk")])
+    sink.send(time.time())
+
+    def heard() -> list[dict[str, Any]]:
+        return [f for f in firing(alertmanager) if f["labels"]["observed"] == "disk"]
+
+    until(heard)
+    (before,) = heard()
+    store.record("a1", "acknowledged", "looking", "ann")
+    sink.send(time.time())
+    until(lambda: "acknowledged" in heard()[0]["annotations"])
+    (after,) = heard()
+    for id_ in ("a1", "a2"):
+        store.record(id_, "resolved", "", "")
+    sink.send(time.time())
+    until(lambda: not heard())
+    sink.close()
+
+    assert "acknowledged" not in before["annotations"]
+    assert after["annotations"]["acknowledged"] == "1 of 2 streams. ann: looking"
+    assert after["fingerprint"] == before["fingerprint"]  # no other alert
+
+
 def test_a_secret_without_a_webhook_is_refused(config: ServiceConfig, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="give that too"):
         replace(config, webhook_secret=tmp_path / "secret")

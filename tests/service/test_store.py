@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-import sqlalchemy as sa
 
 from offscript.model.errors import InputError, NotFoundError, StoreError
-from offscript.service.arrays import Saved
 from offscript.service.store import Store
 from offscript.service.stored import Filter
-from offscript.service.suppression import Wish
 from offscript.tests.service.alerts import ALERT, other
-from offscript.tests.service.schemas import leave_as
 
 on_sqlite = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 
@@ -136,48 +128,6 @@ def test_feedback_is_kept_in_order_and_the_last_counts(store: Store) -> None:
         store.record("a2", "normal", "", "")
 
 
-def test_a_store_of_schema_4_goes_on_as_that_of_a_model_without_a_name(
-    store: Store, url: str
-) -> None:
-    state = Saved("one", {"owner": np.array(["m 0/1"])}, {3: {"length": np.ones(2)}})
-    store.write([ALERT], [("", 0, state)])
-    store.record("a1", "normal", "", "", Wish(everywhere=True, seconds=60.0))
-    leave_as(store, 4)
-
-    for _ in range(2):  # the second time it is up to date
-        second = Store(url)
-        assert second.states() == {""}
-        assert second.state("", 0)["length"].tolist() == [1.0, 1.0]
-        assert second.state("", 0)["owner"].tolist() == ["m 0/1"]
-        second.write([other(2), other(3, model_name="b")])
-        second.close()
-    third = Store(url)
-    found = {s.alert.id: (s.alert.model_name, s.status) for s in third.alerts(Filter(), limit=9)}
-    quiet = third.alerts(Filter(status="suppressed"), limit=9)
-    third.close()
-
-    assert found == {"a1": ("", "normal"), "a3": ("b", "open")}
-    assert [(stored.alert.id, stored.alert.count) for stored in quiet] == [("a2", 2)]
-
-
-def test_an_upgrade_that_is_cut_short_is_made_as_a_whole_later(store: Store, url: str) -> None:
-    store.write([ALERT])
-    leave_as(store, 4)
-
-    def dies(_: object, __: object, statement: str, *___: object) -> None:
-        if statement == "DROP TABLE states":  # its last
-            raise KeyboardInterrupt
-
-    sa.event.listen(sa.Engine, "before_cursor_execute", dies)
-    with pytest.raises(KeyboardInterrupt):
-        Store(url)
-    sa.event.remove(sa.Engine, "before_cursor_execute", dies)
-    second = Store(url)
-
-    assert [stored.alert.id for stored in second.alerts(Filter(), limit=9)] == ["a1"]
-    second.close()
-
-
 def test_a_model_is_kept_once(store: Store) -> None:
     store.keep_model("m1", {"config.json": b"{}", "weights": b"\0\1"})
     store.keep_model("m1", {"config.json": b"changed"})
@@ -205,16 +155,10 @@ def test_what_keeps_a_store_from_opening_is_said_in_one_line(tmp_path: Path) -> 
     (tmp_path / "text").write_text(
         "this is no database, but it is long enough to be looked at\n" * 50
     )
-    newer = Store(f"sqlite:///{tmp_path}/newer")
-    newer.close()
-    with sqlite3.connect(tmp_path / "newer") as connection:
-        connection.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
-    connection.close()
 
     for name, said in (
         ("text", "not a database"),
         ("missing/alerts.db", "No such file or directory"),
-        ("newer", "has schema 99, this version reads schema 5"),
     ):
         with pytest.raises(StoreError, match=said) as caught:
             Store(f"sqlite:///{tmp_path}/{name}")
@@ -237,18 +181,3 @@ def limit_pages(store: Store, more: int) -> None:
     with store._database.reading() as connection:
         pages = int(connection.exec_driver_sql("PRAGMA page_count").scalar() or 0)
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + more}")
-
-
-def test_a_store_that_an_earlier_version_uses_is_left_as_it_is(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'old.db'}"
-    leave_as(Store(url), 4)
-    with (tmp_path / "old.db.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # as it does
-        with pytest.raises(StoreError, match="in use by another service"):
-            Store(url)
-        with closing(sqlite3.connect(tmp_path / "old.db")) as old:
-            assert old.execute("SELECT count(*) FROM states").fetchone() == (0,)
-    store = Store(url)
-    store.claim()
-    assert store.states() == set()
-    store.close()
