@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import sqlalchemy as sa
 
 from offscript.model.folder import load_model
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 Lines = Callable[..., list[str]]
 
 _STREAMS = 8_000  # whose state takes many pieces
+_NOON = 1_772_452_800  # 2026-03-02 12:00:00
 _ATTEMPTS = 20  # to kill it at the right moment
 
 
@@ -36,14 +38,17 @@ def states(store: Store) -> set[str]:
 
 
 def current(store: Store) -> str:
-    """The name of the state that a service would go on from, once there is one."""
+    """The name of the state that a service would go on from."""
     query = sa.select(tables.shards.c.data).where(tables.shards.c.array == "state")
-    while True:
-        with store._database.reading() as connection:
-            found = connection.scalar(query)
-        if found is not None:
-            return bytes(found).decode()
-        time.sleep(0.01)
+    with store._database.reading() as connection:
+        return bytes(connection.scalars(query).one()).decode()
+
+
+def is_saved(store: Store, sha256: str) -> bool:
+    """Whether all that was sent is in a state of this model: the last of it came at 12:03."""
+    state = store.state("", 0)
+    times = state.get("clock_times", np.zeros(0)).astype(np.float64)
+    return bool((times > _NOON + 170.0).any()) and state["owner"].tolist() == [f"{sha256} 0/1"]
 
 
 def test_a_service_killed_in_the_middle_of_it_loses_no_event_and_no_alert(
@@ -54,7 +59,8 @@ def test_a_service_killed_in_the_middle_of_it_loses_no_event_and_no_alert(
     tmp_path: Path,
 ) -> None:
     config = replace(config, checkpoint_seconds=0.0)
-    saved(renumbered(load_model(tiny_model)), tmp_path / "other")
+    model = load_model(tiny_model)
+    saved(renumbered(model), tmp_path / "other")
     store = Store(config.store)
     service = own_process(config)
     config = replace(config, grpc=service.address)
@@ -80,6 +86,8 @@ def test_a_service_killed_in_the_middle_of_it_loses_no_event_and_no_alert(
             send(quiet, slice(2))
             send([f"a{attempt:02x}"], slice(5), odd=True, minute=3)
             assert client.flush(60)
+            while not is_saved(store, model.sha256):
+                time.sleep(0.01)
             before = current(store)
             with Client(service.address) as admin:
                 assert admin.reload(tmp_path / "other").carried >= _STREAMS
