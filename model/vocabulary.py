@@ -26,7 +26,7 @@ class Vocabulary:
 
     names: tuple[str, ...]
     counts: tuple[int, ...]
-    _ids: dict[str, int] = field(init=False, repr=False, compare=False)
+    _ids: dict[str | None, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.names[: len(SPECIAL)] != SPECIAL:
@@ -34,7 +34,9 @@ class Vocabulary:
         if len(self.names) != len(self.counts):
             raise ValueError(f"{len(self.names)} names but {len(self.counts)} counts")
         # An event that is called "<end>" in the log must not pass for ours: it is an unseen one.
-        ids = {name: token for token, name in enumerate(self.names) if token >= len(SPECIAL)}
+        ids: dict[str | None, int] = {
+            name: token for token, name in enumerate(self.names) if token >= len(SPECIAL)
+        }
         object.__setattr__(self, "_ids", ids)
 
     def __len__(self) -> int:
