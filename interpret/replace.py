@@ -29,8 +29,8 @@ class _Merged:
 
     def last(self) -> Float64[Array, "draws heads d_head"]:
         """z at the last destination."""
-        others: Array = self.kept[:, :, -1, None] * self.without[:, -1]
-        return others + self.came[:, :, -1, None] * self.v
+        others = self.kept[:, :, -1, None] * self.without[:, -1]
+        return np.asarray(others + self.came[:, :, -1, None] * self.v)
 
 
 def replaced_logits(
@@ -153,7 +153,7 @@ def _own(
     scores = scores / np.sqrt(weights.d_head) + weights.rho[0][:, position - past.start :: -1]
     shares = _shares(scores, weights.sink[0])
     z = (shares[..., :-1].swapaxes(0, 1) @ layer.v[:, past]).swapaxes(0, 1) + shares[..., -1:] * v
-    return embedded + _written(weights, z) + weights.b_O[0]
+    return np.asarray(embedded + _written(weights, z) + weights.b_O[0])
 
 
 def _shares(
