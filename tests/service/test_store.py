@@ -283,3 +283,11 @@ def test_a_store_that_an_earlier_version_uses_is_left_as_it_is(tmp_path: Path) -
     store.claim()
     assert store.states() == set()
     store.close()
+
+
+def test_what_the_driver_refuses_is_said_in_one_line(store: Store) -> None:
+    with store._database.writing() as connection:
+        connection.exec_driver_sql("ALTER TABLE alerts RENAME TO elsewhere")
+
+    with pytest.raises(StoreError, match="alert store .*alerts"):
+        store.write([ALERT])
