@@ -41,8 +41,12 @@ class Database:
         self._one_writer = threading.Lock()
         self._claim = ExitStack()
         self._claimed = False
+        self._driver_error: type[Exception] = sa.exc.DBAPIError
         with self._clear_errors():
             self._engine = self._connect()
+            driver = self._engine.dialect.dbapi
+            assert driver is not None, "an engine has one"
+            self._driver_error = driver.Error
         try:
             with self.writing() as connection:
                 self._bring_up_to_date(connection)
@@ -133,7 +137,7 @@ class Database:
     def _clear_errors(self) -> Iterator[None]:
         try:
             yield
-        except (sa.exc.SQLAlchemyError, OSError, ImportError) as error:
+        except (sa.exc.SQLAlchemyError, self._driver_error, OSError, ImportError) as error:
             raise StoreError(self._explain(error)) from error
 
     def _explain(self, error: Exception) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
+from struct import Struct
 
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
@@ -26,9 +27,7 @@ from .redaction import redact
 
 logger = logging.getLogger("offscript")
 
-_HEADER = np.dtype(  # of a record, packed
-    [("previous", "<i8"), ("key", "<u8"), ("time", "<f8"), ("length", "<u4")]
-)
+_HEADER = Struct("<qQdI")  # of a record: the position of the one before, key, time, length
 _BUCKETS = 1 << 19
 _SEGMENTS = 16  # that the bound is divided into
 _STEPS = 4096  # records looked at for one window, as streams share buckets
@@ -215,11 +214,11 @@ def remove_others(root: Path, needed: Collection[Path]) -> None:
 
 
 def _read_record(file: int, offset: int) -> tuple[int, int, float, str] | None:
-    size = _HEADER.itemsize
+    size = _HEADER.size
     data = os.pread(file, size + 512, offset)  # most lines come with the first read
     if len(data) < size:
         return None
-    previous, key, time, length = np.frombuffer(data, _HEADER, 1).tolist()[0]
+    previous, key, time, length = _HEADER.unpack_from(data)
     text = data[size : size + length]
     if len(text) < length:
         text = os.pread(file, length, offset + size)

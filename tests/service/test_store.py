@@ -181,3 +181,11 @@ def limit_pages(store: Store, more: int) -> None:
     with store._database.reading() as connection:
         pages = int(connection.exec_driver_sql("PRAGMA page_count").scalar() or 0)
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + more}")
+
+
+def test_what_the_driver_refuses_is_said_in_one_line(store: Store) -> None:
+    with store._database.writing() as connection:
+        connection.exec_driver_sql("ALTER TABLE alerts RENAME TO elsewhere")
+
+    with pytest.raises(StoreError, match="alert store .*alerts"):
+        store.write([ALERT])
