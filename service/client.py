@@ -139,8 +139,7 @@ class Client:
     ) -> Iterator[pb.Alert]:
         """Alerts, newest first; `since` in unix seconds, `model` the name of one.
 
-        `status` is open, normal, anomalous, suppressed, acknowledged or resolved; without one all
-        but suppressed ones come.
+        `status` is one of `pb.Status` in small letters; without one all but suppressed ones come.
         """
         if status and status not in _STATUSES:
             raise InputError(f"expected a status of {', '.join(_STATUSES)}, got {status!r}")
@@ -205,9 +204,7 @@ class Client:
         by: str = "",
         suppress: pb.Wish | None = None,
     ) -> pb.FeedbackResponse:
-        """Record that an alert was normal or anomalous, and suppress a normal one's mechanism; or
-        that somebody is on it (acknowledged), or that it was dealt with (resolved).
-        """
+        """Record a verdict, one of `pb.Verdict` in small letters; suppress a normal mechanism."""
         if verdict not in _VERDICTS:
             raise InputError(f"expected a verdict of {', '.join(_VERDICTS)}, got {verdict!r}")
         request = pb.FeedbackRequest(
