@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 from .delivery import Receiver
-from .incident import Incident, rfc3339
+from .incident import LASTING_SECONDS, Incident, rfc3339
 from .sink import Sent, Sink
 from .store import Store
+from .storm import Storm
 
-_FIRING_SECONDS = 900.0  # an incident is over when nothing of it has changed for so long
 _LABEL = 1024  # characters
 
 
@@ -31,9 +31,11 @@ class Alertmanager(Sink):
 
     def send(self, now: float) -> Sent:
         """Say what fires at unix time `now`, and what has ceased to."""
-        incidents = self._store.incidents(changed_after=now - _FIRING_SECONDS)
-        ends = now + 4.0 * self.seconds
-        alerts = [_alert(one, now, ends) for one in incidents]
+        since, ends = now - LASTING_SECONDS, now + 4.0 * self.seconds
+        alerts = [_alert(one, now, ends) for one in self._store.incidents(changed_after=since)]
+        storm = self._store.storm(changed_after=since)
+        if storm is not None:
+            alerts.append(_storm(storm, now, ends))
         firing = {tuple(alert["labels"].values()): alert for alert in alerts}
         over = [
             {**alert, "endsAt": rfc3339(now)}
@@ -53,7 +55,6 @@ class Alertmanager(Sink):
 def _alert(incident: Incident, now: float, ends: float) -> dict[str, Any]:
     """The incident in Alertmanager's form. Labels make its identity; what changes is annotation."""
     newest = incident.newest
-    began = min(now, incident.first_seen)
     streams = f"{incident.alerts} stream{'s' if incident.alerts > 1 else ''}"
     on_it = ". ".join(filter(None, (f"{incident.acknowledged} of {streams}", incident.on_it)))
     return {
@@ -74,6 +75,30 @@ def _alert(incident: Incident, now: float, ends: float) -> dict[str, Any]:
             "threshold": f"{newest.threshold:.2f}",
             **({"acknowledged": on_it} if incident.acknowledged else {}),
         },
-        "startsAt": rfc3339(began) or rfc3339(now),
+        **_times(incident, now, ends),
+    }
+
+
+def _storm(storm: Storm, now: float, ends: float) -> dict[str, Any]:
+    """All that is held back as one alert, the same one while it lasts."""
+    what = f"{storm.alerts} alerts in {storm.streams} streams, raised {storm.count} times"
+    more = f"{storm.kinds} more kind{'s' if storm.kinds > 1 else ''} of alerts"
+    on_it = {"acknowledged": f"{storm.acknowledged} of {storm.alerts} alerts"}
+    return {
+        "labels": {"alertname": "OffscriptStorm", "severity": "page"},
+        "annotations": {
+            "summary": f"{more} than are told each by itself",
+            "description": f"{what}. {storm.sentence}",
+            "first": storm.first,
+            "most": storm.most,
+            **(on_it if storm.acknowledged else {}),
+        },
+        **_times(storm, now, ends),
+    }
+
+
+def _times(what: Incident | Storm, now: float, ends: float) -> dict[str, str | None]:
+    return {
+        "startsAt": rfc3339(min(now, what.first_seen)) or rfc3339(now),
         "endsAt": rfc3339(ends),
     }

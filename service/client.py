@@ -27,10 +27,8 @@ _IDLE_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 5.0
 _CALL_SECONDS = 30.0
 
-# The first of each says nothing.
-_VERDICTS, _STATUSES = (
-    [name.partition("_")[2].lower() for name in kind.keys()[1:]] for kind in (pb.Verdict, pb.Status)
-)
+_VERDICTS = [name.removeprefix("VERDICT_").lower() for name in pb.Verdict.keys()[1:]]
+_STATUSES = [name.removeprefix("STATUS_").lower() for name in pb.Status.keys()[1:]]
 
 Answer = TypeVar("Answer")
 
@@ -204,7 +202,7 @@ class Client:
         by: str = "",
         suppress: pb.Wish | None = None,
     ) -> pb.FeedbackResponse:
-        """Record a verdict, one of `pb.Verdict` in small letters; suppress a normal mechanism."""
+        """Record what is said of an alert or done with it; suppress a normal one's mechanism."""
         if verdict not in _VERDICTS:
             raise InputError(f"expected a verdict of {', '.join(_VERDICTS)}, got {verdict!r}")
         request = pb.FeedbackRequest(

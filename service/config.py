@@ -37,6 +37,7 @@ class ServiceConfig:
     alertmanager: str | None = None  # URL of one that is told of incidents
     webhook: str | None = None  # URL that incidents are posted to
     webhook_secret: Path | None = None  # what they are signed with
+    incidents_per_hour: int = 10  # that begin and are told each by itself; others as one storm
     otlp_stream: tuple[str, ...] = ()  # attributes that make a log record's stream; docs/otlp.md
     otlp_model: str = ""  # the attribute that names a log record's model; "": the default one
     watch_model: bool = False  # serve another model as soon as it lies in the folder
@@ -70,7 +71,7 @@ class ServiceConfig:
                 "--otlp-model chooses among models by their names: give those as NAME=MODEL"
             )
         positive = ("threads", "max_streams", "live_bytes", "queue_events", "queue_bytes")
-        for name in (*positive, "buffered_alerts", "max_alerts"):
+        for name in (*positive, "buffered_alerts", "max_alerts", "incidents_per_hour"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
         not_negative = ("checkpoint_seconds", "repeat_seconds", "grace_seconds", "spool_bytes")

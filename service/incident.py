@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
 
 import sqlalchemy as sa
 
 from ..model.alert import Alert
 from . import tables
 
+FIRING = ("open", "anomalous", "acknowledged")  # how alerts stand that are part of one
+LASTING_SECONDS = 900.0  # an incident is over when nothing of it has changed for so long
 _STREAMS = 5  # that are named
 
 _ALERTS = tables.alerts.c
@@ -47,6 +51,16 @@ class Incident:
     acknowledged: int  # how many of the alerts somebody is on
     on_it: str  # who that is, and what they say, of the one acknowledged last
 
+    @property
+    def kind(self) -> str:
+        return kind_of(self.model_name, self.detector, self.observed, self.expected)
+
+
+def kind_of(model_name: str, detector: str, observed: str, expected: str) -> str:
+    """The same for alerts of one incident; 16 hexadecimal digits."""
+    named = [model_name] if model_name else []
+    return sha256(json.dumps([*named, detector, observed, expected]).encode()).hexdigest()[:16]
+
 
 def rfc3339(seconds: float) -> str | None:
     """A unix time as text; None for an unknown one, and for one that no calendar has."""
@@ -56,26 +70,26 @@ def rfc3339(seconds: float) -> str | None:
         return None
 
 
+def changed(after: float | None, revisions: tuple[int, int] | None) -> sa.ColumnElement[bool]:
+    """Which alerts firing incidents have that changed after a unix time, or in revisions (after,
+    last]; by revisions only those that nobody is on yet.
+    """
+    which: sa.ColumnElement[bool] = _ALERTS.status.in_(FIRING)
+    if after is not None:
+        which &= _ALERTS.changed > after
+    if revisions is not None:
+        which &= (_ALERTS.revision > revisions[0]) & (_ALERTS.revision <= revisions[1])
+        which &= _ALERTS.status != "acknowledged"
+    return which
+
+
 def read(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[Incident]:
-    """The incidents of those alerts that a condition lets pass, the latest change last."""
-    which = which & _ALERTS.status.in_(("open", "anomalous", "acknowledged"))
-    latest = sa.func.max(_ALERTS.revision).label("revision")
-    query = (
-        sa.select(
-            *_ALIKE,
-            sa.func.count().label("alerts"),
-            sa.func.sum(_ALERTS.count).label("count"),
-            sa.func.min(_ALERTS.first_seen).label("first_seen"),
-            sa.func.max(_ALERTS.last_seen).label("last_seen"),
-            latest,
-            sa.func.count().filter(_ALERTS.status == "acknowledged").label("acknowledged"),
-        )
-        .where(which)
-        .group_by(*_ALIKE)
-        .order_by(latest)
-    )
+    """The incidents of those alerts that a condition lets pass, the latest change last; without
+    what is part of a storm.
+    """
+    which = which & ~_ALERTS.held
     found = []
-    for row in connection.execute(query).mappings().all():
+    for row in connection.execute(kinds(which).order_by("revision")).mappings().all():
         same = [column == row[column.name] for column in _ALIKE]
         newest = sa.select(_ALERTS.stream, _ALERTS.alert).where(which, *same)
         some = connection.execute(newest.order_by(_ALERTS.row.desc()).limit(_STREAMS)).all()
@@ -89,3 +103,20 @@ def read(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[Incid
             )
         )
     return found
+
+
+def kinds(which: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """A row a kind of alerts that a condition lets pass: what they have in common, and sums."""
+    return (
+        sa.select(
+            *_ALIKE,
+            sa.func.count().label("alerts"),
+            sa.func.sum(_ALERTS.count).label("count"),
+            sa.func.min(_ALERTS.first_seen).label("first_seen"),
+            sa.func.max(_ALERTS.last_seen).label("last_seen"),
+            sa.func.max(_ALERTS.revision).label("revision"),
+            sa.func.count().filter(_ALERTS.status == "acknowledged").label("acknowledged"),
+        )
+        .where(which)
+        .group_by(*_ALIKE)
+    )

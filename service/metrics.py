@@ -125,6 +125,11 @@ class Metrics:
             "Alerts kept quiet, as people said.",
             registry=registry,
         )
+        self.incidents_held = Counter(
+            "offscript_incidents_held",
+            "Incidents that began past the budget and are told as part of a storm.",
+            registry=registry,
+        )
         self.sink_incidents = Counter(
             "offscript_sink_incidents",
             "Incidents told to a receiver, or refused by it.",

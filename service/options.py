@@ -144,6 +144,14 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
         "--webhook-secret", type=Path, metavar="FILE", help="sign it with the secret in this file"
     )
     serve.add_argument(
+        "--incidents",
+        type=_per_hour,
+        default=10,
+        metavar="N/hour",
+        help="kinds of alert that are told each by itself as they begin; those past that are told "
+        "as one, a storm (10/hour)",
+    )
+    serve.add_argument(
         "--insecure",
         action="store_true",
         help="allow addresses that other machines reach without TLS or without tokens",
@@ -164,6 +172,7 @@ def config_of(options: argparse.Namespace) -> ServiceConfig:
         alertmanager=options.alertmanager,
         webhook=options.webhook,
         webhook_secret=options.webhook_secret,
+        incidents_per_hour=options.incidents,
         otlp_stream=options.otlp_stream,
         otlp_model=options.otlp_model,
         watch_model=options.watch_model,
@@ -177,6 +186,13 @@ def config_of(options: argparse.Namespace) -> ServiceConfig:
         sender_events=options.sender_events,
         sender_bytes=options.sender_megabytes << 20,
     )
+
+
+def _per_hour(text: str) -> int:
+    count, slash, unit = text.partition("/")
+    if not count.isascii() or not count.isdigit() or slash + unit != "/hour" or int(count) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number an hour like 10/hour, got {text!r}")
+    return int(count)
 
 
 def _models(texts: Sequence[str]) -> dict[str, Path]:

@@ -30,6 +30,7 @@ class Row:
     last_seen: float
     status: str
     verdict: str = ""
+    held: bool = False
 
     def is_over(self, alert: Alert, repeat_seconds: float) -> bool:
         """Whether an alert of the same cause begins a new row."""
@@ -63,13 +64,16 @@ def read_row(row: Mapping[Any, Any], feedback: tuple[Feedback, ...]) -> StoredAl
 def standing(said: str) -> dict[str, object]:
     """What changes of a row when a verdict is given.
 
-    Who calls an alert anomalous that is acknowledged or resolved does not open it again.
+    Who calls an alert anomalous that is acknowledged or resolved does not open it again, and takes
+    it out of a storm.
     """
     if said in HANDLED:
         return {"status": said}
     handled = _ALERTS.status.in_(HANDLED)
     stays = sa.case((handled, _ALERTS.status), else_=said)
-    return {"verdict": said, "status": stays if said == "anomalous" else said}
+    if said == "anomalous":
+        return {"verdict": said, "status": stays, "held": False}
+    return {"verdict": said, "status": said}
 
 
 def cause_of(alert: Alert) -> tuple[str, ...]:
@@ -130,7 +134,7 @@ _CAUSE = (
 )
 _LAST = _CAUSE.where(_ALERTS.status != "suppressed")
 _LAST_QUIET = _CAUSE.where(_ALERTS.status == "suppressed")
-_GROWS = ("count", "last_seen", "revision", "changed", "status")
+_GROWS = ("count", "last_seen", "revision", "changed", "status", "held")
 GROW = (
     sa.update(tables.alerts)
     .where(_ALERTS.row == sa.bindparam("new_row"))

@@ -119,7 +119,11 @@ class Server:
         tokens = None if config.tokens is None else read_tokens(config.tokens)
         self._access = Access(tokens, self._metrics)
         self._certificate = certificate_of(config)
-        self._store = Store(config.store, repeat_seconds=config.repeat_seconds)
+        self._store = Store(
+            config.store,
+            repeat_seconds=config.repeat_seconds,
+            incidents_per_hour=config.incidents_per_hour,
+        )
         try:
             self._store.claim()
             await self._start(models, loop)

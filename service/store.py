@@ -14,23 +14,29 @@ from numpy.typing import NDArray
 
 from ..model.alert import Alert
 from ..model.errors import NotFoundError
-from . import audit, incident, suppression, tables
+from . import audit, incident, storm, suppression, tables
 from .arrays import Saved, load_arrays, save_arrays
 from .audit import LOCAL, Deed
+from .budget import Budget
 from .database import Database, text
-from .incident import Incident
+from .incident import FIRING, Incident
 from .retention import Forgotten, forget, last_numbers
 from .rows import GROW, Row, cause_of, columns, last_of, read_row, standing
 from .stored import Feedback, Filter, StoredAlert
+from .storm import Storm
 from .suppression import Suppression, Wish, suppression_of
 
 
 class Store:
     """All that outlives the service. Any thread may call; every method may raise StoreError."""
 
-    def __init__(self, url: str, *, repeat_seconds: float = 3600.0) -> None:
+    def __init__(
+        self, url: str, *, repeat_seconds: float = 3600.0, incidents_per_hour: int = 10
+    ) -> None:
         self._database = Database(url)
         self._repeat_seconds = repeat_seconds
+        self._incidents_per_hour = incidents_per_hour
+        self.incidents_held = 0  # that began past the budget since the store was opened
         self._models_in_use: list[str] = []  # one as often as it was kept
 
     @property
@@ -52,7 +58,8 @@ class Store:
 
         An alert of a cause (model, stream, detector, observed event) that was seen less than
         `repeat_seconds` ago only makes that alert's count grow, unless it was resolved. One whose
-        mechanism is suppressed is stored as such. Returns what each alert became.
+        mechanism is suppressed is stored as such. What begins an incident past `incidents_per_hour`
+        is held back. Returns what each alert became.
         """
         became: list[Row] = []
         suppressed: list[str] = []
@@ -62,6 +69,7 @@ class Store:
             rows: dict[tuple[tuple[str, ...], bool], Row] = {}
             new: dict[int, dict[str, object]] = {}
             quiet = suppression.active(connection, now) if alerts else {}
+            budget = Budget(connection, alerts, now, per_hour=self._incidents_per_hour)
             for alert in alerts:
                 by = suppression.covering(quiet, alert) if quiet else None
                 cause = cause_of(alert)
@@ -81,6 +89,8 @@ class Store:
                     new[last_row] = columns(alert)
                 row.count += alert.count
                 row.last_seen = max(row.last_seen, alert.last_seen)
+                if row.status in FIRING:
+                    row.held = budget.holds(alert)
                 rows[cause, by is not None] = row
                 became.append(row)
             changed = {row.row: row for row in became}
@@ -94,8 +104,10 @@ class Store:
             if grown:
                 connection.execute(GROW, grown)
             suppression.count(connection, suppressed)
+            held = budget.save()
             for state in states:
                 save_arrays(connection, *state)
+        self.incidents_held += held
         return [row.stored(alert) for row, alert in zip(became, alerts, strict=True)]
 
     def alerts(self, which: Filter, *, limit: int, before: int | None = None) -> list[StoredAlert]:
@@ -134,17 +146,17 @@ class Store:
         self, *, changed_after: float | None = None, revisions: tuple[int, int] | None = None
     ) -> list[Incident]:
         """Incidents of the alerts that changed after a unix time, or in revisions (after, last];
-        by revisions only of those that nobody is on yet.
+        by revisions only of those that nobody is on yet. Those held back are a storm.
         """
-        column = tables.alerts.c
-        which: sa.ColumnElement[bool] = sa.true()
-        if changed_after is not None:
-            which &= column.changed > changed_after
-        if revisions is not None:
-            which &= (column.revision > revisions[0]) & (column.revision <= revisions[1])
-            which &= column.status != "acknowledged"
         with self._database.reading() as connection:
-            return incident.read(connection, which)
+            return incident.read(connection, incident.changed(changed_after, revisions))
+
+    def storm(
+        self, *, changed_after: float | None = None, revisions: tuple[int, int] | None = None
+    ) -> Storm | None:
+        """The storm of the same alerts that are held back, if there are any."""
+        with self._database.reading() as connection:
+            return storm.read(connection, incident.changed(changed_after, revisions))
 
     def cursor(self, sink: str) -> int | None:
         """The revision up to which a sink has told of alerts; None before the first time."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Float,
     Index,
@@ -47,11 +48,24 @@ alerts = Table(
     Column("count", BigInteger, nullable=False),
     Column("status", String, nullable=False),  # open, suppressed, or what was said
     Column("verdict", String, nullable=False),  # normal or anomalous, as was said last; else empty
+    Column("held", Boolean, nullable=False),  # its incident is told as part of a storm
     Column("alert", Text, nullable=False),  # as JSON, with the scored window, when first raised
 )
 Index("alerts_by_cause", alerts.c.stream, alerts.c.detector, alerts.c.observed, alerts.c.row)
 Index("alerts_by_mechanism", alerts.c.mechanism, alerts.c.row)
 Index("alerts_by_age", alerts.c.changed, alerts.c.verdict)
+
+incidents = Table(  # of the last hour, as they began; a kind comes again after its end
+    "incidents",
+    metadata,
+    Column("row", _row, primary_key=True, autoincrement=True),
+    Column("kind", String, nullable=False, index=True),  # as in incident.py
+    Column("began", Float(53), nullable=False),
+    Column("changed", Float(53), nullable=False, index=True),
+    Column("held", Boolean, nullable=False),
+)
+
+Index("incidents_by_begin", incidents.c.held, incidents.c.began)
 
 feedback = Table(
     "feedback",

@@ -115,7 +115,7 @@ class Writer:
     def _write(self, entries: list[Entry]) -> bool:
         alerts = [alert for entry in entries for alert in entry.alerts]
         states = [entry.state for entry in entries if entry.state is not None]
-        start = time.perf_counter()
+        held, start = self._store.incidents_held, time.perf_counter()
         try:
             stored = self._store.write(alerts, states)
         except StoreError as error:
@@ -130,6 +130,7 @@ class Writer:
         self.error = None
         self._metrics.store_up.set(1)
         self._metrics.store_commit_seconds.observe(time.perf_counter() - start)
+        self._metrics.incidents_held.inc(self._store.incidents_held - held)
         with self._wake:
             self.pending -= len(alerts)
         self._metrics.alerts_pending.set(self.pending)

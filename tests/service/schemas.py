@@ -22,10 +22,14 @@ def leave_as(store: Store, schema: int) -> None:
     """Take out of a store what later schemas have brought, and close it."""
     with store._database.writing() as connection:
         run = connection.exec_driver_sql
-        run("DROP TABLE alembic_version")
-        run("DROP INDEX alerts_by_age")
-        run("ALTER TABLE alerts DROP COLUMN verdict")
-        if schema > 1:
+        run("DROP TABLE incidents")
+        run("ALTER TABLE alerts DROP COLUMN held")
+        run(f"UPDATE alembic_version SET version_num = '{schema}'")
+        if schema < 6:
+            run("DROP TABLE alembic_version")
+            run("DROP INDEX alerts_by_age")
+            run("ALTER TABLE alerts DROP COLUMN verdict")
+        if 1 < schema < 6:
             run("CREATE INDEX alerts_by_age ON alerts (changed, status)")
         if schema < 5:
             _STATES.create(connection)

@@ -57,3 +57,12 @@ def test_names_that_cannot_be_told_apart_are_refused_in_one_line(
     error = capsys.readouterr().err
     assert error.startswith("offscript: expected") or "--otlp-model" in error
     assert error.count("\n") == 1
+
+
+def test_a_budget_of_incidents_is_a_number_an_hour(capsys: pytest.CaptureFixture[str]) -> None:
+    assert asked("model", "--incidents", "25/hour").incidents_per_hour == 25
+    assert asked("model").incidents_per_hour == ServiceConfig({}).incidents_per_hour
+    for wrong in ("25", "0/hour", "1.5/hour", "2/day", "²/hour"):
+        with pytest.raises(SystemExit, match="2"):
+            asked("model", "--incidents", wrong)
+        assert f"expected a number an hour like 10/hour, got '{wrong}'" in capsys.readouterr().err

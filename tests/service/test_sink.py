@@ -22,6 +22,7 @@ from offscript.service.alertmanager import Alertmanager
 from offscript.service.client import Client
 from offscript.service.config import ServiceConfig
 from offscript.service.store import Store
+from offscript.service.stored import Filter
 from offscript.service.suppression import Wish
 from offscript.service.webhook import Webhook
 from offscript.tests.service.alerts import other
@@ -208,6 +209,45 @@ def test_alertmanager_hears_who_is_on_an_incident_and_when_it_is_resolved(
     assert "acknowledged" not in before["annotations"]
     assert after["annotations"]["acknowledged"] == "1 of 2 streams. ann: looking"
     assert after["fingerprint"] == before["fingerprint"]  # no other alert
+
+
+def test_alertmanager_hears_of_a_storm_as_one_alert_until_it_is_over(
+    store: Store, url: str, alertmanager: str
+) -> None:
+    few = Store(url, incidents_per_hour=1)
+    few.write([other(n, observed=f"storm {n}") for n in range(4)])
+    now = time.time()
+    Alertmanager(alertmanager, few).send(now)
+
+    def heard() -> list[dict[str, Any]]:
+        return [
+            found
+            for found in firing(alertmanager)
+            if found["labels"]["alertname"] == "OffscriptStorm"
+            or found["labels"]["observed"].startswith("storm")
+        ]
+
+    until(lambda: len(heard()) == 2)
+    before = heard()
+    sink = Alertmanager(alertmanager, few)  # of the service after a restart
+    few.write([other(9, observed="storm 3", stream="s9")])
+    sink.send(now + 1.0)
+    until(lambda: "4 alerts" in str(heard()))
+    after = heard()
+    for stored in few.alerts(Filter(), limit=9):
+        few.record(stored.alert.id, "resolved", "", "")
+    sink.send(time.time())
+    until(lambda: not heard())
+    few.close()
+    sink.close()
+
+    assert {f["fingerprint"] for f in before} == {f["fingerprint"] for f in after}
+    (told,) = [f for f in after if f["labels"]["alertname"] == "OffscriptStorm"]
+    assert told["annotations"]["summary"] == "3 more kinds of alerts than are told each by itself"
+    assert told["annotations"]["description"].startswith(
+        "4 alerts in 4 streams, raised 4 times. This looks like a release: train again."
+    )
+    assert told["annotations"]["first"] == "event saw storm 1, expected y"
 
 
 def test_a_secret_without_a_webhook_is_refused(config: ServiceConfig, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from offscript.service.delivery import UndeliveredError
 from offscript.service.sink import Sent
 from offscript.service.store import Store
 from offscript.service.suppression import Wish
-from offscript.service.webhook import KIND, Webhook, read_secret
+from offscript.service.webhook import INCIDENT, Webhook, read_secret
 from offscript.tests.service.alerts import ALERT, other
 from offscript.tests.service.receivers import Receiver
 
@@ -51,7 +51,7 @@ def test_alerts_of_many_streams_by_one_mechanism_are_one_event(
     assert webhook.send(time.time()) == Sent(2)
     many, one = events(receiver)
 
-    assert many["type"] == KIND
+    assert many["type"] == INCIDENT
     assert many["specversion"] == "1.0"
     assert many["time"] == "1970-01-01T00:01:47.000+00:00"
     data = many["data"]
