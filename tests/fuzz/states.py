@@ -78,7 +78,7 @@ def _spoil(arrays: dict[str, np.ndarray], name: str, how: int, by: int) -> None:
         case 2:
             arrays[name] = array.astype(np.float32) if array.dtype.kind in "iuf" else array[None]
         case 3:
-            arrays[name] = np.concatenate([array, array])
+            arrays[name] = np.concatenate([array, array[:1]])
         case 4:
             arrays[name] = np.full(array.shape, "x")
         case _:
