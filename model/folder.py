@@ -164,6 +164,9 @@ def model_from_files(files: Mapping[str, bytes]) -> Model:
         raise ModelError(
             f"count vectors are {vectors.shape}, the vocabulary has {len(vocabulary)}; train again"
         )
+    counts: NDArray[np.float32] = np.ascontiguousarray(vectors, dtype=np.float32)
+    if not ((counts >= 0.0) & (counts < np.inf)).all():
+        raise ModelError("count vectors hold what is no count; train again")
     return Model(
         sha256=hashlib.sha256(files[MANIFEST]).hexdigest(),
         config=config,
@@ -171,7 +174,7 @@ def model_from_files(files: Mapping[str, bytes]) -> Model:
         vocabulary=vocabulary,
         templates=templates,
         calibration=calibration,
-        count_vectors=np.ascontiguousarray(vectors, dtype=np.float32),
+        count_vectors=counts,
         held={name: array for name, array in detectors.items() if name != "count_vectors"},
         reference=tensors["reference.safetensors"],
         baseline=tensors["baseline.safetensors"],

@@ -205,11 +205,10 @@ class Streams:
                     f" is {array.dtype} {array.shape}"
                 )
         # Kernels look these up without asking.
-        tokens, lengths = snapshot["ring"], snapshot["length"]
-        if n and not (int(tokens.max()) < self.tally.shape[1] and int(lengths.min()) > 0):
-            raise ModelError(
-                "saved streams do not fit this model: they have events that it has not"
-            )
+        bounds = {"ring": (0, self.tally.shape[1]), "length": (1, 1 << 62)}
+        for name, (least, end) in {**bounds, "joined": (0, 2), "ended": (0, 2)}.items():
+            if n and not (least <= snapshot[name].min() and snapshot[name].max() < end):
+                raise ModelError(f"saved streams do not fit this model: {name} is out of bounds")
         since, latest, tick = snapshot["clock"].astype(np.float64).tolist()
         self.tick = int(tick)
         self._grow(n)

@@ -21,6 +21,8 @@ from ..model.logs import read_lines
 from .store import Column, Number
 
 _CHUNK = 65_536  # lines parsed at once
+# What JSON raises that is none, or is other than expected, or has numbers out of all bounds.
+_NO_RECORD = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,8 @@ def read_sequences(lines: Iterable[str]) -> Corpus:
             value = json.loads(line)
             events = [str(name) for name in value["events"]]
             times = [float(t) for t in value.get("t") or [np.nan] * len(events)]
-        except (ValueError, TypeError, KeyError) as error:
+            label = int(np.int32(value.get("label", -1)))
+        except _NO_RECORD as error:
             raise LogError(
                 f'line {number + 1}: expected {{"id": …, "events": […]}}, got {line[:60]!r} '
                 f"({error!r})"
@@ -146,7 +149,7 @@ def read_sequences(lines: Iterable[str]) -> Corpus:
         time += times
         lengths.append(len(events))
         numbers.append(number)
-        labels.append(int(value.get("label", -1)))
+        labels.append(label)
         splits.append(value.get("split"))
     if not keys:
         raise LogError("the log is empty: no sequence was read; give a log that has events")
@@ -177,7 +180,7 @@ def read_ids(lines: Iterable[str], *, normal: bool = True) -> frozenset[str]:
         if line.startswith("{"):
             try:
                 value = json.loads(line)
-            except ValueError as error:
+            except _NO_RECORD as error:
                 raise InputError(f"not a JSON object: {line[:60]!r} ({error})") from error
             if normal or value.get("label") != 0:
                 keys.add(str(value.get("stream", value.get("id", ""))))
@@ -199,9 +202,16 @@ def read_labels(lines: Iterable[str]) -> dict[str, int]:
         if not line:
             continue
         if line.startswith("{"):
-            value = json.loads(line)
+            try:
+                value = json.loads(line)
+                label_of = int(value.get("label", 1))
+            except _NO_RECORD as error:
+                raise InputError(
+                    f'line {number + 1}: expected {{"stream": …, "label": 0 or 1}}, got '
+                    f"{line[:60]!r} ({error!r})"
+                ) from error
             if "stream" in value or "id" in value:
-                labels[str(value.get("stream", value.get("id")))] = int(value.get("label", 1))
+                labels[str(value.get("stream", value.get("id")))] = label_of
             continue
         key, _, label = line.rpartition(",")
         word = label.strip().strip('"').lower()

@@ -170,6 +170,16 @@ def test_weights_that_are_not_finite_are_refused(tiny_model: Path, tmp_path: Pat
         save_model(replace(model, weights=replace(model.weights, b_U=broken)), tmp_path / "m")
 
 
+@pytest.mark.parametrize("count", [-1.0, np.nan, np.inf])
+def test_counts_that_are_none_are_refused(tiny_model: Path, tmp_path: Path, count: float) -> None:
+    model = load_model(tiny_model)
+    vectors = model.count_vectors.copy()
+    vectors[1, 2] = count
+
+    with pytest.raises(ModelError, match="count vectors hold what is no count"):
+        save_model(replace(model, count_vectors=vectors), tmp_path / "m")
+
+
 def test_a_vocabulary_of_another_size_is_refused_with_both_sizes(folder: Path) -> None:
     vocabulary = json.loads((folder / "vocabulary.json").read_text())
     size = len(vocabulary["names"])

@@ -86,6 +86,7 @@ SPOILED: dict[str, Callable[[dict[str, np.ndarray]], object]] = {
     "a short column": lambda state: state.update(cusum=state["cusum"][:-1]),
     "a column of another kind": lambda state: state.update(ring=state["ring"].astype(np.float32)),
     "tokens that the model has not": lambda state: state.update(ring=state["ring"] | 0xFF00),
+    "joined that is more than true": lambda state: state.update(joined=state["joined"] + 2),
     "streams without a beginning": lambda state: state.update(length=state["length"] * 0),
     "keys that are no text": lambda state: state.update(key_bytes=state["key_bytes"] | 0x80),
     "a client without a number": lambda state: state.update(seqs=state["seqs"][:0]),

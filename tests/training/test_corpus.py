@@ -74,6 +74,12 @@ def test_sequences_carry_labels_splits_and_times() -> None:
         ('{"id": 3, "events": ["a"], "t": []}', None),
         ('{"id": 3, "events": ["a"], "t": [1, 2]}', "1 events but 2 times"),
         ('{"id": 0, "events": ["a"]}', "came before; ids must differ"),
+        ('{"id": 3, "events": ["a"], "label": "odd"}', "line 2: expected"),
+        ('{"id": 3, "events": ["a"], "label": null}', "line 2: expected"),
+        ('{"id": 3, "events": ["a"], "label": 10000000000}', "line 2: expected"),
+        (f'{{"id": 3, "events": ["a"], "t": [{10**400}]}}', "line 2: expected"),
+        ("[" * 100_000, "line 2: expected"),
+        ('["events"]', "line 2: expected"),
     ],
 )
 def test_a_broken_sequence_is_named_by_its_line(line: str, complaint: str | None) -> None:
@@ -100,12 +106,15 @@ def test_labels_are_read_from_csv_with_a_heading_and_from_json() -> None:
         "s1": 1,
         "s2": 0,
     }
-    with pytest.raises(InputError, match="line 2"):
-        read_labels(["a,1", "b,maybe"])
+    for line in ("b,maybe", '{"stream": ', '{"stream": 1, "label": "odd"}', '{"a":' * 100_000):
+        with pytest.raises(InputError, match="line 2"):
+            read_labels(["a,1", line])
 
 
 def test_ids_are_the_first_column_or_the_stream_of_an_object() -> None:
     assert read_ids(["a", "b,whatever", '{"stream": "c"}', ""]) == {"a", "b", "c"}
+    with pytest.raises(InputError, match="not a JSON object"):
+        read_ids(['{"a":' * 100_000])
 
 
 def test_times_out_of_order_do_not_split_a_stream() -> None:
