@@ -32,15 +32,18 @@ def prepare(model: Path, folder: Path) -> Callable[[bytes], None]:
     before = Detector(whole, max_streams=8, live_bytes=1 << 20, known_bytes=1 << 16)
     names = list(whole.vocabulary.names[4:8])
     before.observe(["a", "b", "a", "b"], names, np.arange(4.0))
-    saved = Checkpoint(before.snapshot(), {"me": 3}, {"me": 4.0}, complete=True)
-    arrays = saved.arrays(owner)
+    streams = {**before.part(0), "clock": before.clock()}
+    arrays = Checkpoint(streams, {"me": 3}, {"me": 4.0}).arrays(owner)
     order = sorted(arrays)
 
-    def put(data: bytes) -> None:
+    def put(data: bytes, complete: bool = True) -> None:
+        own = {"model_name": "", "shard": 0, "part": 0}
+        rows = [{**own, "array": "shard", "data": data}]
+        if complete:
+            rows.append({**own, "array": "complete", "data": b""})
         with store._database.writing() as connection:
             connection.execute(sa.delete(tables.shards))
-            row = {"model_name": "", "shard": 0, "array": "shard", "part": 0, "data": data}
-            connection.execute(sa.insert(tables.shards), [row])
+            connection.execute(sa.insert(tables.shards), rows)
 
     def take_up(given: bytes) -> None:
         if given[:1] == b"\x00":
@@ -53,7 +56,7 @@ def prepare(model: Path, folder: Path) -> Callable[[bytes], None]:
                     _spoil(spoiled, name, given[at + 1], given[at + 2])
             file = io.BytesIO()
             np.savez(file, allow_pickle=False, **spoiled)
-            put(file.getvalue())
+            put(file.getvalue(), complete=len(given) % 2 == 0)
         detector = Detector(whole, max_streams=8, live_bytes=1 << 20, known_bytes=1 << 16)
         try:
             found = from_arrays(store.state("", 0), owner, "")
@@ -63,7 +66,7 @@ def prepare(model: Path, folder: Path) -> Callable[[bytes], None]:
             return
         detector.observe(["a", "c"], names[:2], np.array([5.0, np.nan]))
         detector.end_idle(1e9)
-        detector.snapshot()
+        detector.part(0)
 
     return take_up
 
