@@ -73,7 +73,9 @@ class Webhook(Sink):
     def _end_storm(self, now: float) -> None:
         """Say so, once, when nothing of the storm that was told has changed for long."""
         told = self._store.cursor(_STORM_TOLD)
-        if not told or self._store.storm(changed_after=now - LASTING_SECONDS) is not None:
+        if not told or self.ending:
+            return
+        if self._store.storm(changed_after=now - LASTING_SECONDS) is not None:
             return
         self._post(_envelope(f"storm-{told}-over", STORM, now) | {"data": {"state": "over"}})
         self._store.move_cursor(_STORM_TOLD, 0)
