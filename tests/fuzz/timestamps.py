@@ -7,7 +7,8 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-from offscript.model.stamp_formats import FORMATS, TimeReader, find_format, parse_time
+from offscript.model.stamp_formats import FORMATS
+from offscript.model.timestamps import TimeReader, find_format, parse_time
 
 SEEDS = [
     b"2026-03-02 12:00:00.123 +01:00 a\n2026-03-02T12:00:00Z b",
