@@ -20,6 +20,7 @@ from . import tables
 _ARRAYS = "shard"  # what is no part of the streams
 _STATE = "state"  # the name of the state that counts
 _COMPLETE = "complete"  # a mark that nothing happened after the state was saved
+_UNNAMED = "streams"  # the name of what an earlier version saved, which had one state only
 _CLEARED = 2  # parts of a state before that are deleted at a time
 
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -83,16 +84,20 @@ def load_arrays(
     if not found:
         return {}
     mark = sa.select(table.c.part).where(own & (table.c.array == _COMPLETE))
-    complete = np.array([connection.scalar(mark) is not None])
-    return {**{name: np.concatenate(each) for name, each in found.items()}, "complete": complete}
+    complete = connection.scalar(mark) is not None
+    if not complete and "complete" in found:  # an earlier version said so among the arrays
+        more = sa.select(table.c.part).where(own & table.c.array.not_in([_ARRAYS, _UNNAMED]))
+        complete = bool(found["complete"][0].all()) and connection.scalar(more.limit(1)) is None
+    whole = {name: np.concatenate(each) for name, each in found.items()}
+    return {**whole, "complete": np.array([complete])}
 
 
 def _state(connection: sa.Connection, of_shard: sa.ColumnElement[bool]) -> str | None:
     """The name of the state that counts; None if there is none yet."""
     array, data = tables.shards.c.array, tables.shards.c.data
     found = connection.scalar(sa.select(data).where(of_shard & (array == _STATE)))
-    if found is None:  # or an earlier version saved it, which gave it this name
-        return connection.scalar(sa.select(array).where(of_shard & (array == "streams")).limit(1))
+    if found is None:
+        return connection.scalar(sa.select(array).where(of_shard & (array == _UNNAMED)).limit(1))
     return bytes(found).decode()
 
 

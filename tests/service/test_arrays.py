@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
@@ -84,3 +85,20 @@ def test_a_state_of_a_version_that_gave_it_no_name_goes_on(store: Store) -> None
     found = store.state("", 0)
 
     assert (found["length"].tolist(), found["clock"].tolist()) == ([1.0], [0.0, 0.0, 0.0])
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_what_an_earlier_version_said_to_be_complete_is_so_until_more_is_saved(
+    store: Store, said: bool
+) -> None:
+    arrays = {"clock": np.zeros(3), "complete": np.array([said])}
+    store.write([], [("", 0, Saved("streams", arrays, {0: {"length": np.ones(1)}}))])
+    with store._database.writing() as connection:
+        connection.execute(sa.delete(tables.shards).where(tables.shards.c.array == "state"))
+
+    before = store.state("", 0)
+    store.write([], [("", 0, Saved("one", parts={0: {"length": np.full(1, 2)}}))])
+    after = store.state("", 0)
+
+    assert (before["length"].tolist(), before["complete"].tolist()) == ([1.0], [said])
+    assert (after["length"].tolist(), after["complete"].tolist()) == ([1.0], [False])
