@@ -98,7 +98,7 @@ def _state(connection: sa.Connection, of_shard: sa.ColumnElement[bool]) -> str |
     found = connection.scalar(sa.select(data).where(of_shard & (array == _STATE)))
     if found is None:
         return connection.scalar(sa.select(array).where(of_shard & (array == _UNNAMED)).limit(1))
-    return bytes(found).decode()
+    return bytes(found).decode(errors="replace")  # though it be damaged
 
 
 def _clear(

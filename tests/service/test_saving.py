@@ -116,16 +116,19 @@ def test_a_service_starts_afresh_where_its_saved_streams_cannot_be_read(
     assert len(second.of()._shards[0]._detector) == 1
 
 
+@pytest.mark.parametrize("damage", [b"PK no archive", b"\xff\xfe no text"])
 def test_a_service_starts_afresh_where_its_saved_streams_are_no_arrays(
-    service: Service, session: Lines, caplog: pytest.LogCaptureFixture
+    service: Service, session: Lines, caplog: pytest.LogCaptureFixture, damage: bytes
 ) -> None:
     first = service.engine()
     first.submit(raw(session("0a"))).result(30)
     first.stop()
     with service.store._database.writing() as connection:
-        connection.execute(sa.update(tables.shards).values(data=b"PK no archive"))
+        connection.execute(sa.update(tables.shards).values(data=damage))
 
     second = service.engine()
 
     assert "cannot be read" in caplog.text
     assert second.submit(raw(session("0a"))).result(30).events == 5
+    second.stop()
+    assert service.store.state("", 0)["complete"].tolist() == [True]
