@@ -103,7 +103,7 @@ def test_a_service_starts_afresh_where_its_saved_streams_cannot_be_read(
     first.stop()
     state = dict(service.store.state("", 0))
     SPOILED[case](state)
-    service.store.write([], [("", 0, Saved("one", state))])
+    service.store.write([], [("", 0, Saved("one", state, complete=True))])
 
     second = service.engine()
 
