@@ -37,11 +37,14 @@ _BLANK = Reason("continuation", "with a blank body")
 
 @dataclass(frozen=True)
 class _Taken:
-    """A request of late, what it is answered, and what comes of it by model."""
+    """A request of late, what it is answered, and by model what of it is passed over.
+
+    It has none of the alerts that came of it: those of all requests would fill the memory.
+    """
 
     time: float
     answer: Future[ExportLogsServiceResponse]
-    scored: Mapping[str, Future[Outcome]]
+    scored: Mapping[str, Future[Counter[Reason]]]
 
 
 class LogIntake:
@@ -72,7 +75,7 @@ class LogIntake:
         digest = blake2b(data, digest_size=16).digest()
         with self._lock:
             taken = self._taken.get(digest) if logs.timed else None
-            known: dict[str, Future[Outcome]] = {}
+            known: dict[str, Future[Counter[Reason]]] = {}
             if taken is not None and now - taken.time < _REMEMBERED_SECONDS:
                 known = {name: each for name, each in taken.scored.items() if not _failed(each)}
                 for batch in logs.batches:
@@ -101,15 +104,17 @@ class LogIntake:
                     raise StoreError(str(self._engine.store_error)) from None
 
     def _submit(
-        self, logs: Logs, known: Mapping[str, Future[Outcome]]
-    ) -> tuple[Future[ExportLogsServiceResponse], Mapping[str, Future[Outcome]]]:
+        self, logs: Logs, known: Mapping[str, Future[Counter[Reason]]]
+    ) -> tuple[Future[ExportLogsServiceResponse], Mapping[str, Future[Counter[Reason]]]]:
         """The answer to come, and what comes of each model's records, unless that is known."""
         answer: Future[ExportLogsServiceResponse] = Future()
         answer.set_running_or_notify_cancel()  # one who stops waiting must not end it for others
         rejected = sum(logs.rejected.values(), Counter[Reason]())
         batches = [batch for batch in logs.batches if batch.model not in known]
         futures = self._engine.submit_all(batches) if batches else []
-        own = {batch.model: each for batch, each in zip(batches, futures, strict=True)}
+        own = {
+            batch.model: _passed_over(each) for batch, each in zip(batches, futures, strict=True)
+        }
         scored = {**known, **own}
         _settle(answer, rejected, [*scored.values()])
         return answer, scored
@@ -122,10 +127,31 @@ def _failed(future: Future[Any]) -> bool:
     return future.done() and future.exception() is not None
 
 
+def _passed_over(scored: Future[Outcome]) -> Future[Counter[Reason]]:
+    """How many records were not scored and why, once that is known; it does not keep the rest."""
+    answer: Future[Counter[Reason]] = Future()
+
+    def tell(scored: Future[Outcome]) -> None:
+        error = scored.exception()
+        if error is not None:
+            answer.set_exception(error)
+            return
+        outcome = scored.result()
+        reasons = {
+            _UNKEYED: outcome.unkeyed,
+            _BROKEN: outcome.broken,
+            _BLANK: outcome.continuations,
+        }
+        answer.set_result(Counter(reasons))
+
+    scored.add_done_callback(tell)
+    return answer
+
+
 def _settle(
     answer: Future[ExportLogsServiceResponse],
     rejected: Counter[Reason],
-    scored: Sequence[Future[Outcome]],
+    scored: Sequence[Future[Counter[Reason]]],
     _: object = None,
 ) -> None:
     """Answer, now or when the last is scored."""
@@ -137,15 +163,8 @@ def _settle(
         if error is not None:
             answer.set_exception(error)
             return
-    for future in scored:
-        outcome = future.result()
-        passed_over = {
-            _UNKEYED: outcome.unkeyed,
-            _BROKEN: outcome.broken,
-            _BLANK: outcome.continuations,
-        }
-        rejected = rejected + Counter(passed_over)
-    answer.set_result(_response(rejected))
+    passed_over = (future.result() for future in scored)
+    answer.set_result(_response(sum(passed_over, rejected)))
 
 
 def _response(rejected: Counter[Reason]) -> ExportLogsServiceResponse:

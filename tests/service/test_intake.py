@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +26,7 @@ from offscript.model.folder import load_model
 from offscript.protos import detector_pb2 as pb
 from offscript.protos.detector_pb2_grpc import DetectorStub
 from offscript.service import intake as intake_module
+from offscript.service.batch import Batch, Outcome
 from offscript.service.config import LOGS_BYTES, ServiceConfig
 from offscript.service.engine import Engine
 from offscript.service.intake import LogIntake
@@ -159,6 +162,29 @@ def test_records_without_any_time_are_no_repeats(service: Service) -> None:
     data = request([unset]).SerializeToString()
 
     assert intake.take(data) is not intake.take(data)
+
+
+def test_what_is_remembered_of_a_request_holds_none_of_its_alerts(
+    service: Service, session: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = service.engine()
+    intake, submit = LogIntake(engine, ()), engine.submit_all
+    seen: list[weakref.ref[Future[Outcome]]] = []
+
+    def submitted(batches: Sequence[Batch]) -> list[Future[Outcome]]:
+        futures = submit(batches)
+        seen.extend(map(weakref.ref, futures))
+        return futures
+
+    monkeypatch.setattr(engine, "submit_all", submitted)
+    lines = session("0a", odd=True)
+    answer = intake.take(request([record(line) for line in lines]).SerializeToString())
+    answer.result(20)
+    engine.stop()  # its threads may hold what they did last
+    gc.collect()
+
+    assert len(service.alerts()) == 1
+    assert [future() for future in seen] == [None]
 
 
 def test_a_request_is_forgotten_after_so_many_others(
