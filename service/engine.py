@@ -158,10 +158,11 @@ class Engine:
 
         A model has room in its own share, so that one that is flooded does not keep others waiting.
         """
+        refused = () if patient else tickets  # who is held back is not refused
         if not self._open:
             raise OverloadError("the service is not ready", retry_seconds=1.0)
         if self._writer.pending > self._config.buffered_alerts:
-            _count_refused(tickets)
+            _count_refused(refused)
             raise OverloadError(
                 f"{self._writer.pending} alerts wait to be stored"
                 + (f": {self._writer.error}" if self._writer.error else "; send more later"),
@@ -170,14 +171,13 @@ class Engine:
         for served, ticket in tickets:
             for load in (served.load, self._load):
                 if not load.has_room(ticket.batch):
-                    _count_refused(tickets)
+                    _count_refused(refused)
                     raise OverloadError(
                         f"{load.events} events wait to be scored, at most {load.most_events} may; "
                         "send them again later",
                         retry_seconds=_RETRY_SECONDS,
                     )
-            # Who is held back is not refused.
-            self._check_wait(served.load, () if patient else tickets, patient=patient)
+            self._check_wait(served.load, refused, patient=patient)
 
     def _check_wait(
         self, load: Load, tickets: Sequence[tuple[Served, Ticket]] = (), *, patient: bool = False

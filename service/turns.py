@@ -44,7 +44,8 @@ class Turns:
                 await asyncio.sleep(error.retry_seconds)
 
     async def _in_line(self, batch: Batch) -> Future[Outcome]:
-        line = self._lines[self._engine.of(batch.model).name]
+        served = self._engine.of(batch.model)
+        line = self._lines[served.name]
         began = time.monotonic()
         async with line.head:
             while True:
@@ -55,6 +56,7 @@ class Turns:
                 except OverloadError as error:
                     # As long as others of its model find room, so will this one.
                     if time.monotonic() > max(began, line.taken) + _PATIENCE_SECONDS:
+                        served.metrics.events["refused"].inc(len(batch))
                         raise
                     await asyncio.sleep(min(_LOOK_SECONDS, error.retry_seconds))
                 else:

@@ -78,6 +78,24 @@ def test_many_streams_that_wait_for_room_all_get_their_turn(
     assert answered == [10] * 32
 
 
+def test_a_batch_of_a_stream_is_refused_once_its_stream_ends_for_want_of_room_and_not_before(
+    config: ServiceConfig, in_process: InProcess, session: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("offscript.service.turns._PATIENCE_SECONDS", 0.5)
+    batches = [pb.EventBatch(lines=session(f"0{n}")) for n in range(2)]
+    with (
+        in_process(replace(config, queue_events=5, queue_seconds=60.0)) as running,
+        grpc.insecure_channel(running.address) as channel,
+        nothing_read(running.server._engine),
+    ):
+        refused = running.server._engine.of().metrics.events["refused"]._value
+        with pytest.raises(grpc.RpcError, match="5 events wait to be scored, at most 5 may"):
+            list(DetectorStub(channel).Score(iter(batches)))
+        count = refused.get()
+
+    assert count == 5
+
+
 def test_a_call_whose_time_is_up_is_not_scored(running: Running, session: Lines) -> None:
     engine = running.server._engine
     events = running.server._metrics.of("").events
