@@ -76,7 +76,7 @@ class ServiceConfig:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
         not_negative = ("checkpoint_seconds", "repeat_seconds", "grace_seconds", "spool_bytes")
         for name in (*not_negative, "sender_events", "sender_bytes"):
-            if getattr(self, name) < 0:
+            if not getattr(self, name) >= 0:  # nor nan, which no limit is past
                 raise InputError(f"{name} is {getattr(self, name)}; it must not be negative")
         for name in ("keep_days", "keep_audit_days"):
             if not getattr(self, name) > 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 
-from offscript.model.errors import OverloadError
+from offscript.model.errors import InputError, OverloadError
 from offscript.protos import detector_pb2 as pb
 from offscript.protos.detector_pb2_grpc import DetectorStub
 from offscript.service.allowance import SENDER, Allowance, address_of
@@ -54,6 +55,12 @@ def test_ten_seconds_worth_of_events_may_come_at_once_and_then_as_many_as_the_ra
         allowance.take("b", 1, 0)
     time.sleep(caught.value.retry_seconds)
     allowance.take("a", 500, 0)
+
+
+@pytest.mark.parametrize("rate", [-1.0, math.nan])
+def test_a_rate_that_limits_nobody_is_refused(tmp_path: Path, rate: float) -> None:
+    with pytest.raises(InputError, match=f"sender_events is {rate}; it must not be negative"):
+        ServiceConfig({"": tmp_path}, sender_events=rate)
 
 
 def test_of_a_senders_bytes_only_so_many_wait_to_be_scored(
