@@ -29,7 +29,7 @@ def check_types(value: Any, kind: Any, name: str) -> None:
         raise TypeError(f"{name} is {str(value)[:60]!r}, expected {of.__name__}")
     elif isinstance(value, float) and math.isnan(value):
         raise TypeError(f"{name} is no number")
-    elif of is tuple:
+    elif isinstance(value, tuple):
         kinds = [parts[0]] * len(value) if parts[-1] is Ellipsis else parts
         for each, kind in zip(value, kinds, strict=True):
             check_types(each, kind, name)
