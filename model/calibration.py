@@ -52,6 +52,13 @@ class Tail:
     shape: float
     least: float = 0.0  # models of earlier versions have none
 
+    def __post_init__(self) -> None:
+        if not (self.scale > 0.0 and 0.0 <= self.shape < 1.0):
+            raise ValueError(
+                f"a tail has a scale above 0 and a shape from 0 to below 1, got {self.scale} and "
+                f"{self.shape}"
+            )
+
     @property
     def counted(self) -> float:
         """The score past which one counts."""

@@ -24,7 +24,7 @@ _LOOKS_AROUND = re.compile(r"\\[AZ]|\$|(?<!\[)\^|\(\?(?!:)|[*+?}]\+")
 _STEP = re.compile(
     r"(?P<bracket>\((?!\?)|\))|"
     r"(?P<atom>\\[dwsDWS]|\\[^\w]|\[\^?\]?(?:\\.|[^\]\\])*\]|[^\\^$*+?{}\[\]|()])"
-    r"(?P<times>[?*+]|\{\d+(?:,\d*)?\}|)"
+    r"(?P<times>[?*+]|\{[0-9]+(?:,[0-9]*)?\}|)"
 )
 _TIMES = {"": "1", "?": "0,1", "*": "0,", "+": "1,"}
 _ENDLESS = 1 << 40
@@ -77,7 +77,7 @@ def steps_of(pattern: str) -> Steps | None:
         fewest, comma, largest = _TIMES.get(found["times"], found["times"][1:-1]).partition(",")
         least.append(int(fewest))
         most.append(int(largest or (_ENDLESS if comma else fewest)))
-    if end < len(pattern) or len(group) == 1 or not any(least):
+    if end < len(pattern) or len(set(group)) == 1 or not any(least):  # the group may be empty
         return None
     table = np.array(classes, dtype=np.bool_)
     for step in range(len(least)):

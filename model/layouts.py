@@ -49,7 +49,7 @@ class Layouts:
             data,
             self._layouts[:known],
             self._sizes[:known],
-            self.places[:known, :5],
+            self.places[:known],
             found,
             digits,
         )

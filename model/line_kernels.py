@@ -38,7 +38,8 @@ def find_layouts(data, layouts, sizes, places, found, digits):
     """Which of some layouts each line of a text begins with, if any.
 
     `layouts`: a row each, what stands there, of which `sizes` count. `places`: of each where the
-    stamp begins, its fraction's point, its fraction, and where that and the stamp end.
+    stamp begins, its fraction's point, its fraction, where that and the stamp end, and what
+    is behind it.
 
     Sets by line in `found` where it begins and ends, its layout (−1: none), and whether its stamp
     but for the fraction is that of the line with a layout before it; in `digits` its fraction.
@@ -58,7 +59,7 @@ def find_layouts(data, layouts, sizes, places, found, digits):
         found[line, 0], found[line, 1], found[line, 2], found[line, 3] = at, end, which, 0
         digits[line] = 0
         if which >= 0:
-            begin, point, fraction, tail, stop = places[which]
+            begin, point, fraction, tail, stop, _ = places[which]
             if (
                 which == last
                 and _is_same(data, at, before, begin, point)

@@ -119,6 +119,8 @@ def sign(folder: Path) -> None:
         ("calibration.json", ("whole", "weights"), {}),
         ("calibration.json", ("joined", "tails", "event", "scale"), "wide"),
         ("calibration.json", ("joined", "tails", "event", "scores"), []),
+        ("calibration.json", ("joined", "tails", "event", "scale"), 0.0),
+        ("calibration.json", ("joined", "tails", "event", "shape"), float("inf")),
         ("calibration.json", ("rate",), float("nan")),
         ("calibration.json", ("rate",), 10**400),
     ],

@@ -48,6 +48,8 @@ LINES = [
         r"[]=]+ ?",
         r"\u65e5",
         r".=",
+        r"session()",
+        "s{\u0661}",  # no number to an expression
     ],
 )
 def test_lines_have_the_keys_that_each_has_alone(pattern: str) -> None:

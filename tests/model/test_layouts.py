@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from offscript.model import timestamps
+from offscript.model.line_kernels import find_layouts
 from offscript.model.logs import read_lines
 from offscript.model.stamp_formats import FORMATS
 from offscript.model.timestamps import TimeReader, find_format
@@ -127,3 +128,12 @@ def test_a_very_long_line_and_empty_ones_are_read() -> None:
     assert rows == [0, 2, 5, 7, 10, 12]
     assert np.diff(seconds).tolist() == [1.0, -1.0, 1.0, -1.0, 1.0]
     assert [len(text) for text in rest] == [100_001, 2] * 3
+
+
+def test_lines_of_many_layouts_need_no_other_kernel_than_those_of_none() -> None:
+    reader = TimeReader("iso@0")
+
+    for rest in ("", " a", ".5 b", ",5"):  # none is known, then one, two, three
+        reader.read([f"2026-11-23 08:07:00{rest}"])
+
+    assert len(find_layouts.signatures) == 1  # what `warm` has compiled
