@@ -13,7 +13,6 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from .errors import InputError
-from .line_kernels import find_keys
 from .skeleton import WILDCARD
 
 # Where none of these stands in an expression, what it matches depends on the matched characters
@@ -120,6 +119,8 @@ class Keys:
         text = "\n".join((*lines, ""))
         if not text.isascii():
             return self._find_apart(lines)
+        from .line_kernels import find_keys  # half a second for Numba, which `--help` need not wait
+
         places = np.empty((len(text), 3), np.int64)
         data = np.empty(len(text) * len(WILDCARD), np.uint8)
         count, size = find_keys(np.array(memoryview(text.encode())), *self._steps, places, data)

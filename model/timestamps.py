@@ -19,7 +19,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from .layouts import Layouts
 from .stamp_formats import FORMATS, MONTHS, MOST_WORDS_BEFORE, compile_lines, compile_stamp
 from .zones import ZONES
 
@@ -107,6 +106,8 @@ class TimeReader:
         places = lines.groupindex
         self._groups = [places[n] - 1 for n in ("before", "head", "fraction", "tail", "rest")]
         self._take_apart = compile_stamp(name).match
+        from .layouts import Layouts  # half a second for Numba, which `--help` need not wait
+
         self._layouts = Layouts()
         self._known: dict[tuple[str, str], float] = {}
         self._minutes: dict[tuple[str, str], float] = {}

@@ -54,19 +54,21 @@ def test_what_other_processes_read_is_what_is_read_here(time: str, line: Line) -
 
 
 def test_a_short_log_starts_no_process() -> None:
+    others = multiprocessing.active_children()  # a training leaves some behind for a while
     for _ in parsed(parser("iso@0"), chunks(8, iso), processes=2):
-        assert multiprocessing.active_children() == []
+        assert set(multiprocessing.active_children()) <= set(others)
 
 
 def test_who_stops_listening_leaves_no_process_behind() -> None:
+    others = multiprocessing.active_children()
     found = parsed(parser("iso@0"), chunks(10_000, iso), processes=1)
     for _ in range(9):
         next(found)
-    assert multiprocessing.active_children()
+    assert set(multiprocessing.active_children()) - set(others)
 
     found.close()
 
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= set(others)
 
 
 def test_who_is_killed_leaves_no_process_behind() -> None:
