@@ -107,7 +107,13 @@ def find_keys(data, begins, classes, least, most, group, keys, masked):
                     break
                 if step == group[1] - 1:
                     stop = end
-        if end > at and begin < stop:
+        if end == at:
+            masked[size] = code
+            size += 1
+            at += 1
+            line += code == _LINE_END
+            continue
+        if begin < stop:
             for i in range(at, begin):
                 masked[size] = data[i]
                 size += 1
@@ -117,19 +123,9 @@ def find_keys(data, begins, classes, least, most, group, keys, masked):
             keys[n, 0], keys[n, 1], keys[n, 2] = line, begin, stop
             n += 1
             at = stop
-            # What is behind the key belongs to the match, and no other begins there.
-            while at < end:
-                masked[size] = data[at]
-                size += 1
-                at += 1
-        elif end > at:
-            while at < end:
-                masked[size] = data[at]
-                size += 1
-                at += 1
-        else:
-            masked[size] = code
+        # What is behind the key belongs to the match, and no other begins there.
+        while at < end:
+            masked[size] = data[at]
             size += 1
             at += 1
-            line += code == _LINE_END
     return n, size
