@@ -14,9 +14,9 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -71,8 +71,18 @@ def untrained(size: DecoderConfig, seed: int) -> Model:
     vocabulary = Vocabulary((*SPECIAL, *names), (1,) * size.d_vocab)
     config = ModelConfig(size, EventConfig(format="sequences"), StreamConfig())
     weights = Decoder(size).weights()
-    nothing = Sequences.of([])
-    return bare_model(Fitted(config, vocabulary, weights, nothing, 0.0, math.nan, 0, 0, 0.0), [])
+    fitted = Fitted(
+        config,
+        vocabulary,
+        weights,
+        Sequences.of([]),
+        new_mass=0.0,
+        loss=math.nan,
+        steps=0,
+        tokens=0,
+        seconds=0.0,
+    )
+    return bare_model(fitted, [])
 
 
 def drawn(model: Model, seed: int) -> Recorded:
@@ -125,15 +135,9 @@ def of_threads(*, turns: int, events: int, seed: int) -> Iterator[Row]:
         for turn in range(turns + 1):
             size = events if turn else (model.config.decoder.window + 2) * LIVE
             pieces = [list(islice(one, -(-size // SIZE))) for one in coming]
-            jobs = [
-                threading.Thread(target=feed, args=job)
-                for job in zip(detectors, pieces, strict=True)
-            ]
             began = time.perf_counter()
-            for job in jobs:
-                job.start()
-            for job in jobs:
-                job.join()
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(feed, detectors, pieces))  # which raises what one of them does
             if turn:  # the first one fills the windows
                 took = time.perf_counter() - began
                 speeds.append(threads * len(pieces[0]) * SIZE / took)
