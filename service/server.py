@@ -56,6 +56,7 @@ def serve(config: ServiceConfig) -> int:
     """Serve until SIGTERM or SIGINT, then end in good order; returns the exit status."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     logging.getLogger("grpc._cython.cygrpc").addFilter(_says_no_header)
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # every opening of a store is no news
     # A thread that comes back from a kernel waits so long for one that runs Python, at the most.
     sys.setswitchinterval(0.0002)
     asyncio.run(_serve_until_signal(config))

@@ -295,3 +295,21 @@ def test_a_thread_that_dies_takes_the_service_with_it(tiny_model: Path, tmp_path
     assert run.returncode == 1
     assert "the thread scorer-0 failed, so the service ends" in run.stderr
     assert "ZeroDivisionError" in run.stderr
+
+
+def test_a_service_that_starts_in_good_order_says_where_it_serves_and_no_more(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    addresses = ("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0")
+    store = ("--store", f"sqlite:///{tmp_path}/alerts.db")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "offscript.cli", "serve", tiny_model, *addresses, *store],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    first = process.stderr.readline()
+    process.terminate()
+    process.communicate(timeout=60)
+
+    assert first.startswith("offscript: serving ")
