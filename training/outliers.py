@@ -15,6 +15,7 @@ from .calibrate import HeldOut, Statistics, held_out_scores
 _MOST = 0.05  # of the streams
 _WIDER = 2.0  # than σ the tail may be; that its far end is twice as wide is nothing to wonder at
 _SURE = 12.0  # nats: of 250 spacings one in 600 sets of normals has one so wide
+_ALIKE = 2.0  # streams a score that make habits of them
 _FEWEST = 100  # streams that show what a tail looks like
 
 
@@ -24,7 +25,9 @@ def outliers(scores: Float64[np.ndarray, " streams"]) -> Bool[np.ndarray, " stre
     s_m is the m-th largest of the different scores. In an exponential tail of the scale σ these
     spacings are independent and exponential with the mean σ (Rényi, 1953); σ is that of the scores
     between the upper fifth and the upper twentieth, (q₉₅ − q₈₀) / log 4. Equal scores count once,
-    as streams that are alike come together, and one stream alone is no evidence.
+    as streams that are alike come together, and one stream alone is no evidence. Nor is a gap above
+    which each score has two streams or more, on average: what many do is a habit, and the scores of
+    habits lie apart from one another whatever the tail.
     """
     none = np.zeros(len(scores), np.bool_)
     if len(scores) < _FEWEST:
@@ -33,8 +36,9 @@ def outliers(scores: Float64[np.ndarray, " streams"]) -> Bool[np.ndarray, " stre
     scale = _WIDER * (high - low) / math.log(4.0)
     if not 0.0 < scale < math.inf:
         return none
-    s = np.unique(scores[scores >= high])[::-1]
-    evidence = np.arange(1, len(s)) * (s[:-1] - s[1:]) / scale
+    s, streams = (values[::-1] for values in np.unique(scores[scores >= high], return_counts=True))
+    m = np.arange(1, len(s))
+    evidence = np.where(np.cumsum(streams[:-1]) < _ALIKE * m, m * (s[:-1] - s[1:]) / scale, 0.0)
     evidence[:1] = 0.0
     if not evidence.size or evidence.max() < _SURE:
         return none

@@ -46,6 +46,17 @@ def test_streams_that_are_alike_are_one_piece_of_evidence() -> None:
     assert not outliers(scores).any()
 
 
+def test_habits_that_lie_apart_are_none_and_those_above_them_are_found() -> None:
+    rng = np.random.default_rng(4)
+    # As many streams go each way as an exponential tail has there, with a gap before the last ways.
+    habits = np.append(np.arange(0.0, 5.0, 0.05), np.arange(6.0, 8.0, 0.05))
+    scores = np.repeat(habits, np.ceil(5000 * np.exp(-habits)).astype(int))
+    incidents = np.append(scores, habits[-1] + rng.uniform(30.0, 40.0, 5))
+
+    assert not outliers(scores).any()
+    assert np.flatnonzero(outliers(incidents)).tolist() == list(range(len(scores), len(incidents)))
+
+
 @pytest.mark.parametrize("scores", [np.zeros(500), np.arange(50.0), np.full(500, -np.inf)])
 def test_scores_without_a_tail_have_no_outliers(scores: np.ndarray) -> None:
     assert not outliers(scores).any()
