@@ -100,7 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                             for measure, value in entry["values"].items()
                         ]
     seconds = time.perf_counter() - began
-    results = run_results("contamination", rows, seed=0, seconds=seconds)
+    gpu = torch.cuda.get_device_name() if options.device == "cuda" else ""
+    results = run_results("contamination", rows, seed=0, seconds=seconds, gpu=gpu)
     print(write_results(results, options.results))
 
 

@@ -249,7 +249,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             entries = list(of_set(name, options.methods, asked))
             found += rows(name, entries)
             seconds += sum(entry["seconds"] for entry in entries)
-    results = run_results("detection", found, seed=0, seconds=seconds)
+    gpu = torch.cuda.get_device_name() if options.device == "cuda" else ""
+    results = run_results("detection", found, seed=0, seconds=seconds, gpu=gpu)
     print(write_results(results, options.results))
 
 

@@ -83,14 +83,17 @@ def run_results(
     seed: int,
     seconds: float,
     arguments: Sequence[str] | None = None,
+    gpu: str = "",
 ) -> Results:
-    """The results of the run that is going on. `arguments`: of the command line, as they came."""
+    """The results of the run that is going on. `arguments`: of the command line, as they came;
+    `gpu`: the name of the one that it used.
+    """
     return Results(
         name=name,
         commit=commit(),
         command=command(name, sys.argv[1:] if arguments is None else arguments),
         seed=seed,
-        machine=machine(),
+        machine={**machine(), "gpu": gpu} if gpu else machine(),
         versions=versions(),
         seconds=round(seconds, 1),
         rows=tuple(rows),

@@ -146,10 +146,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 _say(f"{row.dataset} {row.method} {row.measure} {row.value:g}")
                 rows.append(row)
     seconds = time.perf_counter() - began
-    results = run_results("training", rows, seed=options.seed, seconds=seconds)
-    if options.device == "cuda":
-        machine = {**results.machine, "gpu": torch.cuda.get_device_name()}
-        results = replace(results, name="training_cuda", machine=machine)
+    on_gpu = options.device == "cuda"
+    results = run_results(
+        "training_cuda" if on_gpu else "training",
+        rows,
+        seed=options.seed,
+        seconds=seconds,
+        gpu=torch.cuda.get_device_name() if on_gpu else "",
+    )
     print(write_results(results, options.results))
 
 
