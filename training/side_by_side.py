@@ -21,7 +21,9 @@ Result = TypeVar("Result")
 # A fit that takes memory is no leak, for which a worker would be begun anew, with a warning.
 _UNWATCHED = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e15"}
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
-_IDLE_SECONDS = 20  # that they wait for another training of this process, as imports take seconds
+# That they wait for another training of this process, as imports take seconds. On a busy machine a
+# job may be twenty seconds on its way to them, and with each that gives up comes a warning.
+_IDLE_SECONDS = 100
 
 
 def side_by_side(
