@@ -72,9 +72,10 @@ def _trained(config: TrainConfig, report: Callable[[str], None]) -> tuple[Model,
     data = _divided(config, corpus, events, budget)
     report(_when_streams_end(data))
     # Said before the minutes of fitting, not after them.
-    wish, rate = _budget(budget, data.streams, data.held, days_of(corpus) / len(corpus))
+    size = _size(data.streams, data.held, days_of(corpus) / len(corpus))
+    wish, rate = _budget(budget, data.streams, size)
     unit = "block" if data.streams.endless else "stream"
-    report(f"budget: {wish} ({rate:.2g} false alerts a {unit})")
+    report(_what_is_budgeted(wish, rate, size, unit, asked=budget is not None))
     learned = learn(Fits(config, events, data, _checkpoint(config)), report)
     model = bare_model(learned.fitted, learned.fit)
     held, apart = learned.held, np.zeros(len(learned.held.whole.values), np.bool_)
@@ -119,19 +120,19 @@ def _divided(
     return Data(streams, fit, held, split.folds)
 
 
-def _budget(
-    budget: Budget | None, streams: StreamConfig, held: Sequence[Stream], days_a_stream: float
-) -> tuple[Budget, float]:
-    """The budget that `held` supports, and its rate a stream (endless: a block)."""
+def _size(streams: StreamConfig, held: Sequence[Stream], days_a_stream: float) -> Size:
+    """What is held out, in streams or, of endless ones, in blocks."""
     events = sum(len(stream.names) for stream in held)
     if not streams.endless:
-        size = Size(len(held), events, days_a_stream * len(held))
-    else:
-        seconds = sum(float(s.times[-1] - s.times[0]) for s in held)
-        blocks = sum(len(np.unique(np.floor(s.times / streams.block_seconds))) for s in held)
-        size = Size(blocks, events, seconds / 86_400)
-        budget = budget or _a_day(size)
-    wish = supported(budget, size)
+        return Size(len(held), events, days_a_stream * len(held))
+    seconds = sum(float(s.times[-1] - s.times[0]) for s in held)
+    blocks = sum(len(np.unique(np.floor(s.times / streams.block_seconds))) for s in held)
+    return Size(blocks, events, seconds / 86_400)
+
+
+def _budget(budget: Budget | None, streams: StreamConfig, size: Size) -> tuple[Budget, float]:
+    """The budget that this size supports, and its rate a stream (endless: a block)."""
+    wish = supported(budget or (_a_day(size) if streams.endless else None), size)
     return wish, min(wish.rate(size), _MOST_RATE)
 
 
@@ -188,6 +189,13 @@ def _history(data: Data, learned: Learned) -> dict[str, Any]:
     watch, stages = learned.fitted.watch, learned.fitted.stages
     assert watch is not None  # it has the held-out streams
     return watch.history(stages, None if data.folds else learned.baselines.control)
+
+
+def _what_is_budgeted(wish: Budget, rate: float, size: Size, unit: str, *, asked: bool) -> str:
+    text = f"budget: {wish} ({rate:.2g} false alerts a {unit})"
+    if not asked and rate * (size.streams + 1) < 1.0 + 1e-9:
+        text += f", the smallest that {size.streams:,} held-out {unit}s support"
+    return text
 
 
 def _what_was_read(corpus: Corpus, lines: int) -> str:

@@ -49,7 +49,8 @@ def test_a_report_tells_what_was_read_learned_and_promised(tiny_log: Path, tmp_p
     model = train_model(config(tiny_log, tmp_path / "m"), said.append)
 
     text = "\n".join(said)
-    for part in ("600 streams", "of silence", "budget: ", "kinds of events", "bigram control"):
+    budget = "budget: 1/181 streams (0.0055 false alerts a stream), the smallest that 180 held-out"
+    for part in ("600 streams", "of silence", budget, "kinds of events", "bigram control"):
         assert part in text
     assert load_model(tmp_path / "m").sha256 == model.sha256
     assert not list(tmp_path.glob(".m.checkpoint*"))
