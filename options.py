@@ -177,11 +177,12 @@ def parser() -> argparse.ArgumentParser:
 
     feedback = command(
         "feedback",
-        "record whether an alert was right, that you are on it, or that it is dealt with",
+        "record whether an alert was right, that you are on it, that it is dealt with, or is not",
         "offscript feedback 1f0c22a9 normal --comment 'planned migration'",
     )
     feedback.add_argument("alert", metavar="ALERT", help="its id, or the beginning of it")
-    feedback.add_argument("verdict", choices=("normal", "anomalous", "acknowledged", "resolved"))
+    verdicts = ("normal", "anomalous", "acknowledged", "resolved", "open")
+    feedback.add_argument("verdict", choices=verdicts)
     to(feedback)
     feedback.add_argument("--comment", default="")
     feedback.add_argument("--by", default=os.environ.get("USER", ""), help="who says so ($USER)")

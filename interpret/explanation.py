@@ -170,7 +170,7 @@ class DetectorShare:
 class Said:
     """What one person said of an alert."""
 
-    verdict: str  # normal, anomalous, acknowledged or resolved
+    verdict: str  # normal, anomalous, acknowledged, resolved or open
     comment: str
     by: str
     time: float

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Int
 from numpy.typing import NDArray
 
+from ..model.reference import n_paths
 from ..model.vocabulary import END
 from ..model.weights import Weights
 from .activations import Activations, embedding_values, run
@@ -80,7 +81,8 @@ def fit_reference(
     weights = weights.astype(np.float64)
     times = np.ones(len(sequences), dtype=np.int64) if times is None else times
     arrays = _counts(weights.d_vocab, sequences, times)
-    sums = np.zeros((weights.d_vocab, n_paths(weights), weights.d_head))
+    paths = n_paths(weights.n_layers, weights.n_heads)
+    sums = np.zeros((weights.d_vocab, paths, weights.d_head))
     seen = np.zeros(weights.d_vocab)
     for tokens, first in _windows(weights, sequences, times, seed, windows):
         outputs = path_outputs(weights, run(weights, tokens))[first:]
@@ -109,11 +111,6 @@ def read_reference(arrays: Mapping[str, NDArray[np.generic]], weights: Weights) 
         pairs=np.zeros(0, dtype=np.int64),
         pair_counts=np.zeros(0, dtype=np.int64),
     )
-
-
-def n_paths(weights: Weights) -> int:
-    """Heads of layer 0, heads of layer 1, and pairs of the two."""
-    return weights.n_layers * weights.n_heads + max(weights.n_layers - 1, 0) * weights.n_heads**2
 
 
 def path_outputs(

@@ -28,6 +28,7 @@ from .alert import DETECTORS
 from .calibration import Calibration
 from .config import ModelConfig
 from .errors import ModelError
+from .reference import check_reference
 from .templates import Templates
 from .typed import check_types
 from .vocabulary import Vocabulary
@@ -167,6 +168,7 @@ def model_from_files(files: Mapping[str, bytes]) -> Model:
     counts: NDArray[np.float32] = np.ascontiguousarray(vectors, dtype=np.float32)
     if not ((counts >= 0.0) & (counts < np.inf)).all():
         raise ModelError("count vectors hold what is no count; train again")
+    check_reference(config.decoder, tensors["reference.safetensors"])
     return Model(
         sha256=hashlib.sha256(files[MANIFEST]).hexdigest(),
         config=config,

@@ -39,6 +39,8 @@ class _VerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict.Value
     """Somebody is on it: others need not be told again."""
     VERDICT_RESOLVED: _Verdict.ValueType  # 4
     """It was dealt with: the same again is a new alert."""
+    VERDICT_OPEN: _Verdict.ValueType  # 5
+    """It is not over: what was done with it is taken back, and that it was normal or suppressed."""
 
 class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper):
     """What people say of an alert, or do with it."""
@@ -53,6 +55,8 @@ VERDICT_ACKNOWLEDGED: Verdict.ValueType  # 3
 """Somebody is on it: others need not be told again."""
 VERDICT_RESOLVED: Verdict.ValueType  # 4
 """It was dealt with: the same again is a new alert."""
+VERDICT_OPEN: Verdict.ValueType  # 5
+"""It is not over: what was done with it is taken back, and that it was normal or suppressed."""
 Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
 
 class _Status:
@@ -77,7 +81,9 @@ class _StatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Status.ValueTy
     """It was dealt with."""
 
 class Status(_Status, metaclass=_StatusEnumTypeWrapper):
-    """How an alert stands. Who calls one anomalous that is acknowledged or resolved leaves it so."""
+    """How an alert stands. Who calls one anomalous that is acknowledged or resolved leaves it so, and
+    what was called anomalous is that again when it is opened.
+    """
 
 STATUS_UNSPECIFIED: Status.ValueType  # 0
 """To list: all but the suppressed ones."""
@@ -394,7 +400,7 @@ class FeedbackEntry(_message.Message):
     BY_FIELD_NUMBER: _builtins.int
     TIME_MICROS_FIELD_NUMBER: _builtins.int
     verdict: Global___Verdict.ValueType
-    """Normal or anomalous; acknowledged or resolved."""
+    """Normal or anomalous; acknowledged, resolved or open."""
     comment: _builtins.str
     """Why."""
     by: _builtins.str
@@ -719,7 +725,7 @@ class FeedbackRequest(_message.Message):
     alert_id: _builtins.str
     """The alert: its id, or the beginning of it."""
     verdict: Global___Verdict.ValueType
-    """Normal or anomalous; acknowledged or resolved."""
+    """Normal or anomalous; acknowledged, resolved or open."""
     comment: _builtins.str
     """Why. At most 4,096 characters."""
     by: _builtins.str

@@ -62,7 +62,12 @@ def export(alerts: Iterable[pb.Alert], path: Path) -> int:
 
 def _row(alert: pb.Alert) -> dict[str, Any]:
     said = alert.feedback[-1] if alert.feedback else None
-    verdicts = [one.verdict for one in alert.feedback if one.verdict in _RIGHT_OR_NOT]
+    verdict = pb.VERDICT_UNSPECIFIED
+    for one in alert.feedback:
+        if one.verdict in _RIGHT_OR_NOT:
+            verdict = one.verdict
+        elif (one.verdict, verdict) == (pb.VERDICT_OPEN, pb.VERDICT_NORMAL):
+            verdict = pb.VERDICT_UNSPECIFIED
     plain = {
         field.name: getattr(alert, field.name)
         for field in pb.Alert.DESCRIPTOR.fields
@@ -74,7 +79,7 @@ def _row(alert: pb.Alert) -> dict[str, Any]:
         "first_seen": alert.first_seen_micros or None,
         "last_seen": alert.last_seen_micros or None,
         "status": _word(pb.Status.Name(alert.status)),
-        "verdict": _word(pb.Verdict.Name(verdicts[-1])) if verdicts else None,
+        "verdict": _word(pb.Verdict.Name(verdict)) if verdict else None,
         "comment": None if said is None else said.comment,
         "by": None if said is None else said.by,
     }

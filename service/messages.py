@@ -41,6 +41,7 @@ VERDICTS = {
     pb.VERDICT_ANOMALOUS: "anomalous",
     pb.VERDICT_ACKNOWLEDGED: "acknowledged",
     pb.VERDICT_RESOLVED: "resolved",
+    pb.VERDICT_OPEN: "open",
 }
 _VERDICT_OF = {name: verdict for verdict, name in VERDICTS.items()}
 

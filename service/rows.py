@@ -65,8 +65,14 @@ def standing(said: str) -> dict[str, object]:
     """What changes of a row when a verdict is given.
 
     Who calls an alert anomalous that is acknowledged or resolved does not open it again, and takes
-    it out of a storm.
+    it out of a storm. What is opened again is no longer normal, but stays anomalous.
     """
+    if said == "open":
+        right = _ALERTS.verdict == "anomalous"
+        return {
+            "verdict": sa.case((right, "anomalous"), else_=""),
+            "status": sa.case((right, "anomalous"), else_="open"),
+        }
     if said in HANDLED:
         return {"status": said}
     handled = _ALERTS.status.in_(HANDLED)

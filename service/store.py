@@ -292,9 +292,9 @@ class Store:
         said: dict[int, list[Feedback]] = {}
         with self._database.reading() as connection:
             rows = connection.execute(query).mappings().all()
-            judged = [row["row"] for row in rows if row["status"] != "open"]
-            if judged:
-                entries = sa.select(table).where(table.c.alert.in_(judged)).order_by(table.c.row)
+            if rows:
+                those = [row["row"] for row in rows]
+                entries = sa.select(table).where(table.c.alert.in_(those)).order_by(table.c.row)
                 for entry in connection.execute(entries):
                     said.setdefault(entry.alert, []).append(
                         Feedback(entry.verdict, entry.comment, entry.by, entry.time)

@@ -21,7 +21,7 @@ HANDLED = ("acknowledged", "resolved")  # somebody is on it; it was dealt with
 class Feedback:
     """What one person said of an alert or did with it; `time` in unix seconds."""
 
-    verdict: str  # of RIGHT_OR_NOT or HANDLED
+    verdict: str  # of RIGHT_OR_NOT or HANDLED, or open: what was done is taken back
     comment: str
     by: str
     time: float

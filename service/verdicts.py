@@ -15,8 +15,8 @@ def read_feedback(request: pb.FeedbackRequest) -> tuple[str, str, str, Wish | No
     if request.verdict not in VERDICTS:
         raise FieldError(
             "verdict",
-            "expected VERDICT_NORMAL, VERDICT_ANOMALOUS, VERDICT_ACKNOWLEDGED or VERDICT_RESOLVED; "
-            "say which of them it is",
+            "expected VERDICT_NORMAL, VERDICT_ANOMALOUS, VERDICT_ACKNOWLEDGED, VERDICT_RESOLVED or "
+            "VERDICT_OPEN; say which of them it is",
         )
     for field, most in (("comment", 4096), ("by", 256)):
         length = len(getattr(request, field))

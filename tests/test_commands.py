@@ -149,7 +149,13 @@ def test_a_kind_of_alert_is_kept_quiet_and_heard_again(service: str, planted_log
     for line in listed.stdout.splitlines():
         offscript("suppressions", "--to", service, "--revoke", line.split()[0])
 
+    asked = stored.stdout.split()[0]
+    opened = offscript("feedback", asked, "open", "--to", service).stdout
+    still = offscript("alerts", "--to", service, "--stream", "kind02", "--status", "open").stdout
+
     assert first
+    assert (opened.startswith("recorded: "), opened.endswith("is open\n")) == (True, True)
+    assert still.split()[0] == asked
     assert all("everywhere; kept 0 quiet  ann  drill" in one for one in said)
     assert not quiet
     assert "[suppressed]" in stored.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -180,6 +181,51 @@ def test_counts_that_are_none_are_refused(tiny_model: Path, tmp_path: Path, coun
 
     with pytest.raises(ModelError, match="count vectors hold what is no count"):
         save_model(replace(model, count_vectors=vectors), tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("means", lambda array: array[:-1], r"means of \(\d+, 24, 16\) where config.json asks for"),
+        ("mean", lambda array: array * np.nan, "mean with values that are no numbers"),
+        ("last", lambda array: array.astype(np.int64), "last with values that are no numbers"),
+        ("outcomes", lambda array: array - 10**9, "outcomes with values that are out of range"),
+        ("pairs", lambda array: array * 100, "pairs with values that are out of range"),
+        ("pair_counts", lambda array: array[1:], "pair_counts of"),
+        ("windows", lambda array: array + 1000, "windows with values that are out of range"),
+        ("window_lengths", lambda array: array + 1, "window_lengths that do not add up"),
+        ("skips", lambda array: array.T, "skips of"),
+        ("skip_counts", lambda array: array.astype(np.float32), "skip_counts with values"),
+    ],
+)
+def test_a_reference_of_another_model_is_refused(
+    tiny_model: Path,
+    tmp_path: Path,
+    name: str,
+    change: Callable[[np.ndarray], np.ndarray],
+    said: str,
+) -> None:
+    model = load_model(tiny_model)
+    others = {**model.reference, name: change(np.asarray(model.reference[name]))}
+    fewer = {other: array for other, array in model.reference.items() if other != name}
+
+    with pytest.raises(ModelError, match=f"is not of this model: it holds {said}"):
+        save_model(replace(model, reference=others), tmp_path / "m")
+    if name not in ("windows", "skips"):
+        with pytest.raises(ModelError, match=f"is not of this model: it holds no {name};"):
+            save_model(replace(model, reference=fewer), tmp_path / "fewer")
+
+
+def test_a_model_of_an_earlier_version_has_no_windows_and_no_skips(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    model = load_model(tiny_model)
+    later = ("windows", "window_lengths", "skips", "skip_counts")
+    earlier = {name: array for name, array in model.reference.items() if name not in later}
+
+    for number, reference in enumerate((earlier, {})):
+        kept = save_model(replace(model, reference=reference), tmp_path / str(number)).reference
+        assert sorted(kept) == sorted(reference)
 
 
 def test_a_vocabulary_of_another_size_is_refused_with_both_sizes(folder: Path) -> None:

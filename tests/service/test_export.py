@@ -25,6 +25,8 @@ def test_every_alert_is_a_row_with_its_verdict(
     listed = list(client.alerts())
     client.feedback(listed[0].id, "anomalous", comment="an intruder", by="ann")
     client.feedback(listed[0].id, "resolved", comment="locked out", by="bob")
+    client.feedback(listed[1].id, "normal")
+    client.feedback(listed[1].id, "open", comment="it is not")
 
     path = tmp_path / "alerts.parquet"
     count = export(client.alerts(), path)
@@ -41,6 +43,8 @@ def test_every_alert_is_a_row_with_its_verdict(
     assert (first["status"], first["verdict"]) == ("resolved", "anomalous")
     assert (first["comment"], first["by"]) == ("locked out", "bob")
     assert first["time"].timestamp() == listed[0].time_micros / 1e6
+    second = table.slice(1, 1).to_pylist()[0]
+    assert (second["status"], second["comment"]) == ("open", "it is not")
     assert table["verdict"].to_pylist()[1:] == [None] * (count - 1)
 
 

@@ -115,6 +115,53 @@ def test_an_incident_keeps_what_is_acknowledged_and_lets_go_what_is_resolved(sto
     assert (incident.alerts, incident.acknowledged, incident.on_it) == (2, 1, "ann: looking")
 
 
+@pytest.mark.parametrize("said", ["acknowledged", "resolved", "normal"])
+def test_what_is_opened_again_fires_and_is_told_as_if_it_had_come_now(
+    store: Store, receiver: Receiver, said: str
+) -> None:
+    webhook = Webhook(receiver.url, store, secret=None)
+    webhook.send(time.time())
+    store.write([other(1)])
+    store.record("a1", said, "a new disk", "ann")
+    before = webhook.send(time.time())
+    said_at = time.time()
+
+    stored, _ = store.record("a1", "open", "it is not the disk", "bob")
+
+    (incident,) = store.incidents(changed_after=said_at)
+    assert (before, webhook.send(time.time())) == (Sent(0), Sent(1))
+    assert (incident.alerts, incident.acknowledged, incident.on_it) == (1, 0, "")
+    assert (stored.status, [one.verdict for one in stored.feedback]) == ("open", [said, "open"])
+    assert (listed(store, "open"), listed(store, said)) == (["a1"], [])
+    (again_,) = store.write([again(2)])
+    assert (again_.alert.id, again_.alert.count) == ("a1", 2)
+    assert store.deeds(limit=1)[0].what == "alert a1 is open, says bob"
+
+
+def test_an_anomalous_alert_that_is_opened_again_stays_anomalous(store: Store) -> None:
+    store.write([other(1)])
+    store.record("a1", "anomalous", "", "")
+    store.record("a1", "resolved", "", "")
+
+    assert store.record("a1", "open", "", "")[0].status == "anomalous"
+    assert store.incidents() != []
+    assert listed(store, "anomalous") == ["a1"]
+
+
+def test_a_suppressed_alert_that_is_opened_fires_while_others_of_its_kind_stay_quiet(
+    store: Store,
+) -> None:
+    store.write([other(1), other(2)])
+    store.record("a1", "normal", "", "", Wish(everywhere=True, seconds=60.0))
+    store.record("a2", "open", "", "")
+
+    store.write([other(3)])
+
+    assert listed(store, "open") == ["a2"]
+    assert listed(store, "suppressed") == ["a3"]
+    assert [one.alerts for one in store.incidents()] == [1]
+
+
 def test_the_webhook_tells_nothing_of_what_is_acknowledged(
     store: Store, receiver: Receiver
 ) -> None:
@@ -141,12 +188,12 @@ def test_an_alert_is_handled_over_the_wire_and_that_is_on_record(
         for one in watch:
             if one.id == alert.id:
                 seen.append(one)
-            if len(seen) == 2:
+            if len(seen) == 3:
                 return
 
     watching = threading.Thread(target=look)
     watching.start()
-    for verdict in (pb.VERDICT_ACKNOWLEDGED, pb.VERDICT_RESOLVED):
+    for n, verdict in enumerate((pb.VERDICT_ACKNOWLEDGED, pb.VERDICT_RESOLVED, pb.VERDICT_OPEN)):
         stub.Feedback(
             pb.FeedbackRequest(alert_id=alert.id, verdict=verdict, comment="a disk", by="ann")
         )
@@ -154,16 +201,20 @@ def test_an_alert_is_handled_over_the_wire_and_that_is_on_record(
             status = pb.STATUS_ACKNOWLEDGED
             found = stub.ListAlerts(pb.ListAlertsRequest(status=status)).alerts
             assert [one.id for one in found] == [alert.id]
-            while not seen:
-                time.sleep(0.01)
+        while len(seen) == n:
+            time.sleep(0.01)
     watching.join(30)
     watch.cancel()
 
-    assert [one.status for one in seen] == [pb.STATUS_ACKNOWLEDGED, pb.STATUS_RESOLVED]
-    assert [said.comment for said in seen[-1].feedback] == ["a disk", "a disk"]
+    assert [one.status for one in seen] == [
+        pb.STATUS_ACKNOWLEDGED,
+        pb.STATUS_RESOLVED,
+        pb.STATUS_OPEN,
+    ]
+    assert [said.comment for said in seen[-1].feedback] == ["a disk"] * 3
     deeds = stub.ListDeeds(pb.ListDeedsRequest()).deeds
     assert [deed.what for deed in deeds if deed.action == "verdict"] == [
-        f"alert {alert.id} is {said}, says ann" for said in ("resolved", "acknowledged")
+        f"alert {alert.id} is {said}, says ann" for said in ("open", "resolved", "acknowledged")
     ]
 
 

@@ -24,7 +24,7 @@ from offscript.service.client import Client
 from offscript.service.config import ServiceConfig
 from offscript.service.late import Late
 from offscript.tests.service.engines import sessions
-from offscript.tests.service.versions import renumbered, saved, untrained, without
+from offscript.tests.service.versions import mixed, renumbered, saved, untrained, without
 
 if TYPE_CHECKING:
     from offscript.tests.service.conftest import InProcess, Running
@@ -162,9 +162,11 @@ def test_what_is_no_good_model_is_refused_and_the_other_goes_on(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    damaged, cut, pipe = tmp_path / "damaged", tmp_path / "cut", tmp_path / "pipe"
-    for path in (damaged, cut, pipe):
+    names = ("damaged", "cut", "pipe", "bare", "short")
+    damaged, cut, pipe, bare, short = (tmp_path / name for name in names)
+    for path in (damaged, cut, pipe, bare, short):
         saved(model, path, version=1)
+    reference = (short / "reference.safetensors").read_bytes()
     content = bytearray((damaged / "weights.safetensors").read_bytes())
     content[len(content) // 2] ^= 1
     (damaged / "weights.safetensors").write_bytes(content)
@@ -172,12 +174,18 @@ def test_what_is_no_good_model_is_refused_and_the_other_goes_on(
     (pipe / "config.json").unlink()
     os.mkfifo(pipe / "config.json")
     (tmp_path / "loop").symlink_to("loop")
+    (bare / "reference.safetensors").unlink()
+    (short / "reference.safetensors").write_bytes(reference[:-8])
+    mixed(model, without(model, "session=<*> admin: setting <*> written"), tmp_path / "mixed")
     saved(untrained(model), tmp_path / "untrained")
     client.score_once(pb.EventBatch(lines=sessions(session, 40)))
     cases = {
         damaged: "weights.safetensors is damaged or was changed",
         cut: "manifest.json is not JSON",
         pipe: "config.json is no file",
+        bare: "reference.safetensors cannot be read (No such file",
+        short: "reference.safetensors is damaged or was changed",
+        tmp_path / "mixed": "reference.safetensors is not of this model: it holds means of",
         tmp_path / "none": "no model folder at",
         tmp_path: "holds no manifest.json",
         tmp_path / "loop": "loop",

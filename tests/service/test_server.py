@@ -16,12 +16,14 @@ import grpc
 import pytest
 
 from offscript.model.errors import InputError, ModelError, StoreError
+from offscript.model.folder import load_model
 from offscript.protos import detector_pb2 as pb
 from offscript.protos.detector_pb2_grpc import DetectorStub
 from offscript.service.client import Client
 from offscript.service.config import ServiceConfig, split_address
 from offscript.service.store import Store
 from offscript.service.stored import Filter
+from offscript.tests.service.versions import mixed, without
 
 if TYPE_CHECKING:
     from offscript.tests.service.conftest import InProcess, OwnProcess
@@ -64,11 +66,15 @@ def test_a_second_service_cannot_take_the_store_of_the_first(
         in_process(config)
 
 
-def test_a_model_or_store_that_is_not_there_is_one_clear_line(
+def test_a_model_or_store_that_is_not_there_or_not_whole_is_one_clear_line(
     config: ServiceConfig, in_process: InProcess, tmp_path: Path
 ) -> None:
     with pytest.raises(ModelError, match="no model folder"):
         in_process(replace(config, models={"": tmp_path / "none"}))
+    model = load_model(config.models[""])
+    mixed(model, without(model, model.vocabulary.names[-1]), tmp_path / "mixed")
+    with pytest.raises(ModelError, match="reference.safetensors is not of this model"):
+        in_process(replace(config, models={"": tmp_path / "mixed"}))
     with pytest.raises(StoreError, match="No such file or directory"):
         in_process(replace(config, store=f"sqlite:///{tmp_path}/none/alerts.db"))
 

@@ -204,8 +204,17 @@ def test_alertmanager_hears_who_is_on_an_incident_and_when_it_is_resolved(
         store.record(id_, "resolved", "", "")
     sink.send(time.time())
     until(lambda: not heard())
+    store.record("a2", "open", "it is not over", "bob")
+    sink.send(time.time())
+    until(heard)
+    (opened,) = heard()
     sink.close()
 
+    assert opened["annotations"]["description"].startswith("1 stream,")
+    assert (opened["fingerprint"], "acknowledged" in opened["annotations"]) == (
+        before["fingerprint"],
+        False,
+    )
     assert "acknowledged" not in before["annotations"]
     assert after["annotations"]["acknowledged"] == "1 of 2 streams. ann: looking"
     assert after["fingerprint"] == before["fingerprint"]  # no other alert

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from offscript.model.folder import Model, save_model
+from offscript.model.folder import MANIFEST, Model, save_model
 from offscript.model.vocabulary import NEW, SPECIAL, Vocabulary
 from offscript.model.weights import random_weights
 
@@ -35,11 +37,33 @@ def untrained(model: Model) -> Model:
     return replace(model, weights=random_weights(model.config.decoder, seed=1))
 
 
+def mixed(model: Model, other: Model, path: Path) -> None:
+    """The model at `path` with the other's reference, and a manifest that says it belongs there."""
+    reference, manifest = "reference.safetensors", path / MANIFEST
+    saved(other, path.with_name("other"))
+    saved(model, path)
+    content = (path.with_name("other") / reference).read_bytes()
+    (path / reference).write_bytes(content)
+    said = json.loads(manifest.read_text())
+    said["sha256"][reference] = hashlib.sha256(content).hexdigest()
+    manifest.write_text(json.dumps(said))
+
+
 def _chosen(model: Model, ids: list[int]) -> Model:
     weights, vocabulary = model.weights, model.vocabulary
     token_of = np.full(len(vocabulary), NEW, np.int32)
     token_of[ids] = np.arange(len(ids))
-    windows = token_of[model.reference["windows"].astype(np.int64)]
+    reference = {**model.reference}
+    reference["windows"] = token_of[reference["windows"].astype(np.int64)]
+    reference["skips"] = token_of[reference["skips"].astype(np.int64)]
+    for array in ("means", "last", "outcomes"):
+        reference[array] = reference[array][ids]
+    before, after = np.divmod(reference["pairs"].astype(np.int64), len(vocabulary))
+    kept = np.isin(before, ids) & np.isin(after, ids)
+    pairs = token_of[before[kept]].astype(np.int64) * len(ids) + token_of[after[kept]]
+    order = np.argsort(pairs)
+    reference["pairs"] = pairs[order]
+    reference["pair_counts"] = reference["pair_counts"][kept][order]
     return replace(
         model,
         config=replace(model.config, decoder=replace(model.config.decoder, d_vocab=len(ids))),
@@ -54,5 +78,5 @@ def _chosen(model: Model, ids: list[int]) -> Model:
             tuple(vocabulary.counts[token] for token in ids),
         ),
         count_vectors=np.ascontiguousarray(model.count_vectors[:, ids]),
-        reference={**model.reference, "windows": windows},
+        reference=reference,
     )
