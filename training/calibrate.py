@@ -31,12 +31,10 @@ from ..model.calibration import (
     together,
 )
 from ..model.detector import Detector
-from ..model.errors import BudgetError
 from ..model.folder import Model
 from ..model.vocabulary import END, PAST, START, Vocabulary
-from .budget import Budget, Size
+from .budget import Budget
 
-DEFAULT = Budget(1, 1000, "stream")
 _AT_ONCE = 4096  # streams in a detector at a time
 _TENTHS = 10
 _STREAM = DETECTORS.index("stream")
@@ -230,7 +228,8 @@ def fit_threshold(statistics: Statistics, rate: float, *, count_scale: float) ->
     fitted = fit_detectors(values, count_scale=count_scale)
     # Streams that were set apart may be what the smallest budget was short of.
     rate = max(rate, 1.0 / (len(scores) + 1))
-    return replace(fitted, threshold=conformal_threshold(scores, rate))
+    threshold = conformal_threshold(scores, rate)
+    return replace(fitted, threshold=threshold)
 
 
 def combined(
@@ -238,26 +237,6 @@ def combined(
 ) -> Float64[np.ndarray, " streams"]:
     """The score of each stream, in nats."""
     return together(threshold.score(values), threshold.bases())
-
-
-def supported(budget: Budget | None, size: Size) -> Budget:
-    """The budget if held-out data of this size can support it.
-
-    Without a wish: 1 in 1,000 streams, else the smallest that the data supports. A wish that the
-    data cannot support raises BudgetError with the smallest that it can.
-    """
-    wish = budget or DEFAULT
-    rate = wish.rate(size)
-    if rate * (size.streams + 1) >= 1.0 - 1e-9:
-        return wish
-    smallest = wish.scaled(1.0 / (rate * (size.streams + 1)))
-    if budget is None:
-        return smallest
-    raise BudgetError(
-        f"a budget of {budget} asks for {1.0 / rate - 1:,.0f} normal streams to calibrate "
-        f"on, there are {size.streams:,}; the smallest that this data supports is {smallest}: give "
-        "that or more data"
-    )
 
 
 @dataclass(frozen=True)
