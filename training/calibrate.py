@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ..model.alert import AT_END, DETECTORS, OVERALL
 from ..model.calibration import (
+    GRAIN,
     LEAST_SCALE,
     ONE_EVENT,
     SURPRISALS,
@@ -229,7 +230,7 @@ def fit_threshold(statistics: Statistics, rate: float, *, count_scale: float) ->
     # Streams that were set apart may be what the smallest budget was short of.
     rate = max(rate, 1.0 / (len(scores) + 1))
     threshold = conformal_threshold(scores, rate)
-    return replace(fitted, threshold=threshold)
+    return replace(fitted, threshold=threshold + GRAIN)
 
 
 def combined(

@@ -89,6 +89,20 @@ def test_the_budget_holds_over_resplits() -> None:
     assert np.mean(shares) == pytest.approx(0.01, rel=0.15)
 
 
+@pytest.mark.parametrize("share", [0.02, 1.0])
+def test_streams_that_are_alike_keep_the_budget_however_a_processor_rounds(share: float) -> None:
+    values = np.zeros((1000, len(DETECTORS)))
+    values[: int(1000 * share)] = 5.0
+    alike = Statistics(values, np.zeros(1000, np.bool_))
+
+    threshold = fit_threshold(alike, 0.01, count_scale=0.1)
+
+    assert not (combined(threshold, values + 1e-6) > threshold.threshold).any()
+    each = threshold.limits()[: DETECTORS.index("stream")]
+    assert (values[:, : len(each)] + 1e-6 <= each).all()
+    assert (combined(threshold, values + 20.0) > threshold.threshold).all()
+
+
 def test_event_and_end_share_one_tail() -> None:
     rng = np.random.default_rng(3)
     values = rng.exponential(size=(500, len(DETECTORS)))
