@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int32
+from jaxtyping import Bool, Float64, Int32, Int64
 from numpy.typing import NDArray
 
 from ..model.alert import AT_END, DETECTORS, OVERALL
@@ -61,10 +61,20 @@ def tokens_of(vocabulary: Vocabulary, stream: Stream) -> Int32[np.ndarray, " tok
 
 @dataclass(frozen=True)
 class Statistics:
-    """Maximum of each statistic by stream, in the order of `DETECTORS`; nan where not taken."""
+    """Maximum of each statistic by stream, in the order of `DETECTORS`; nan where not taken.
+
+    `learned`: the same by the decoder that serves, where that has learned what is held out from
+    those of the folds.
+    """
 
     values: Float64[np.ndarray, "streams detectors"]
     joined: Bool[np.ndarray, " streams"]
+    learned: Float64[np.ndarray, "streams detectors"] | None = None
+
+    def only(self, rows: Int64[np.ndarray, " rows"]) -> Statistics:
+        """Those of some of the streams."""
+        learned = None if self.learned is None else self.learned[rows]
+        return Statistics(self.values[rows], self.joined[rows], learned)
 
 
 def statistics_of(model: Model, streams: Sequence[Stream]) -> Statistics:
@@ -223,6 +233,10 @@ def held_out_scores(
 def fit_threshold(statistics: Statistics, rate: float, *, count_scale: float) -> Threshold:
     """Tails and weights from all streams, and the threshold on scores by those that each had no
     part in.
+
+    By a decoder that has learned them no more may pass it either. Streams that are all alike are
+    alike to the decoders of the folds too, each in its own way, and would all pass, or none, as the
+    one that serves happens to be a little less sure of them or a little more.
     """
     values = statistics.values
     scores = together(*held_out_scores(values, count_scale=count_scale))
@@ -230,6 +244,9 @@ def fit_threshold(statistics: Statistics, rate: float, *, count_scale: float) ->
     # Streams that were set apart may be what the smallest budget was short of.
     rate = max(rate, 1.0 / (len(scores) + 1))
     threshold = conformal_threshold(scores, rate)
+    if statistics.learned is not None:
+        learned = combined(fitted, statistics.learned)
+        threshold = max(threshold, conformal_threshold(learned, rate))
     return replace(fitted, threshold=threshold + GRAIN)
 
 
@@ -250,9 +267,17 @@ class HeldOut:
     joined: Statistics  # of the same streams, each joined at a random event
 
 
-def hold_out(model: Model, streams: Sequence[Stream], seed: int) -> HeldOut:
-    """Score held-out streams whole and joined; of endless ones, their blocks."""
-    kappa, usual = surprise_of(model, streams)
+def hold_out(
+    model: Model,
+    streams: Sequence[Stream],
+    seed: int,
+    surprise: tuple[float, float] | None = None,
+) -> HeldOut:
+    """Score held-out streams whole and joined; of endless ones, their blocks.
+
+    `surprise` is what their events are measured against, if not what the model makes of them.
+    """
+    kappa, usual = surprise or surprise_of(model, streams)
     model = replace(model, calibration=replace(model.calibration, kappa=kappa, usual=usual))
     if model.config.streams.endless:
         blocks = block_statistics(model, streams)
@@ -275,6 +300,19 @@ def all_of(parts: Sequence[HeldOut]) -> HeldOut:
         float(np.mean([part.usual for part in parts])),
         together([part.whole for part in parts]),
         together([part.joined for part in parts]),
+    )
+
+
+def with_learned(
+    held: HeldOut, model: Model, folds: Sequence[Sequence[Stream]], seed: int
+) -> HeldOut:
+    """With what the decoder that serves makes of the streams of all folds, cut as they were."""
+    surprise = held.kappa, held.usual
+    served = all_of([hold_out(model, streams, seed, surprise) for streams in folds])
+    return replace(
+        held,
+        whole=replace(held.whole, learned=served.whole.values),
+        joined=replace(held.joined, learned=served.joined.values),
     )
 
 

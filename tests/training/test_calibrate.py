@@ -103,6 +103,19 @@ def test_streams_that_are_alike_keep_the_budget_however_a_processor_rounds(share
     assert (combined(threshold, values + 20.0) > threshold.threshold).all()
 
 
+def test_streams_that_are_alike_keep_the_budget_if_the_served_decoder_is_less_sure_of_them() -> (
+    None
+):
+    values = np.repeat([[0.0], [0.1], [0.2], [0.3]], 30, axis=0) * np.ones(len(DETECTORS))
+    nobody = np.zeros(120, np.bool_)
+    learned = np.full_like(values, 0.4)
+    learned[0] = 9.0  # and one that is as odd as the budget allows
+
+    threshold = fit_threshold(Statistics(values, nobody, learned), 2 / 121, count_scale=0.1)
+
+    assert np.flatnonzero(combined(threshold, learned) > threshold.threshold).tolist() == [0]
+
+
 def test_event_and_end_share_one_tail() -> None:
     rng = np.random.default_rng(3)
     values = rng.exponential(size=(500, len(DETECTORS)))
