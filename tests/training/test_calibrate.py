@@ -103,6 +103,18 @@ def test_streams_that_are_alike_keep_the_budget_however_a_processor_rounds(share
     assert (combined(threshold, values + 20.0) > threshold.threshold).all()
 
 
+def test_a_habit_whose_streams_come_one_after_another_sets_no_threshold_out_of_reach() -> None:
+    rng = np.random.default_rng(5)
+    values = rng.exponential(size=(1000, len(DETECTORS)))
+    values[300:330] += 200.0
+    habit = Statistics(values, np.zeros(1000, np.bool_))
+
+    threshold = fit_threshold(habit, 0.01, count_scale=0.1)
+
+    assert 0 < (combined(threshold, values) > threshold.threshold).sum() <= 20
+    assert (combined(threshold, values[300:330] + 400.0) > threshold.threshold).all()
+
+
 def test_streams_that_are_alike_keep_the_budget_if_the_served_decoder_is_less_sure_of_them() -> (
     None
 ):
