@@ -63,8 +63,7 @@ def tokens_of(vocabulary: Vocabulary, stream: Stream) -> Int32[np.ndarray, " tok
 class Statistics:
     """Maximum of each statistic by stream, in the order of `DETECTORS`; nan where not taken.
 
-    `learned`: the same by the decoder that serves, where that has learned what is held out from
-    those of the folds.
+    `learned`: the same by the decoder that serves, if it has learned what folds hold out.
     """
 
     values: Float64[np.ndarray, "streams detectors"]
@@ -234,9 +233,8 @@ def fit_threshold(statistics: Statistics, rate: float, *, count_scale: float) ->
     """Tails and weights from all streams, and the threshold on scores by those that each had no
     part in.
 
-    By a decoder that has learned them no more may pass it either. Streams that are all alike are
-    alike to the decoders of the folds too, each in its own way, and would all pass, or none, as the
-    one that serves happens to be a little less sure of them or a little more.
+    By a decoder that has learned them no more may pass it either: streams that are all alike would
+    all pass if the one that serves happens to be a little less sure of them than those of folds.
     """
     values = statistics.values
     # What comes one after another goes into different tenths: a nightly job, all in one, would be

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from offscript.model.alert import DETECTORS
-from offscript.model.calibration import Tail, Threshold
 from offscript.model.detector import Detector
 from offscript.model.errors import ModelError
 from offscript.model.event import EventParser
@@ -161,23 +160,6 @@ def test_the_level_of_an_ended_stream_is_its_mean_surprise_after_twenty_usual_ev
     surprise = float(seen.surprisal.sum() + end.surprisal.sum())
     level = (surprise - 6 * model.calibration.usual) / 26
     assert detector.statistics(["s"])[0, DETECTORS.index("level")] == pytest.approx(level, rel=1e-5)
-
-
-def test_a_stream_that_has_not_ended_has_no_level_that_counts(model: Model) -> None:
-    tails = {
-        "event": Tail((0.0,), (0.0,), 0.0, 2.3, 100.0, 0.0),
-        "level": Tail((-1.0,), (0.0,), -0.5, 2.3, 1.0, 0.0),  # below that of a usual stream
-    }
-    threshold = Threshold(tails, dict.fromkeys(tails, 1.0), 3.0, 100)
-    calibration = replace(model.calibration, whole=threshold, usual=0.0)
-    detector = Detector(replace(model, calibration=calibration))
-    name = model.vocabulary.names[-1]
-
-    before = detector.observe(["s"] * 3, [name] * 3, np.full(3, np.nan), started={"s"}).findings
-    at_end = detector.end(["s"]).findings
-
-    assert not before
-    assert {finding.token for finding in at_end} == {END}
 
 
 def test_a_stream_of_which_several_detectors_are_nearly_sure_is_found_at_its_end(

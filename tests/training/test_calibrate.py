@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from offscript.model.alert import AT_END, DETECTORS
+from offscript.model.calibration import Tail, Threshold
 from offscript.model.detector import Detector
 from offscript.model.folder import Model, load_model
+from offscript.model.vocabulary import END
 from offscript.training.calibrate import (
     Statistics,
     Stream,
@@ -167,3 +169,20 @@ def test_detectors_that_say_the_same_share_one_weight_and_one_alone_has_all_of_i
     assert weights["counts"] == pytest.approx(1.0, abs=0.1)
     assert weights["end"] == weights["event"]
     assert weights["new"] == 1.0
+
+
+def test_a_stream_that_has_not_ended_has_no_level_that_counts(model: Model) -> None:
+    tails = {
+        "event": Tail((0.0,), (0.0,), 0.0, 2.3, 100.0, 0.0),
+        "level": Tail((-1.0,), (0.0,), -0.5, 2.3, 1.0, 0.0),  # below that of a usual stream
+    }
+    threshold = Threshold(tails, dict.fromkeys(tails, 1.0), 3.0, 100)
+    calibration = replace(model.calibration, whole=threshold, usual=0.0)
+    detector = Detector(replace(model, calibration=calibration))
+    name = model.vocabulary.names[-1]
+
+    before = detector.observe(["s"] * 3, [name] * 3, np.full(3, np.nan), started={"s"}).findings
+    at_end = detector.end(["s"]).findings
+
+    assert not before
+    assert {finding.token for finding in at_end} == {END}
