@@ -22,6 +22,10 @@ from .alert import DETECTORS, OVERALL
 # (nearly) no spread, a tail as thin as the data would make any deviation infinitely surprising. For
 # `counts` the caller says what one event more or less amounts to.
 LEAST_SCALE = {"event": 0.5, "drift": 1.0, "end": 0.5, "new": 1.0, "level": 0.05}
+# Of a least scale, in statistics, and of a nat, in scores: what differs by less is equal. Where
+# normal streams are all alike the tail begins at what all of them have, and a processor that rounds
+# otherwise, by 1e-7, would find each of them past it.
+GRAIN = 0.01
 SURPRISALS = ("event", "end")  # detectors whose statistic is the surprisal of one event
 # −log P past which what one event says of its stream counts: one normal stream in fifty. In a long
 # stream something always surprises, and what is less rare is noise beside what judges all events.
@@ -100,6 +104,8 @@ def fit_tail(
 ) -> Tail:
     """Empirical −log((1 + #{X ≥ x}) / (n + 1)), and a Pareto tail fitted to the largest tenth.
 
+    The tail begins `GRAIN` of the least scale above the smallest of these.
+
     With a₀ = mean(y) and a₁ = mean(y·(1 − rank)) of the excesses y, the probability-weighted
     moments of Hosking and Wallis (1987) give the shape ξ = 2 − a₀ / (a₀ − 2 a₁) and the scale
     a₀ (1 − ξ). Shapes below 0 (a tail with an end) are not believed, and those of n excesses by
@@ -107,8 +113,9 @@ def fit_tail(
     """
     x = np.sort(np.asarray(statistic, dtype=np.float64))
     n = len(x)
-    start = float(x[-max(1, int(_TAIL_SHARE * n))])
-    levels = np.unique(x[x <= start])
+    tenth = float(x[-max(1, int(_TAIL_SHARE * n))])
+    start = tenth + GRAIN * least_scale
+    levels = np.unique(x[x <= tenth])
     if len(levels) > _LEVELS:
         levels = levels[np.linspace(0, len(levels) - 1, _LEVELS).astype(int)]
     at_least = n - np.searchsorted(x, levels, side="left")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .coded import Coded
 from .config import StreamConfig
 from .errors import InputError, ModelError
-from .kernels import N_DETECTORS, RING, TIMES
+from .kernels import LEVEL, N_DETECTORS, RING, TIMES
 from .vocabulary import NEW, PAST, START
 
 STATE = np.dtype(
@@ -289,6 +289,7 @@ class Streams:
         fresh = np.zeros(len(rows), STATE)
         fresh["last"], fresh["blocks"], fresh["length"] = math.nan, -1, 1
         fresh["joined"] = joined
+        fresh["stats"][:, LEVEL] = -math.inf  # 0 is much, where all that end have less
         # A fresh stream must not look like the longest silent before its first event is fed.
         fresh["touched"] = self.tick
         self.state[rows] = fresh

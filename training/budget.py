@@ -68,6 +68,9 @@ class Budget:
         return Budget(math.ceil(count / digit - 1e-9) * digit, self.per, self.unit)
 
 
+DEFAULT = Budget(1, 1000, "stream")
+
+
 def parse_budget(text: str) -> Budget:
     """`5/day`, `1/1000 streams`, `1 in 10,000 streams`, `10/million events`."""
     match = _FORM.fullmatch(text)
@@ -85,4 +88,24 @@ def parse_budget(text: str) -> Budget:
     raise InputError(
         f"budget {text!r} is not understood; say for example 5/day, 1/1000 streams or "
         "10/million events"
+    )
+
+
+def supported(budget: Budget | None, size: Size) -> Budget:
+    """The budget if held-out data of this size can support it.
+
+    Without a wish: 1 in 1,000 streams, else the smallest that the data supports. A wish that the
+    data cannot support raises BudgetError with the smallest that it can.
+    """
+    wish = budget or DEFAULT
+    rate = wish.rate(size)
+    if rate * (size.streams + 1) >= 1.0 - 1e-9:
+        return wish
+    smallest = wish.scaled(1.0 / (rate * (size.streams + 1)))
+    if budget is None:
+        return smallest
+    raise BudgetError(
+        f"a budget of {budget} asks for {1.0 / rate - 1:,.0f} normal streams to calibrate "
+        f"on, there are {size.streams:,}; the smallest that this data supports is {smallest}: give "
+        "that or more data"
     )

@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int32
+from jaxtyping import Bool, Float64, Int32, Int64
 from numpy.typing import NDArray
 
 from ..model.alert import AT_END, DETECTORS, OVERALL
 from ..model.calibration import (
+    GRAIN,
     LEAST_SCALE,
     ONE_EVENT,
     SURPRISALS,
@@ -31,12 +32,10 @@ from ..model.calibration import (
     together,
 )
 from ..model.detector import Detector
-from ..model.errors import BudgetError
 from ..model.folder import Model
 from ..model.vocabulary import END, PAST, START, Vocabulary
-from .budget import Budget, Size
+from .budget import Budget
 
-DEFAULT = Budget(1, 1000, "stream")
 _AT_ONCE = 4096  # streams in a detector at a time
 _TENTHS = 10
 _STREAM = DETECTORS.index("stream")
@@ -62,10 +61,19 @@ def tokens_of(vocabulary: Vocabulary, stream: Stream) -> Int32[np.ndarray, " tok
 
 @dataclass(frozen=True)
 class Statistics:
-    """Maximum of each statistic by stream, in the order of `DETECTORS`; nan where not taken."""
+    """Maximum of each statistic by stream, in the order of `DETECTORS`; nan where not taken.
+
+    `learned`: the same by the decoder that serves, if it has learned what folds hold out.
+    """
 
     values: Float64[np.ndarray, "streams detectors"]
     joined: Bool[np.ndarray, " streams"]
+    learned: Float64[np.ndarray, "streams detectors"] | None = None
+
+    def only(self, rows: Int64[np.ndarray, " rows"]) -> Statistics:
+        """Those of some of the streams."""
+        learned = None if self.learned is None else self.learned[rows]
+        return Statistics(self.values[rows], self.joined[rows], learned)
 
 
 def statistics_of(model: Model, streams: Sequence[Stream]) -> Statistics:
@@ -224,13 +232,23 @@ def held_out_scores(
 def fit_threshold(statistics: Statistics, rate: float, *, count_scale: float) -> Threshold:
     """Tails and weights from all streams, and the threshold on scores by those that each had no
     part in.
+
+    By a decoder that has learned them no more may pass it either: streams that are all alike would
+    all pass if the one that serves happens to be a little less sure of them than those of folds.
     """
     values = statistics.values
-    scores = together(*held_out_scores(values, count_scale=count_scale))
+    # What comes one after another goes into different tenths: a nightly job, all in one, would be
+    # scored by tails that know none of it, and set a threshold that nothing reaches.
+    apart = np.argsort(np.arange(len(values)) % _TENTHS, kind="stable")
+    scores = together(*held_out_scores(values[apart], count_scale=count_scale))
     fitted = fit_detectors(values, count_scale=count_scale)
     # Streams that were set apart may be what the smallest budget was short of.
     rate = max(rate, 1.0 / (len(scores) + 1))
-    return replace(fitted, threshold=conformal_threshold(scores, rate))
+    threshold = conformal_threshold(scores, rate)
+    if statistics.learned is not None:
+        learned = combined(fitted, statistics.learned)
+        threshold = max(threshold, conformal_threshold(learned, rate))
+    return replace(fitted, threshold=threshold + GRAIN)
 
 
 def combined(
@@ -238,26 +256,6 @@ def combined(
 ) -> Float64[np.ndarray, " streams"]:
     """The score of each stream, in nats."""
     return together(threshold.score(values), threshold.bases())
-
-
-def supported(budget: Budget | None, size: Size) -> Budget:
-    """The budget if held-out data of this size can support it.
-
-    Without a wish: 1 in 1,000 streams, else the smallest that the data supports. A wish that the
-    data cannot support raises BudgetError with the smallest that it can.
-    """
-    wish = budget or DEFAULT
-    rate = wish.rate(size)
-    if rate * (size.streams + 1) >= 1.0 - 1e-9:
-        return wish
-    smallest = wish.scaled(1.0 / (rate * (size.streams + 1)))
-    if budget is None:
-        return smallest
-    raise BudgetError(
-        f"a budget of {budget} asks for {1.0 / rate - 1:,.0f} normal streams to calibrate "
-        f"on, there are {size.streams:,}; the smallest that this data supports is {smallest}: give "
-        "that or more data"
-    )
 
 
 @dataclass(frozen=True)
@@ -270,9 +268,17 @@ class HeldOut:
     joined: Statistics  # of the same streams, each joined at a random event
 
 
-def hold_out(model: Model, streams: Sequence[Stream], seed: int) -> HeldOut:
-    """Score held-out streams whole and joined; of endless ones, their blocks."""
-    kappa, usual = surprise_of(model, streams)
+def hold_out(
+    model: Model,
+    streams: Sequence[Stream],
+    seed: int,
+    surprise: tuple[float, float] | None = None,
+) -> HeldOut:
+    """Score held-out streams whole and joined; of endless ones, their blocks.
+
+    `surprise` is what their events are measured against, if not what the model makes of them.
+    """
+    kappa, usual = surprise or surprise_of(model, streams)
     model = replace(model, calibration=replace(model.calibration, kappa=kappa, usual=usual))
     if model.config.streams.endless:
         blocks = block_statistics(model, streams)
@@ -295,6 +301,19 @@ def all_of(parts: Sequence[HeldOut]) -> HeldOut:
         float(np.mean([part.usual for part in parts])),
         together([part.whole for part in parts]),
         together([part.joined for part in parts]),
+    )
+
+
+def with_learned(
+    held: HeldOut, model: Model, folds: Sequence[Sequence[Stream]], seed: int
+) -> HeldOut:
+    """With what the decoder that serves makes of the streams of all folds, cut as they were."""
+    surprise = held.kappa, held.usual
+    served = all_of([hold_out(model, streams, seed, surprise) for streams in folds])
+    return replace(
+        held,
+        whole=replace(held.whole, learned=served.whole.values),
+        joined=replace(held.joined, learned=served.joined.values),
     )
 
 

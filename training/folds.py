@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..model.config import StreamConfig
 from ..model.event import EventConfig
 from ..model.vocabulary import SPECIAL
-from .calibrate import HeldOut, Stream, all_of, hold_out
+from .calibrate import HeldOut, Stream, all_of, hold_out, with_learned
 from .config import TrainConfig
 from .fit import (
     Baselines,
@@ -136,12 +136,16 @@ def learn(fits: Fits, report: Callable[[str], None]) -> Learned:
         )
         served = others[-1][0]
         seen += [one for _, one in others if one is not None]
+    held_out = all_of([one.held for one in seen])
+    if data.folds:
+        folds = [[data.held[i] for i in fold] for fold in data.folds]
+        held_out = with_learned(held_out, bare_model(served, data.fit), folds, config.seed)
     return Learned(
         served,
         data.fit,
         baselines,
         first.loss,
-        all_of([one.held for one in seen]),
+        held_out,
         refitted(baselines.ngram, served),
         np.concatenate([one.ngram_scores for one in seen]),
         first.tokens / max(first.seconds, 1e-9),

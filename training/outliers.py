@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool, Float64
-from numpy.typing import NDArray
 
 from ..model.calibration import together
-from .calibrate import HeldOut, Statistics, held_out_scores
+from .calibrate import HeldOut, held_out_scores
 
 _MOST = 0.05  # of the streams
 _WIDER = 2.0  # than σ the tail may be; that its far end is twice as wide is nothing to wonder at
@@ -54,10 +53,6 @@ def set_apart(
     stream is says the whole of it: pieces from the middle of normal cases that all go one of a few
     ways are alike by the dozen, and a gap between such groups is no evidence.
     """
-
-    def only(statistics: Statistics, rows: NDArray[np.int64]) -> Statistics:
-        return Statistics(statistics.values[rows], statistics.joined[rows])
-
     values = held.whole.values
     if normal is None:
         normal = np.zeros(len(values), np.bool_)
@@ -69,4 +64,4 @@ def set_apart(
         rows = rows[~far | normal[rows]]
     apart = np.ones(len(values), np.bool_)
     apart[rows] = False
-    return replace(held, whole=only(held.whole, rows), joined=only(held.joined, rows)), apart
+    return replace(held, whole=held.whole.only(rows), joined=held.joined.only(rows)), apart

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from ..model.config import StreamConfig
 from ..model.errors import InputError
-from .budget import Budget, Size
-from .calibrate import DEFAULT, Stream
+from .budget import DEFAULT, Budget, Size
+from .calibrate import Stream
 from .corpus import Corpus, streams_of
 
 FEWEST = 20  # streams to learn from and to calibrate on

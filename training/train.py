@@ -25,8 +25,8 @@ from ..model.config import StreamConfig
 from ..model.event import EventConfig
 from ..model.folder import Model, save_model
 from ..model.templates import Templates
-from .budget import Budget, Size, parse_budget
-from .calibrate import Stream, calibrate, least_count_scale, supported, tokens_of
+from .budget import Budget, Size, parse_budget, supported
+from .calibrate import Stream, calibrate, least_count_scale, tokens_of
 from .config import TrainConfig
 from .corpus import Corpus
 from .fit import bare_model

@@ -190,3 +190,14 @@ def test_a_detectors_score_and_limit_carry_its_weight() -> None:
     assert tail.score(limit) == pytest.approx(8.0)
     statistics = {"drift": float(limit), "event": 9.0}
     assert threshold.counted(statistics) == pytest.approx({"drift": 4.0})
+
+
+@pytest.mark.parametrize("alike", [500, 470])
+def test_what_all_streams_have_is_in_no_tail_however_a_processor_rounds(alike: int) -> None:
+    x = np.append(np.full(alike, 0.25), np.linspace(0.3, 0.6, 500 - alike))
+
+    tail = fit_tail(x, least_scale=0.5)
+
+    assert tail.score(0.25 + 1e-6) == pytest.approx(tail.score(0.25))
+    assert tail.limit(tail.counted) > 0.25 + 1e-6
+    assert tail.score(2.0) > tail.base

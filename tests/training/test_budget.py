@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from offscript.model.errors import BudgetError, InputError
-from offscript.training.budget import Budget, Size, parse_budget
-from offscript.training.calibrate import supported
+from offscript.training.budget import Budget, Size, parse_budget, supported
 
 
 @pytest.mark.parametrize(

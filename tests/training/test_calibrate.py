@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from offscript.model.alert import AT_END, DETECTORS
+from offscript.model.calibration import Tail, Threshold
 from offscript.model.detector import Detector
 from offscript.model.folder import Model, load_model
+from offscript.model.vocabulary import END
 from offscript.training.calibrate import (
     Statistics,
     Stream,
@@ -89,6 +91,45 @@ def test_the_budget_holds_over_resplits() -> None:
     assert np.mean(shares) == pytest.approx(0.01, rel=0.15)
 
 
+@pytest.mark.parametrize("share", [0.02, 1.0])
+def test_streams_that_are_alike_keep_the_budget_however_a_processor_rounds(share: float) -> None:
+    values = np.zeros((1000, len(DETECTORS)))
+    values[: int(1000 * share)] = 5.0
+    alike = Statistics(values, np.zeros(1000, np.bool_))
+
+    threshold = fit_threshold(alike, 0.01, count_scale=0.1)
+
+    assert not (combined(threshold, values + 1e-6) > threshold.threshold).any()
+    each = threshold.limits()[: DETECTORS.index("stream")]
+    assert (values[:, : len(each)] + 1e-6 <= each).all()
+    assert (combined(threshold, values + 20.0) > threshold.threshold).all()
+
+
+def test_a_habit_whose_streams_come_one_after_another_sets_no_threshold_out_of_reach() -> None:
+    rng = np.random.default_rng(5)
+    values = rng.exponential(size=(1000, len(DETECTORS)))
+    values[300:330] += 200.0
+    habit = Statistics(values, np.zeros(1000, np.bool_))
+
+    threshold = fit_threshold(habit, 0.01, count_scale=0.1)
+
+    assert 0 < (combined(threshold, values) > threshold.threshold).sum() <= 20
+    assert (combined(threshold, values[300:330] + 400.0) > threshold.threshold).all()
+
+
+def test_streams_that_are_alike_keep_the_budget_if_the_served_decoder_is_less_sure_of_them() -> (
+    None
+):
+    values = np.repeat([[0.0], [0.1], [0.2], [0.3]], 30, axis=0) * np.ones(len(DETECTORS))
+    nobody = np.zeros(120, np.bool_)
+    learned = np.full_like(values, 0.4)
+    learned[0] = 9.0  # and one that is as odd as the budget allows
+
+    threshold = fit_threshold(Statistics(values, nobody, learned), 2 / 121, count_scale=0.1)
+
+    assert np.flatnonzero(combined(threshold, learned) > threshold.threshold).tolist() == [0]
+
+
 def test_event_and_end_share_one_tail() -> None:
     rng = np.random.default_rng(3)
     values = rng.exponential(size=(500, len(DETECTORS)))
@@ -128,3 +169,20 @@ def test_detectors_that_say_the_same_share_one_weight_and_one_alone_has_all_of_i
     assert weights["counts"] == pytest.approx(1.0, abs=0.1)
     assert weights["end"] == weights["event"]
     assert weights["new"] == 1.0
+
+
+def test_a_stream_that_has_not_ended_has_no_level_that_counts(model: Model) -> None:
+    tails = {
+        "event": Tail((0.0,), (0.0,), 0.0, 2.3, 100.0, 0.0),
+        "level": Tail((-1.0,), (0.0,), -0.5, 2.3, 1.0, 0.0),  # below that of a usual stream
+    }
+    threshold = Threshold(tails, dict.fromkeys(tails, 1.0), 3.0, 100)
+    calibration = replace(model.calibration, whole=threshold, usual=0.0)
+    detector = Detector(replace(model, calibration=calibration))
+    name = model.vocabulary.names[-1]
+
+    before = detector.observe(["s"] * 3, [name] * 3, np.full(3, np.nan), started={"s"}).findings
+    at_end = detector.end(["s"]).findings
+
+    assert not before
+    assert {finding.token for finding in at_end} == {END}
