@@ -15,6 +15,7 @@ _MOST = 0.05  # of the streams
 _WIDER = 2.0  # than σ the tail may be; that its far end is twice as wide is nothing to wonder at
 _SURE = 12.0  # nats: of 250 spacings one in 600 sets of normals has one so wide
 _ALIKE = 2.0  # streams a score that make habits of them
+_MOST_APART = 0.03  # of the streams; what more of them do is no incident but a part of the log
 _FEWEST = 100  # streams that show what a tail looks like
 
 
@@ -59,9 +60,10 @@ def set_apart(
     rows = np.arange(len(values))
     while len(rows):
         far = outliers(together(*held_out_scores(values[rows], count_scale=count_scale)))
-        if not (far & ~normal[rows]).any():
+        kept = rows[~far | normal[rows]]
+        if len(kept) == len(rows) or len(kept) < (1.0 - _MOST_APART) * len(values):
             break
-        rows = rows[~far | normal[rows]]
+        rows = kept
     apart = np.ones(len(values), np.bool_)
     apart[rows] = False
     return replace(held, whole=held.whole.only(rows), joined=held.joined.only(rows)), apart

@@ -77,6 +77,17 @@ def test_outliers_among_held_out_streams_set_neither_tails_nor_threshold() -> No
     assert len(normal.joined.values) == 1950
 
 
+def test_what_one_stream_in_thirty_does_is_a_part_of_the_log() -> None:
+    values = np.random.default_rng(5).exponential(size=(2000, len(DETECTORS)))
+    values[50:117, :4] += 30.0
+    nobody = np.zeros(2000, np.bool_)
+    held = HeldOut(0.0, 0.0, Statistics(values, nobody), Statistics(values, nobody))
+
+    _, apart = set_apart(held, count_scale=0.1)
+
+    assert not apart.any()
+
+
 def test_those_known_to_be_normal_stay_however_far_outside_they_lie() -> None:
     values = np.random.default_rng(5).exponential(size=(2000, len(DETECTORS)))
     values[50:100, :4] += 30.0
