@@ -25,7 +25,7 @@ from .otlp import LogReader, Logs, Reason
 LOGS_SERVICE = logs_service_pb2.DESCRIPTOR.services_by_name["LogsService"].full_name
 
 _REMEMBERED = 4096  # requests
-_REMEMBERED_SECONDS = 600.0  # senders give up before
+_REMEMBERED_SECONDS = 600.0  # and as long as there is no answer; senders give up before
 _PATIENCE_SECONDS = 5.0  # that an answer waits for the store before it asks how that is
 
 _UNKEYED = Reason(
@@ -76,7 +76,9 @@ class LogIntake:
         with self._lock:
             taken = self._taken.get(digest) if logs.timed else None
             known: dict[str, Future[Counter[Reason]]] = {}
-            if taken is not None and now - taken.time < _REMEMBERED_SECONDS:
+            if taken is not None and (
+                not taken.answer.done() or now - taken.time < _REMEMBERED_SECONDS
+            ):
                 known = {name: each for name, each in taken.scored.items() if not _failed(each)}
                 for batch in logs.batches:
                     if batch.model in known:

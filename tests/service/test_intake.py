@@ -32,7 +32,7 @@ from offscript.service.engine import Engine
 from offscript.service.intake import LogIntake
 from offscript.service.metrics import Metrics
 from offscript.tests.service.conftest import NORMAL, ODD
-from offscript.tests.service.engines import Service, raw
+from offscript.tests.service.engines import Service, nothing_read, raw
 from offscript.tests.service.otlp_requests import export, method, record, request
 
 if TYPE_CHECKING:
@@ -153,6 +153,21 @@ def test_a_repeat_waits_for_the_first_that_is_still_being_scored(service: Servic
 
     assert intake.take(data) is intake.take(data)
     assert intake.take(data).result(20) == ExportLogsServiceResponse()
+
+
+def test_a_request_is_remembered_for_as_long_as_it_has_no_answer(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_module, "_REMEMBERED_SECONDS", 0.0)
+    engine = service.engine()
+    intake = LogIntake(engine, ())
+    data = request([record("session=0a hi")]).SerializeToString()
+
+    with nothing_read(engine):
+        first = intake.take(data)
+        assert intake.take(data) is first
+    first.result(20)
+    assert intake.take(data) is not first
 
 
 def test_records_without_any_time_are_no_repeats(service: Service) -> None:
