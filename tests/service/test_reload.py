@@ -51,9 +51,7 @@ def refused(stub: DetectorStub, path: object) -> tuple[str, str]:
     return call.code().name, call.details()
 
 
-@pytest.mark.parametrize(
-    ("times", "threads"), [(3, 1), pytest.param(8, 3, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("times", "threads"), [(3, 1), pytest.param(8, 3, marks=pytest.mark.slow)])
 def test_reloads_under_load_fail_no_call_and_change_no_alert(
     model: Model,
     config: ServiceConfig,
