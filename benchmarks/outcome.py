@@ -36,9 +36,9 @@ class Outcome:
     """Scores by one method, high where streams look wrong; and how it was set.
 
     `events` are scores of the test streams' events, `places` where in each an alert is raised, the
-    end being one event more; both where the method has them. `rule` is the threshold that it comes
-    with, `kept` which of the set's calibrating streams did calibrate (None: all), `beside` what
-    else was measured on the way.
+    end being one event more; both where the method has them. `alerts` are those of a method that
+    sets its own threshold at the budget, `rule` is one that knows of no budget, `kept` which of the
+    set's calibrating streams did calibrate (None: all), `beside` what else was measured on the way.
     """
 
     method: str
@@ -47,6 +47,7 @@ class Outcome:
     test: Float64[np.ndarray, " test"]
     events: list[NDArray[np.float64]] | None = None
     places: list[NDArray[np.int64]] | None = None
+    alerts: Bool[np.ndarray, " test"] | None = None
     rule: float | None = None
     kept: Bool[np.ndarray, " calibrating"] | None = None
     beside: dict[str, float] = field(default_factory=dict)
@@ -126,7 +127,7 @@ def _outcome(
     if scores.events is not None and scores.running and dataset.first_wrong is not None:
         threshold = conformal_threshold(calibration, supported_rate(len(calibration)))
         places = [np.flatnonzero(one > threshold) for one in scores.events]
-    return Outcome(method, setting, calibration, scores.streams, events, places, scores.rule)
+    return Outcome(method, setting, calibration, scores.streams, events, places, rule=scores.rule)
 
 
 def of_offscript(
@@ -147,6 +148,7 @@ def of_offscript(
         test.by_method["offscript"],
         events=event_scores(model, dataset.test) if dataset.event_labels else None,
         places=alert_places(model, dataset.test) if dataset.first_wrong is not None else None,
+        alerts=test.alerts(),
         kept=kept,
         beside={
             "false_alert_ratio_joined": float(joined.alerts().mean() / model.calibration.rate),

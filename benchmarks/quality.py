@@ -31,9 +31,10 @@ def measured(dataset: Dataset, outcome: Outcome, *, seed: int) -> dict[str, floa
     """All measures that the set's labels and times and the method's scores allow.
 
     The threshold comes from the calibration streams at the rate called `budget`: 1 false alert in
-    1,000 streams, else the smallest that they support. `_unseen`: on test streams that are new, and
-    counted once, at the prevalence among them. `_closed`: without streams that may not have been
-    over when the recording stopped. `f1_rule`: at the threshold that the method comes with.
+    1,000 streams, else the smallest that they support; a model to serve has set its own from them.
+    `_unseen`: on test streams that are new, and counted once, at the prevalence among them.
+    `_closed`: without streams that may not have been over when the recording stopped. `f1_rule`: at
+    the threshold that the method comes with.
     """
     rate = supported_rate(len(outcome.calibration))
     alerts = alerts_of(outcome)
@@ -71,6 +72,8 @@ def measured(dataset: Dataset, outcome: Outcome, *, seed: int) -> dict[str, floa
 
 def alerts_of(outcome: Outcome) -> Bool[np.ndarray, " test"]:
     """Which test streams pass the threshold that the calibration streams set; no label is asked."""
+    if outcome.alerts is not None:
+        return outcome.alerts
     rate = supported_rate(len(outcome.calibration))
     return np.asarray(outcome.test > conformal_threshold(outcome.calibration, rate))
 

@@ -215,17 +215,20 @@ def fit_detectors(
 
 
 def held_out_scores(
-    values: Float64[np.ndarray, "streams detectors"], *, count_scale: float
+    values: Float64[np.ndarray, "streams detectors"], *, count_scale: float, in_turn: bool
 ) -> tuple[Float64[np.ndarray, "streams detectors"], Float64[np.ndarray, "streams detectors"]]:
     """Each statistic as a score in nats, by what was fitted without the tenth that a stream is in.
 
-    With the scores come those past which they count, see `model.calibration.together`.
+    Streams go into the tenths in turn, or a tenth is what comes one after another. With the scores
+    come those past which they count, see `model.calibration.together`.
     """
     scores, bases = np.empty_like(values), np.empty_like(values)
-    for rows in np.array_split(np.arange(len(values)), min(_TENTHS, len(values))):
-        others = np.delete(values, rows, axis=0)
-        fitted = fit_detectors(others, count_scale=count_scale)
-        scores[rows], bases[rows] = fitted.score(values[rows]), fitted.bases()
+    every, tenths = np.arange(len(values)), min(_TENTHS, len(values))
+    tenth = every % tenths if in_turn else every * tenths // len(values)
+    for number in range(tenths):
+        held = tenth == number
+        fitted = fit_detectors(values[~held], count_scale=count_scale)
+        scores[held], bases[held] = fitted.score(values[held]), fitted.bases()
     return scores, bases
 
 
@@ -237,10 +240,9 @@ def fit_threshold(statistics: Statistics, rate: float, *, count_scale: float) ->
     all pass if the one that serves happens to be a little less sure of them than those of folds.
     """
     values = statistics.values
-    # What comes one after another goes into different tenths: a nightly job, all in one, would be
-    # scored by tails that know none of it, and set a threshold that nothing reaches.
-    apart = np.argsort(np.arange(len(values)) % _TENTHS, kind="stable")
-    scores = together(*held_out_scores(values[apart], count_scale=count_scale))
+    # A nightly job, all in one tenth, would be scored by tails that know none of it, and set a
+    # threshold that nothing reaches.
+    scores = together(*held_out_scores(values, count_scale=count_scale, in_turn=True))
     fitted = fit_detectors(values, count_scale=count_scale)
     # Streams that were set apart may be what the smallest budget was short of.
     rate = max(rate, 1.0 / (len(scores) + 1))

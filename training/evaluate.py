@@ -75,7 +75,8 @@ def scores_of(model: Model, statistics: Statistics) -> StreamScores:
 def calibrating_scores(model: Model) -> dict[str, NDArray[np.float64]]:
     """The same scores of the streams that calibrated the model, each as if it were a new one."""
     values = np.asarray(model.held["whole"], dtype=np.float64)
-    return _by_method(*held_out_scores(values, count_scale=least_count_scale(model)))
+    scale = least_count_scale(model)
+    return _by_method(*held_out_scores(values, count_scale=scale, in_turn=True))
 
 
 def _by_method(

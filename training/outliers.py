@@ -59,7 +59,9 @@ def set_apart(
         normal = np.zeros(len(values), np.bool_)
     rows = np.arange(len(values))
     while len(rows):
-        far = outliers(together(*held_out_scores(values[rows], count_scale=count_scale)))
+        # An incident comes in one go, too, and is to be in no tail that it is judged by.
+        scores = held_out_scores(values[rows], count_scale=count_scale, in_turn=False)
+        far = outliers(together(*scores))
         kept = rows[~far | normal[rows]]
         if len(kept) == len(rows) or len(kept) < (1.0 - _MOST_APART) * len(values):
             break

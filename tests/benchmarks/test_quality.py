@@ -93,6 +93,16 @@ def test_published_prevalence_weighs_false_alerts_of_all_streams_but_not_of_unse
     assert values["f1_calibrated_unseen"] == pytest.approx(2 * 20 / (2 * 20 + 3), abs=1e-5)
 
 
+def test_a_served_model_is_judged_by_the_alerts_that_it_raises(dataset: Dataset) -> None:
+    scores = [0.5] * NORMAL + [3.0] * ANOMALOUS
+    raised = np.arange(len(scores)) >= NORMAL + 5
+
+    values = measured(dataset, outcome(dataset, scores, alerts=raised), seed=0)
+
+    assert values["caught"] == (ANOMALOUS - 5) / ANOMALOUS
+    assert values["auroc"] == 1.0
+
+
 def test_a_methods_own_rule_is_measured_beside_the_calibrated_threshold(dataset: Dataset) -> None:
     scores = [0.0] * NORMAL + [0.5] * ANOMALOUS
 

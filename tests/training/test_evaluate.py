@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from offscript.model.calibration import GRAIN, conformal_threshold
 from offscript.model.folder import Model, load_model
 from offscript.model.logs import read_lines
 from offscript.training.calibrate import Stream, tokens_of
 from offscript.training.corpus import read_labelled
 from offscript.training.evaluate import (
     alert_places,
+    calibrating_scores,
     evaluate,
     event_scores,
     stream_scores,
@@ -46,6 +48,15 @@ def test_the_whole_is_at_least_the_larger_of_its_parts_and_at_most_both(
     parts = np.stack([scores["offscript_decoder"], scores["offscript_counts"]])
     assert (scores["offscript"] >= parts.max(axis=0) - 1e-12).all()
     assert (scores["offscript"] <= np.hypot(*parts) + 1e-12).all()
+
+
+def test_the_scores_of_streams_that_calibrated_set_the_threshold_that_is_served(
+    model: Model,
+) -> None:
+    scores = calibrating_scores(model)["offscript"]
+
+    threshold = conformal_threshold(scores, model.calibration.rate) + GRAIN
+    assert threshold == pytest.approx(model.calibration.whole.threshold, abs=1e-6)
 
 
 def test_an_open_stream_has_no_counts_to_judge(model: Model, streams: list[Stream]) -> None:
