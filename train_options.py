@@ -26,8 +26,8 @@ def add_training(train: argparse.ArgumentParser) -> None:
     )
     train.add_argument(
         "--budget",
-        help="acceptable false alerts: '5/day', '1/1000 streams' (the "
-        "default, or the smallest that the data supports), '10/million events'",
+        help="acceptable false alerts: '5/day', '10/million events', '1/1000 streams' (default, or "
+        "the smallest that the data supports and at which unknown events raise alerts)",
     )
     train.add_argument(
         "--exclude",

@@ -34,7 +34,7 @@ def measured(dataset: Dataset, outcome: Outcome, *, seed: int) -> dict[str, floa
     1,000 streams, else the smallest that they support; a model to serve has set its own from them.
     `_unseen`: on test streams that are new, and counted once, at the prevalence among them.
     `_closed`: without streams that may not have been over when the recording stopped. `f1_rule`: at
-    the threshold that the method comes with.
+    the threshold that the method comes with. `_default`: at the budget that training chooses.
     """
     rate = supported_rate(len(outcome.calibration))
     alerts = alerts_of(outcome)

@@ -192,6 +192,19 @@ class Edited:
 
 
 @dataclass(frozen=True)
+class Noticed:
+    """Of normal streams that a change makes a difference to, how many raise an alert."""
+
+    change: str
+    alerts: int
+    streams: int
+
+    @property
+    def share(self) -> float:
+        return self.alerts / self.streams if self.streams else 0.0
+
+
+@dataclass(frozen=True)
 class Card:
     """A whole model to read."""
 
@@ -227,6 +240,7 @@ class Card:
     phantoms: tuple[Skip, ...]  # strong, never seen in training
     compositions: tuple[Composed, ...]
     history: History | None  # as it trained; None if an earlier version trained it
+    noticed: tuple[Noticed, ...]  # when its thresholds were set; none if that is not known
     limits: tuple[str, ...]
     edits: tuple[Edited, ...]  # oldest first
 

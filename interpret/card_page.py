@@ -43,6 +43,8 @@ def card_page(card: Card) -> str:
     sections.append(history_page(card))
     if card.heads:
         sections.append(head_by_head(card))
+    if card.noticed:
+        sections.append(_noticed(card))
     sections.append(section("Known limits", tag("ul", *(tag("li", said) for said in card.limits))))
     foot = tag(
         "p",
@@ -89,6 +91,22 @@ def _work(card: Card) -> Markup:
             rows[:12],
         ),
     )
+
+
+def _noticed(card: Card) -> Markup:
+    rows = [
+        (
+            clean(each.change),
+            bar(0.0, each.share, 0.0, 1.0),
+            percent(each.share),
+            f"{each.streams:,}",
+        )
+        for each in card.noticed
+        if each.streams
+    ]
+    caption = "How many normal streams with one change, drawn at random, raise an alert"
+    heads = ("Change", "", "alerts", "of streams")
+    return section("What it notices", table(caption, heads, rows))
 
 
 def _rules(card: Card) -> Markup:

@@ -36,7 +36,7 @@ def card_text(card: Card) -> str:
     if card.phantoms:
         title = "Phantoms: skip-trigrams that training never showed, most expected first"
         sections.append([title, *_skips(card, card.phantoms[:_PHANTOMS])])
-    sections += [_groups(card), _compositions(card), _limits(card)]
+    sections += [_groups(card), _compositions(card), _noticed(card), _limits(card)]
     return "\n\n".join("\n".join(map(cut, lines)) for lines in sections if lines) + "\n"
 
 
@@ -207,6 +207,15 @@ def _compositions(card: Card) -> list[str]:
         pair = f"{each.first}→{each.second}"
         lines.append(f"  {each.side}  {pair:<12} {each.score:+.3f}{matching}".replace("-", "−"))
     return lines if card.compositions else []
+
+
+def _noticed(card: Card) -> list[str]:
+    lines = ["What it notices: how many normal streams with one change raise an alert"]
+    for each in card.noticed:
+        if each.streams:
+            drawn = bar(each.share, 1.0)[11:]
+            lines.append(f"  {percent(each.share):>7}  {drawn} {each.change}, of {each.streams:,}")
+    return lines if card.noticed else []
 
 
 def _limits(card: Card) -> list[str]:

@@ -19,6 +19,7 @@ from .card import (
     Follows,
     Group,
     Head,
+    Noticed,
     PathWork,
     Rule,
     Skip,
@@ -101,6 +102,7 @@ def read_model(model: Cardable) -> Card:
         phantoms=phantoms,
         compositions=_compositions(reading),
         history=read_history(model.history),
+        noticed=tuple(Noticed(**each) for each in summary.get("sensitivity", ())),
         limits=_limits(reading, summary, phantoms),
         edits=tuple(Edited(**each) for each in summary.get("edits", ())),
     )

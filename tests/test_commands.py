@@ -99,11 +99,11 @@ def test_training_scoring_and_evaluating_find_the_planted_sessions(
     evaluate = offscript("evaluate", model, planted_log, "--labels", labels)
 
     assert train.returncode == score.returncode == evaluate.returncode == 0, train.stderr
+    assert "alerts on normal streams with one change: unchanged" in train.stdout
     assert "model written to" in train.stdout
     streams = {json.loads(line)["stream"] for line in alerts.read_text().splitlines()}
     assert {f"bad{number:03d}" for number in range(5)} <= streams
     assert "5/5" in evaluate.stdout
-    assert "gram" in evaluate.stdout
 
 
 def test_lines_sent_to_a_service_raise_alerts_that_are_explained(

@@ -219,14 +219,13 @@ def held_out_scores(
 ) -> tuple[Float64[np.ndarray, "streams detectors"], Float64[np.ndarray, "streams detectors"]]:
     """Each statistic as a score in nats, by what was fitted without the tenth that a stream is in.
 
-    Streams go into the tenths in turn, or a tenth is what comes one after another. With the scores
-    come those past which they count, see `model.calibration.together`.
+    Streams go into tenths in turn, or a tenth is what comes one after another. With the scores come
+    those past which they count, see `model.calibration.together`.
     """
     scores, bases = np.empty_like(values), np.empty_like(values)
     every, tenths = np.arange(len(values)), min(_TENTHS, len(values))
-    tenth = every % tenths if in_turn else every * tenths // len(values)
-    for number in range(tenths):
-        held = tenth == number
+    for tenth in range(tenths):
+        held = (every % tenths if in_turn else every * tenths // len(values)) == tenth
         fitted = fit_detectors(values[~held], count_scale=count_scale)
         scores[held], bases[held] = fitted.score(values[held]), fitted.bases()
     return scores, bases
@@ -240,8 +239,7 @@ def fit_threshold(statistics: Statistics, rate: float, *, count_scale: float) ->
     all pass if the one that serves happens to be a little less sure of them than those of folds.
     """
     values = statistics.values
-    # A nightly job, all in one tenth, would be scored by tails that know none of it, and set a
-    # threshold that nothing reaches.
+    # A nightly job, all in one tenth, would set a threshold that nothing reaches.
     scores = together(*held_out_scores(values, count_scale=count_scale, in_turn=True))
     fitted = fit_detectors(values, count_scale=count_scale)
     # Streams that were set apart may be what the smallest budget was short of.

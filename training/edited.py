@@ -17,6 +17,7 @@ from ..model.folder import Model
 from .budget import parse_budget
 from .calibrate import Stream, calibrate, hold_out, least_count_scale
 from .outliers import set_apart
+from .sensitivity import noticed
 
 
 def edited(model: Model, wish: Wish, normal: Sequence[Stream] = ()) -> tuple[Model, Edit]:
@@ -44,6 +45,9 @@ def edited(model: Model, wish: Wish, normal: Sequence[Stream] = ()) -> tuple[Mod
         calibrated=len(normal),
     )
     summary = {**model.summary, "edits": [*model.summary.get("edits", []), asdict(noted)]}
+    summary.pop("sensitivity", None)  # was that of the model before
+    if normal:
+        summary["sensitivity"] = [asdict(one) for one in noticed(version, normal, seed=0)]
     return replace(version, summary=summary), done
 
 

@@ -8,7 +8,8 @@ import shlex
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from .fit import bare_model
 from .folds import Data, Fits, Learned, learn, numbered
 from .outliers import set_apart
 from .partition import block_seconds, days_of, endless_parts, judged, partition, stream_config
+from .sensitivity import choose_budget, noticed, sentence
 from .source import Source, check, event_config, read
 from .team import leads, team
 
@@ -81,19 +83,29 @@ def _trained(config: TrainConfig, report: Callable[[str], None]) -> tuple[Model,
     held, apart = learned.held, np.zeros(len(learned.held.whole.values), np.bool_)
     keys = [] if data.streams.endless else [stream.key for stream in data.calibrating]
     if not config.keep_outliers:
-        normal = np.zeros(len(apart), np.bool_)
-        normal[: len(keys)] = [key in config.normal for key in keys]
-        held, apart = set_apart(held, count_scale=least_count_scale(model), normal=normal)
+        known = np.zeros(len(apart), np.bool_)
+        known[: len(keys)] = [key in config.normal for key in keys]
+        held, apart = set_apart(held, count_scale=least_count_scale(model), normal=known)
     if apart.any():
         report(_what_was_set_apart(apart, unit))
         least = 1.0 / (len(held.whole.values) + 1)
         if rate < least:
             wish, rate = wish.scaled(least / rate), least
             report(f"budget: {wish}, the smallest that the others support")
+    normal = data.held if data.streams.endless else list(compress(data.calibrating, ~apart))
+    asked, seed = budget is not None, config.seed
+    chosen = choose_budget(model, held, normal, wish, rate, asked=asked, seed=seed)
+    if chosen.said is not None:
+        report(chosen.said)
     learned = replace(learned, held=held)
-    model = _calibrated(config, model, data, learned, parser.templates, wish, rate)
+    model = _calibrated(config, model, data, learned, parser.templates, chosen.budget, chosen.rate)
     model = replace(model, held={**model.held, "apart": apart.astype(np.uint8)})
-    summary = _summary(config, corpus, data, learned, began)
+    found = noticed(model, normal, seed=seed)
+    report(sentence(found))
+    summary = {
+        **_summary(config, corpus, data, learned, began),
+        "sensitivity": [asdict(one) for one in found],
+    }
     return replace(model, summary=summary), [keys[row] for row in np.flatnonzero(apart) if keys]
 
 

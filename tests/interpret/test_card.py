@@ -110,6 +110,7 @@ def test_the_terminal_reads_the_model_in_96_columns(trained_card: Card) -> None:
         "Rules",
         "Heads",
         "Strongest skip-trigrams",
+        "What it notices",
         "Known limits",
     ):
         assert title in shown

@@ -79,6 +79,8 @@ def test_what_derives_from_weights_is_made_anew_and_what_does_not_is_kept(
     for name in ("last", "outcomes", "pairs", "pair_counts", "skips", "skip_counts"):
         assert np.array_equal(version.reference[name], before.reference[name])
     assert version.calibration == before.calibration
+    assert "sensitivity" in before.summary
+    assert "sensitivity" not in version.summary  # was that of other weights
     assert version.sha256 != before.sha256
 
 
@@ -96,7 +98,9 @@ def test_thresholds_are_set_anew_on_normal_streams(tiny_model: Path, tiny_log: P
         model.calibration.rate,
     )
     assert len(version.held["whole"]) <= len(normal)
-    assert read_model(version).edits[0].calibrated == len(normal)
+    card = read_model(version)
+    assert card.edits[0].calibrated == len(normal)
+    assert card.noticed[0].streams == min(200, len(normal))
     shift = compare(model, version, [tiny_log])
     assert shift
     alerts = sum(each.alert_after for each in shift.judgements)
