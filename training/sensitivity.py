@@ -138,12 +138,12 @@ def choose_budget(
         if widely < _SEEN:
             continue
         if asked or at * (len(held.whole.values) + 1) > _STEADY:
-            words = f"with --budget '{wider}' it does in {widely:.0%}"
-            return Chosen(budget, rate, f"{said} in {share:.0%} of streams only; {words}")
-        words = f"at {budget} {said} in {share:.0%} of streams, here in {widely:.0%}"
-        return Chosen(wider, at, f"budget: {wider} ({at:.2g} false alerts a stream): {words}")
-    words = "no budget up to one stream in ten mends that, more normal streams might"
-    return Chosen(budget, rate, f"{said} in {share:.0%} of streams only; {words}")
+            words = f"with --budget '{wider}' {widely:.0%}"
+            return Chosen(budget, rate, f"{said} {share:.0%} of the time, {words}")
+        words = f"at {budget} {said} {share:.0%} of the time, here {widely:.0%}"
+        return Chosen(wider, at, f"budget: {wider}; {words}")
+    words = "whatever the budget; more normal streams may help"
+    return Chosen(budget, rate, f"{said} {share:.0%} of the time, {words}")
 
 
 def _taken(model: Model, normal: Sequence[Stream], rng: np.random.Generator) -> list[Stream]:

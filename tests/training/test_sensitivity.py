@@ -117,7 +117,7 @@ def test_one_odd_stream_does_not_leave_a_model_blind_for_a_budget_that_nobody_as
     assert chosen.rate == 2.0 * rate
     assert f"at {smallest} an event that training never saw" in str(chosen.said)
     assert (asked.budget, asked.rate) == (smallest, rate)
-    assert f"with --budget '{chosen.budget}' it does" in str(asked.said)
+    assert f"with --budget '{chosen.budget}'" in str(asked.said)
 
 
 def test_what_many_streams_do_widens_no_budget(
@@ -130,4 +130,4 @@ def test_what_many_streams_do_widens_no_budget(
     chosen = choose_budget(model, odd, normal, Budget(1, 100, "stream"), 0.01, asked=False, seed=0)
 
     assert (chosen.budget, chosen.rate) == (Budget(1, 100, "stream"), 0.01)
-    assert "of streams only" in str(chosen.said)
+    assert "of the time" in str(chosen.said)
