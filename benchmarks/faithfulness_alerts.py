@@ -16,7 +16,7 @@ from ..model.folder import Model
 from ..model.logs import read_lines
 from ..model.vocabulary import END
 from ..service.messages import write_explanation
-from ..training.calibrate import Stream
+from ..training.held_out import Stream
 from .attributions.question import Explained, Method, Question
 from .attributions.replacement import replaced
 from .faithfulness_measures import named

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from ..model.event import EventParser
 from ..model.logs import read_lines
 from ..model.templates import Templates
-from ..training.calibrate import Stream
 from ..training.config import TrainConfig
 from ..training.corpus import Corpus, read_corpus, read_sequences
+from ..training.held_out import Stream
 from ..training.partition import judged, longest_pause, partition, stream_config
 from ..training.source import Source, event_config, read
 

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from ..model.calibration import conformal_threshold
 from ..model.vocabulary import Vocabulary
 from ..training.batches import Sequences
-from ..training.calibrate import Stream, cropped, tokens_of
 from ..training.evaluate import (
     alert_places,
     calibrating_scores,
@@ -24,6 +23,7 @@ from ..training.evaluate import (
     stream_scores,
 )
 from ..training.fit import learn_vocabulary
+from ..training.held_out import Stream, cropped, tokens_of
 from ..training.measures import charged, supported_rate
 from ..training.train import train_model
 from .baselines.baseline import Baseline, Fit, Scores, Training

@@ -15,9 +15,9 @@ from ..interpret.skips import fit_skips
 from ..model.config import StreamConfig
 from ..model.event import EventConfig
 from ..model.folder import Model
-from ..training.calibrate import Stream, tokens_of
 from ..training.config import TrainConfig
 from ..training.fit import bare_model, fit_decoder_to
+from ..training.held_out import Stream, tokens_of
 from .planted import Grammar
 
 _STREAMS = 2_000

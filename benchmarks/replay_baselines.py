@@ -17,10 +17,10 @@ from ..model.folder import Model
 from ..model.streams import Streams
 from ..model.vocabulary import END, PAST, SPECIAL, START
 from ..training.batches import Sequences
-from ..training.calibrate import Stream, cropped, tokens_of
 from ..training.config import TrainConfig
 from ..training.corpus import read_corpus, read_sequences
 from ..training.fit import count_vectors
+from ..training.held_out import Stream, cropped, tokens_of
 from ..training.ngram import NGram, fit_ngram
 from ..training.partition import endless_parts, judged, partition
 from ..training.source import Source

@@ -27,8 +27,8 @@ import torch
 from ..model.config import DecoderConfig, preset
 from ..model.decoder import Decoder
 from ..training.batches import Sequences, epoch
-from ..training.calibrate import tokens_of
 from ..training.fit import learn_vocabulary
+from ..training.held_out import tokens_of
 from ..training.loop import LoopConfig, fit_decoder
 from ..training.train import train_model
 from .data import data_folder

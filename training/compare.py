@@ -15,9 +15,9 @@ from ..model.errors import InputError
 from ..model.folder import Model
 from ..model.logs import STANDARD_INPUT
 from ..model.vocabulary import END, NEW, START
-from .calibrate import Stream, block_statistics, statistics_of
 from .corpus import read_as
 from .evaluate import scores_of
+from .held_out import Stream, block_statistics, statistics_of
 from .partition import judged
 
 

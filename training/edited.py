@@ -15,7 +15,8 @@ from ..interpret.sample import read_windows
 from ..model.errors import BudgetError
 from ..model.folder import Model
 from .budget import parse_budget
-from .calibrate import Stream, calibrate, hold_out, least_count_scale
+from .calibrate import calibrate, least_count_scale
+from .held_out import Stream, hold_out
 from .outliers import set_apart
 from .sensitivity import noticed
 

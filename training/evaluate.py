@@ -16,15 +16,9 @@ from ..model.errors import InputError
 from ..model.finding import Observed
 from ..model.folder import Model
 from ..model.vocabulary import END
-from .calibrate import (
-    Statistics,
-    Stream,
-    held_out_scores,
-    least_count_scale,
-    statistics_of,
-    tokens_of,
-)
+from .calibrate import held_out_scores, least_count_scale
 from .corpus import Corpus
+from .held_out import Statistics, Stream, statistics_of, tokens_of
 from .measures import BUDGETS, alerting, charged, ranking
 from .nearest import cosine_distance, event_counts
 from .ngram import NGram

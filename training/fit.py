@@ -25,8 +25,8 @@ from ..model.vocabulary import NEW, PAST, SPECIAL, START, Vocabulary
 from ..model.weights import Weights
 from .batches import Sequences
 from .beginning import begin
-from .calibrate import Stream, tokens_of
 from .config import TrainConfig
+from .held_out import Stream, tokens_of
 from .loop import LoopConfig, Progress, fit_decoder
 from .ngram import MOST_TOKENS, NGram, choose_ngram, fit_ngram
 from .watch import Watch

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from ..model.config import StreamConfig
 from ..model.event import EventConfig
 from ..model.vocabulary import SPECIAL
-from .calibrate import HeldOut, Stream, all_of, hold_out, with_learned
 from .config import TrainConfig
 from .fit import (
     Baselines,
@@ -24,6 +23,7 @@ from .fit import (
     refitted,
     worst_surprisal,
 )
+from .held_out import HeldOut, Stream, all_of, hold_out, with_learned
 from .ngram import NGram
 from .side_by_side import side_by_side
 from .team import alone

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from ..model.calibration import together
-from .calibrate import HeldOut, held_out_scores
+from .calibrate import held_out_scores
+from .held_out import HeldOut
 
 _MOST = 0.05  # of the streams
 _WIDER = 2.0  # than σ the tail may be; that its far end is twice as wide is nothing to wonder at

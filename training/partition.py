@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from ..model.config import StreamConfig
 from ..model.errors import InputError
 from .budget import DEFAULT, Budget, Size
-from .calibrate import Stream
 from .corpus import Corpus, streams_of
+from .held_out import Stream
 
 FEWEST = 20  # streams to learn from and to calibrate on
 _HELD = 0.3  # share of the streams held out

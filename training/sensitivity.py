@@ -10,8 +10,9 @@ import numpy as np
 from ..interpret.card import Noticed
 from ..model.folder import Model
 from .budget import Budget
-from .calibrate import HeldOut, Stream, calibrate, statistics_of
+from .calibrate import calibrate
 from .evaluate import scores_of, stream_scores
+from .held_out import HeldOut, Stream, statistics_of
 
 _STREAMS = 200
 _LONGEST = 512  # events of a stream that are taken

@@ -27,11 +27,12 @@ from ..model.event import EventConfig
 from ..model.folder import Model, save_model
 from ..model.templates import Templates
 from .budget import Budget, Size, parse_budget, supported
-from .calibrate import Stream, calibrate, least_count_scale, tokens_of
+from .calibrate import calibrate, least_count_scale
 from .config import TrainConfig
 from .corpus import Corpus
 from .fit import bare_model
 from .folds import Data, Fits, Learned, learn, numbered
+from .held_out import Stream, tokens_of
 from .outliers import set_apart
 from .partition import block_seconds, days_of, endless_parts, judged, partition, stream_config
 from .sensitivity import choose_budget, noticed, sentence

@@ -14,7 +14,7 @@ from offscript.benchmarks.faithfulness_measures import Case, judge, named
 from offscript.benchmarks.handmade import WORTH, broken_repetitions, induction
 from offscript.benchmarks.results import read_results
 from offscript.model.folder import load_model
-from offscript.training.calibrate import Stream
+from offscript.training.held_out import Stream
 
 
 def test_the_first_three_are_those_that_speak_most_for_what_was_expected() -> None:

@@ -13,7 +13,7 @@ from offscript.benchmarks.faithfulness_alerts import ONE_EVENT, alerts_of
 from offscript.benchmarks.faithfulness_changes import answer_times, changed, surprisals
 from offscript.model.alert import Alert
 from offscript.model.folder import Model, load_model
-from offscript.training.calibrate import Stream
+from offscript.training.held_out import Stream
 
 
 @pytest.fixture

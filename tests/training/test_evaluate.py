@@ -12,7 +12,6 @@ import pytest
 from offscript.model.calibration import GRAIN, conformal_threshold
 from offscript.model.folder import Model, load_model
 from offscript.model.logs import read_lines
-from offscript.training.calibrate import Stream, tokens_of
 from offscript.training.corpus import read_labelled
 from offscript.training.evaluate import (
     alert_places,
@@ -22,6 +21,7 @@ from offscript.training.evaluate import (
     stream_scores,
     table,
 )
+from offscript.training.held_out import Stream, tokens_of
 from offscript.training.partition import judged
 
 ScoreSequence = Callable[..., tuple[np.ndarray, np.ndarray]]

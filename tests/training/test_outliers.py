@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from offscript.model.alert import DETECTORS
-from offscript.training.calibrate import HeldOut, Statistics
+from offscript.training.held_out import HeldOut, Statistics
 from offscript.training.outliers import outliers, set_apart
 
 

@@ -11,8 +11,8 @@ import pytest
 from offscript.interpret.card import Noticed
 from offscript.model.folder import Model, load_model
 from offscript.training.budget import Budget
-from offscript.training.calibrate import HeldOut, Stream, hold_out
 from offscript.training.corpus import read_labelled
+from offscript.training.held_out import HeldOut, Stream, hold_out
 from offscript.training.partition import judged
 from offscript.training.sensitivity import (
     CHANGES,
