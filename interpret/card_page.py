@@ -56,12 +56,13 @@ def card_page(card: Card) -> str:
 
 
 def _facts(card: Card) -> Markup:
+    streams = f"{card.trained_streams:,} stream{'s' if card.trained_streams > 1 else ''}"
     return facts(
         [
             ("Layers × heads", f"{card.n_layers} × {card.n_heads}"),
             ("Looks back on", f"{card.window} events"),
             ("Kinds of events", f"{card.events:,}"),
-            ("Learned from", f"{card.trained_events:,} events, {card.trained_streams:,} streams"),
+            ("Learned from", f"{card.trained_events:,} events, {streams}"),
             ("Model", clean(card.model)[:12]),
         ]
     )
