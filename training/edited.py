@@ -16,7 +16,7 @@ from ..model.errors import BudgetError
 from ..model.folder import Model
 from .budget import parse_budget
 from .calibrate import calibrate, least_count_scale
-from .held_out import Stream, hold_out
+from .held_out import Stream, hold_out, units_of
 from .outliers import set_apart
 from .sensitivity import noticed
 
@@ -54,7 +54,8 @@ def edited(model: Model, wish: Wish, normal: Sequence[Stream] = ()) -> tuple[Mod
 
 def recalibrated(model: Model, normal: Sequence[Stream]) -> Model:
     """The model with its thresholds set anew for the same budget, on streams new to its decoder."""
-    held, apart = set_apart(hold_out(model, normal, seed=0), count_scale=least_count_scale(model))
+    held, units = hold_out(model, normal, seed=0), units_of(normal, model.config.streams)
+    held, apart = set_apart(held, units, count_scale=least_count_scale(model))
     rate, budget = model.calibration.rate, model.calibration.budget
     if rate * (len(held.whole.values) + 1) < 1.0 - 1e-9:
         raise BudgetError(

@@ -23,7 +23,7 @@ from .fit import (
     refitted,
     worst_surprisal,
 )
-from .held_out import HeldOut, Stream, all_of, hold_out, with_learned
+from .held_out import HeldOut, Stream, all_of, hold_out, units_of, with_learned
 from .ngram import NGram
 from .side_by_side import side_by_side
 from .team import alone
@@ -40,8 +40,10 @@ class Data:
 
     @property
     def calibrating(self) -> list[Stream]:
-        """The held-out streams in the order of their statistics."""
-        return [self.held[i] for fold in self.folds for i in fold] if self.folds else self.held
+        """The held-out streams, of endless ones the blocks, in the order of their statistics."""
+        if self.folds:
+            return [self.held[i] for fold in self.folds for i in fold]
+        return units_of(self.held, self.streams)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float64, Int32, Int64
 from numpy.typing import NDArray
 
 from ..model.alert import AT_END, DETECTORS
+from ..model.config import StreamConfig
 from ..model.detector import Detector
 from ..model.folder import Model
 from ..model.vocabulary import END, PAST, START, Vocabulary
@@ -83,18 +84,27 @@ def statistics_of(model: Model, streams: Sequence[Stream]) -> Statistics:
     return Statistics(np.concatenate(parts), np.concatenate(joined))
 
 
+def units_of(streams: Sequence[Stream], config: StreamConfig) -> list[Stream]:
+    """What is scored as one: a stream, of endless ones each block of time that has events."""
+    if not config.endless:
+        return list(streams)
+    blocks = []
+    for stream in streams:
+        number = np.floor(stream.times / config.block_seconds)
+        cuts = [0, *(np.flatnonzero(np.diff(number) != 0) + 1).tolist(), len(number)]
+        for start, stop in itertools.pairwise(cuts):
+            names, times = stream.names[start:stop], stream.times[start:stop]
+            blocks.append(replace(stream, names=names, times=times))
+    return blocks
+
+
 def block_statistics(model: Model, streams: Sequence[Stream]) -> Statistics:
     """Maxima of each statistic by block of time, for endless streams."""
-    seconds = model.config.streams.block_seconds
     rows: list[NDArray[np.float64]] = []
     for stream in streams:
         detector = Detector(model, limits=False)
-        block = np.floor(stream.times / seconds)
-        cuts = [0, *(np.flatnonzero(np.diff(block) != 0) + 1).tolist(), len(block)]
-        for start, stop in itertools.pairwise(cuts):
-            detector.observe(
-                [""] * (stop - start), stream.names[start:stop], stream.times[start:stop]
-            )
+        for block in units_of([stream], model.config.streams):
+            detector.observe([""] * len(block.names), block.names, block.times)
             rows.append(detector.statistics([""])[0])
     values = np.array(rows)
     values[:, [*(DETECTORS.index(name) for name in AT_END), _STREAM]] = np.nan

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import compress, pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float64
 
 from ..model.calibration import together
 from .calibrate import held_out_scores
-from .held_out import HeldOut
+from .held_out import HeldOut, Stream
 
 _MOST = 0.05  # of the streams
 _WIDER = 2.0  # than σ the tail may be; that its far end is twice as wide is nothing to wonder at
@@ -18,6 +21,8 @@ _SURE = 12.0  # nats: of 250 spacings one in 600 sets of normals has one so wide
 _ALIKE = 2.0  # streams a score that make habits of them
 _MOST_APART = 0.03  # of the streams; what more of them do is no incident but a part of the log
 _FEWEST = 100  # streams that show what a tail looks like
+_OWN = 0.2  # of those that have a thing are outliers: at least seven times their share of all
+_HABIT = 0.5  # of the outliers that are odd as others are, too
 
 
 def outliers(scores: Float64[np.ndarray, " streams"]) -> Bool[np.ndarray, " streams"]:
@@ -46,14 +51,56 @@ def outliers(scores: Float64[np.ndarray, " streams"]) -> Bool[np.ndarray, " stre
     return np.asarray(scores >= s[evidence.argmax()])
 
 
+def habitual(streams: Sequence[Stream], far: Bool[np.ndarray, " streams"]) -> float:
+    """Share of those `far` outside that are odd in nothing but what other streams have done too.
+
+    What is odd about them: events, and pairs of other events one after the other, of which they
+    have far more than their share. A rare habit shows the same few again and again; incidents that
+    are each unlike the others have some that came once.
+    """
+    events = _theirs((set(stream.names) for stream in streams), far)
+
+    def pairs(stream: Stream) -> Iterator[tuple[str | None, str | None]]:
+        for pair in set(pairwise(("<start>", *stream.names, "<end>"))):
+            if events.keys().isdisjoint(pair):
+                yield pair
+
+    odd = {**events, **_theirs(map(pairs, streams), far)}
+    times = [
+        [odd[what] for what in (*stream.names, *pairs(stream)) if what in odd]
+        for stream in compress(streams, far)
+    ]
+    return float(np.mean([bool(some) and min(some) > 1 for some in times]))
+
+
+def _theirs(
+    has: Iterable[Iterable[Hashable]], far: Bool[np.ndarray, " streams"]
+) -> dict[Hashable, int]:
+    """How many streams have what is theirs: of these a fifth or more lie `far` outside."""
+    every, outside = Counter[Hashable](), Counter[Hashable]()
+    for what, is_far in zip(has, far.tolist(), strict=True):
+        some = list(what)
+        every.update(some)
+        if is_far:
+            outside.update(some)
+    return {what: every[what] for what, n in outside.items() if n >= _OWN * every[what]}
+
+
 def set_apart(
-    held: HeldOut, *, count_scale: float, normal: Bool[np.ndarray, " streams"] | None = None
+    held: HeldOut,
+    streams: Sequence[Stream],
+    *,
+    count_scale: float,
+    normal: Bool[np.ndarray, " streams"] | None = None,
 ) -> tuple[HeldOut, Bool[np.ndarray, " streams"]]:
-    """What is held out without outliers, and which of its rows are some; the `normal` are none.
+    """What is held out of `streams` without outliers, and which of its rows are some; the `normal`
+    are none.
 
     They are looked for again without those that were found, as their tails may hide others. What a
     stream is says the whole of it: pieces from the middle of normal cases that all go one of a few
-    ways are alike by the dozen, and a gap between such groups is no evidence.
+    ways are alike by the dozen, and a gap between such groups is no evidence. Nor is one above
+    which most streams do the same odd things: it is a rare habit that others will have too, and
+    each of them would be a false alert.
     """
     values = held.whole.values
     if normal is None:
@@ -62,9 +109,11 @@ def set_apart(
     while len(rows):
         # An incident comes in one go, too, and is to be in no tail that it is judged by.
         scores = held_out_scores(values[rows], count_scale=count_scale, in_turn=False)
-        far = outliers(together(*scores))
-        kept = rows[~far | normal[rows]]
-        if len(kept) == len(rows) or len(kept) < (1.0 - _MOST_APART) * len(values):
+        far = outliers(together(*scores)) & ~normal[rows]
+        kept = rows[~far]
+        if not far.any() or len(kept) < (1.0 - _MOST_APART) * len(values):
+            break
+        if habitual([streams[row] for row in rows.tolist()], far) >= _HABIT:
             break
         rows = kept
     apart = np.ones(len(values), np.bool_)

@@ -86,7 +86,8 @@ def _trained(config: TrainConfig, report: Callable[[str], None]) -> tuple[Model,
     if not config.keep_outliers:
         known = np.zeros(len(apart), np.bool_)
         known[: len(keys)] = [key in config.normal for key in keys]
-        held, apart = set_apart(held, count_scale=least_count_scale(model), normal=known)
+        scale = least_count_scale(model)
+        held, apart = set_apart(held, data.calibrating, count_scale=scale, normal=known)
     if apart.any():
         report(_what_was_set_apart(apart, unit))
         least = 1.0 / (len(held.whole.values) + 1)

@@ -13,7 +13,13 @@ from offscript.model.calibration import Tail, Threshold
 from offscript.model.detector import Detector
 from offscript.model.folder import Model, load_model
 from offscript.model.vocabulary import END
-from offscript.training.held_out import Stream, cropped, statistics_of
+from offscript.training.held_out import (
+    Stream,
+    block_statistics,
+    cropped,
+    statistics_of,
+    units_of,
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +59,28 @@ def test_what_was_not_seen_to_end_has_no_end_statistic(model: Model) -> None:
     values = statistics_of(model, some).values
 
     assert np.isnan(values[:, [DETECTORS.index(name) for name in AT_END]]).all()
+
+
+def test_each_block_of_an_endless_stream_has_the_maxima_of_its_events(
+    tiny_endless_model: Path,
+) -> None:
+    model = load_model(tiny_endless_model)
+    seconds = model.config.streams.block_seconds
+    times = 1.7 * seconds * np.sqrt(np.arange(20.0))
+    some = [
+        replace(stream, key=str(number), times=times[: len(stream.names)])
+        for number, stream in enumerate(streams(model, 3))
+    ]
+
+    blocks = units_of(some, model.config.streams)
+    values = block_statistics(model, some).values
+
+    assert len(values) == len(blocks) > 3
+    detectors = {block.key: Detector(model, limits=False) for block in blocks}
+    for row, block in zip(values, blocks, strict=True):
+        assert len(set(np.floor(block.times / seconds))) == 1
+        seen = detectors[block.key].observe([""] * len(block.names), block.names, block.times)
+        assert row[DETECTORS.index("event")] == pytest.approx(seen.surprisal.max(), rel=1e-5)
 
 
 def test_joined_streams_are_not_held_to_whole_streams_counts(model: Model) -> None:

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 
 from offscript.model.alert import DETECTORS
-from offscript.training.held_out import HeldOut, Statistics
-from offscript.training.outliers import outliers, set_apart
+from offscript.training.held_out import HeldOut, Statistics, Stream
+from offscript.training.outliers import habitual, outliers, set_apart
+
+
+def streams(odd: Mapping[int, list[str]]) -> list[Stream]:
+    """2,000 that open, read twice and shut; what some of them do besides, by number."""
+    names = [["open", "read", "read", *odd.get(number, []), "shut"] for number in range(2000)]
+    return [Stream(each, np.full(len(each), np.nan), started=True, ended=True) for each in names]
+
+
+def far_out(rows: slice) -> HeldOut:
+    """2,000 streams, of which these are far outside of what the others do."""
+    values = np.random.default_rng(5).exponential(size=(2000, len(DETECTORS)))
+    values[rows, :4] += 30.0
+    nobody = np.zeros(2000, np.bool_)
+    return HeldOut(0.0, 0.0, Statistics(values, nobody), Statistics(values, nobody))
 
 
 def test_those_far_outside_are_found_and_no_others() -> None:
@@ -69,7 +85,7 @@ def test_outliers_among_held_out_streams_set_neither_tails_nor_threshold() -> No
     nobody = np.zeros(2000, np.bool_)
     held = HeldOut(0.0, 0.0, Statistics(values, nobody), Statistics(values[:, ::-1], nobody))
 
-    normal, apart = set_apart(held, count_scale=0.1)
+    normal, apart = set_apart(held, streams({}), count_scale=0.1)
 
     assert np.flatnonzero(apart).tolist() == list(range(50, 100))
     np.testing.assert_array_equal(normal.whole.values, values[~apart])
@@ -78,24 +94,42 @@ def test_outliers_among_held_out_streams_set_neither_tails_nor_threshold() -> No
 
 
 def test_what_one_stream_in_thirty_does_is_a_part_of_the_log() -> None:
-    values = np.random.default_rng(5).exponential(size=(2000, len(DETECTORS)))
-    values[50:117, :4] += 30.0
-    nobody = np.zeros(2000, np.bool_)
-    held = HeldOut(0.0, 0.0, Statistics(values, nobody), Statistics(values, nobody))
-
-    _, apart = set_apart(held, count_scale=0.1)
+    _, apart = set_apart(far_out(slice(50, 117)), streams({}), count_scale=0.1)
 
     assert not apart.any()
 
 
-def test_those_known_to_be_normal_stay_however_far_outside_they_lie() -> None:
-    values = np.random.default_rng(5).exponential(size=(2000, len(DETECTORS)))
-    values[50:100, :4] += 30.0
-    nobody = np.zeros(2000, np.bool_)
-    held = HeldOut(0.0, 0.0, Statistics(values, nobody), Statistics(values, nobody))
-    known = np.arange(2000) < 60
+@pytest.mark.parametrize("odd", [["resume"], ["open"]], ids=["event", "order"])
+def test_what_most_of_those_far_outside_do_is_a_rare_habit(odd: list[str]) -> None:
+    everyone = streams(dict.fromkeys(range(50, 76), odd))
 
-    _, apart = set_apart(held, count_scale=0.1, normal=known)
+    _, apart = set_apart(far_out(slice(50, 100)), everyone, count_scale=0.1)
+
+    assert not apart.any()
+
+
+def test_those_that_are_mostly_odd_each_in_its_own_way_are_no_habit() -> None:
+    own = {row: [f"fault {row}"] for row in range(50, 100)}
+    everyone = streams(own | {row: ["resume"] for row in range(50, 74)})
+
+    _, apart = set_apart(far_out(slice(50, 100)), everyone, count_scale=0.1)
+
+    assert np.flatnonzero(apart).tolist() == list(range(50, 100))
+
+
+def test_what_many_other_streams_do_too_is_not_theirs() -> None:
+    far = np.arange(2000) < 10
+    among_few = streams({row: ["resume"] for row in range(50)})
+    among_many = streams({row: ["resume"] for row in range(51)})
+
+    assert habitual(among_few, far) == 1.0
+    assert habitual(among_many, far) == 0.0
+
+
+def test_those_known_to_be_normal_stay_however_far_outside_they_lie() -> None:
+    held, known = far_out(slice(50, 100)), np.arange(2000) < 60
+
+    _, apart = set_apart(held, streams({}), count_scale=0.1, normal=known)
 
     assert np.flatnonzero(apart).tolist() == list(range(60, 100))
 
@@ -108,7 +142,7 @@ def test_pieces_of_normal_streams_are_normal_however_odd_they_look() -> None:
     nobody = np.zeros(2000, np.bool_)
     held = HeldOut(0.0, 0.0, Statistics(values, nobody), Statistics(pieces, nobody))
 
-    normal, apart = set_apart(held, count_scale=0.1)
+    normal, apart = set_apart(held, streams({}), count_scale=0.1)
 
     assert not apart.any()
     np.testing.assert_array_equal(normal.joined.values, pieces)

@@ -238,6 +238,7 @@ def test_streams_that_are_no_normals_set_no_threshold_and_are_named(tmp_path: Pa
     with log.open("a") as file:
         for key in bad:
             events = [rng.choice(["open", "read", "write", "shut"]) for _ in range(30)]
+            events[15] = f"fault of {key}"
             file.write(json.dumps({"id": key, "events": events}) + "\n")
     asked = replace(config(log, tmp_path / "m", steps=150, newest=False), stream_key=None)
     said: list[str] = []
@@ -261,6 +262,23 @@ def test_streams_that_are_no_normals_set_no_threshold_and_are_named(tmp_path: Pa
 
     assert "far outside" not in "\n".join(said)
     assert kept.calibration.whole.streams == 408
+
+
+@pytest.mark.slow
+def test_a_habit_of_one_stream_in_a_hundred_is_not_set_apart(tmp_path: Path) -> None:
+    log, rng = sequences(tmp_path / "s.jsonl", 800), np.random.default_rng(0)
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    for record in records[::100]:
+        for _ in range(int(rng.integers(2, 6))):
+            record["events"].insert(int(rng.integers(1, len(record["events"]))), "retry")
+    log.write_text("".join(json.dumps(record) + "\n" for record in records))
+    said: list[str] = []
+
+    asked = replace(config(log, tmp_path / "m", steps=150, newest=False), stream_key=None)
+    model = train_model(asked, said.append)
+
+    assert "far outside" not in "\n".join(said)
+    assert model.calibration.whole.streams == 800
 
 
 def test_a_list_of_outliers_that_are_normal_stays_where_it_was_read(tmp_path: Path) -> None:
