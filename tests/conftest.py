@@ -13,6 +13,7 @@ import os
 import random
 import shutil
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -146,10 +147,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    slow = [item for item in items if "slow" in item.keywords]
+    # Files are run side by side: those that take long are begun first, so that none is left over.
+    long, tests = {item.path for item in slow}, Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path not in long, -tests[item.path]))
     if not config.getoption("--all"):
-        for item in items:
-            if "slow" in item.keywords:
-                item.add_marker(pytest.mark.skip(reason="slow: runs with scripts/test --all"))
+        for item in slow:
+            item.add_marker(pytest.mark.skip(reason="slow: runs with scripts/test --all"))
 
 
 @pytest.fixture(scope="session")
