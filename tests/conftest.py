@@ -6,19 +6,24 @@ The conftest comes before the first import of `offscript`, so that the hook belo
 from __future__ import annotations
 
 import fcntl
+import functools
 import hashlib
 import importlib.util
 import os
 import random
 import shutil
-from collections.abc import Callable
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
 
+import jaxtyping
 import numpy as np
 import pytest
-from jaxtyping import install_import_hook
+from jaxtyping import install_import_hook, jaxtyped
 
 if TYPE_CHECKING:
     from offscript.model.weights import Weights
@@ -52,6 +57,86 @@ def checked_modules() -> list[str]:
     ]
 
 
+class UnlikeError(Exception):
+    """Of such a value one item is looked at, each time another."""
+
+
+@functools.cache
+def judged_whole(of: Any) -> bool:
+    """Whether the check of a value asks about its type alone."""
+    return not hasattr(of, "dtype") and not issubclass(of, (int, str, type, Collection))
+
+
+def kind(value: object) -> object:
+    """All that the check of a value asks about: of an array its shape and the type of its numbers.
+
+    Raises UnlikeError where no such thing can be said.
+    """
+    of: Any = type(value)
+    if judged_whole(of):
+        return of
+    if isinstance(value, (int, str, type)):
+        return of, value  # a number may be an axis's length, a text one of a few
+    if isinstance(value, tuple):
+        return of, *map(kind, value)
+    if hasattr(of, "dtype"):
+        return of, value.dtype, value.shape  # type: ignore[attr-defined] # NumPy's and torch's
+    raise UnlikeError
+
+
+def checked_once(*, typechecker: object) -> Callable[[Any], Any]:
+    """Does what `jaxtyping.jaxtyped` does, once for all calls that are alike to it.
+
+    A check takes longer than most functions do, and asks about shapes and types alone.
+    """
+
+    def decorate(function: Any) -> Any:
+        if hasattr(function, "__dataclass_fields__"):
+            function.__init__ = decorate(function.__init__)
+            return function
+        if not isinstance(function, FunctionType):
+            return jaxtyped(function, typechecker=typechecker)
+        known = threading.local()
+        passed = set[object]()
+
+        def answer(*_: object, **__: object) -> object:
+            return known.result
+
+        # The words of annotations are those of the function's own module.
+        there = function.__globals__
+        answer = FunctionType(answer.__code__, there, function.__name__, None, answer.__closure__)
+        check = jaxtyped(functools.wraps(function)(answer), typechecker=typechecker)
+        check_and_call = jaxtyped(function, typechecker=typechecker)
+
+        @functools.wraps(function)
+        def checked(*arguments: object, **named: object) -> object:
+            try:
+                call = kind(arguments), *named, kind(tuple(named.values()))
+            except UnlikeError:
+                return check_and_call(*arguments, **named)
+            if call not in passed:
+                result = check_and_call(*arguments, **named)
+                passed.add(call)
+                return result
+            result = function(*arguments, **named)
+            try:
+                whole = call, kind(result)
+            except UnlikeError:
+                whole = None
+            if whole is None or whole not in passed:
+                known.result = result
+                check(*arguments, **named)
+                del known.result
+            if whole is not None:
+                passed.add(whole)
+            return result
+
+        return checked
+
+    return decorate
+
+
+jaxtyping.jaxtyped = checked_once  # type: ignore[assignment] # found there by what the hook adds
 # As type checkers do, an int is taken where a float is asked for.
 CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 install_import_hook(checked_modules(), CHECKER)
@@ -62,10 +147,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    slow = [item for item in items if "slow" in item.keywords]
+    # Files are run side by side: those that take long are begun first, so that none is left over.
+    long, tests = {item.path for item in slow}, Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path not in long, -tests[item.path]))
     if not config.getoption("--all"):
-        for item in items:
-            if "slow" in item.keywords:
-                item.add_marker(pytest.mark.skip(reason="slow: runs with scripts/test --all"))
+        for item in slow:
+            item.add_marker(pytest.mark.skip(reason="slow: runs with scripts/test --all"))
 
 
 @pytest.fixture(scope="session")

@@ -77,13 +77,13 @@ def first_alert(service: str, stream: str) -> str:
     raise AssertionError(f"no alert of {stream}: {listed}")
 
 
-def test_every_command_has_help_with_an_example() -> None:
+def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     listed = re.findall(r"^    (\w+)(?:  |$)", parser().format_help(), re.MULTILINE)
     assert set(COMMANDS) == set(listed)
     for name in COMMANDS:
-        result = offscript(name, "--help")
-        assert result.returncode == 0
-        assert f"example: offscript {name}" in result.stdout or name == "send"
+        with pytest.raises(SystemExit, match="^0$"):
+            main([name, "--help"])
+        assert f"example: offscript {name}" in capsys.readouterr().out or name == "send"
 
 
 def test_training_scoring_and_evaluating_find_the_planted_sessions(
@@ -94,7 +94,7 @@ def test_training_scoring_and_evaluating_find_the_planted_sessions(
     labels.write_text("".join(f"bad{number:03d},1\n" for number in range(5)))
     key = ("--stream-key", r"session=(\w+)")
 
-    train = offscript("train", tiny_log, "--out", model, *key, "--steps", 300, "--newest")
+    train = offscript("train", tiny_log, "--out", model, *key, "--steps", 100, "--newest")
     score = offscript("score", model, planted_log, "--out", alerts)
     evaluate = offscript("evaluate", model, planted_log, "--labels", labels)
 
