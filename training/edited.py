@@ -55,7 +55,7 @@ def edited(model: Model, wish: Wish, normal: Sequence[Stream] = ()) -> tuple[Mod
 def recalibrated(model: Model, normal: Sequence[Stream]) -> Model:
     """The model with its thresholds set anew for the same budget, on streams new to its decoder."""
     held, units = hold_out(model, normal, seed=0), units_of(normal, model.config.streams)
-    held, apart = set_apart(held, units, count_scale=least_count_scale(model))
+    held, apart, _ = set_apart(held, units, count_scale=least_count_scale(model))
     rate, budget = model.calibration.rate, model.calibration.budget
     if rate * (len(held.whole.values) + 1) < 1.0 - 1e-9:
         raise BudgetError(

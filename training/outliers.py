@@ -92,9 +92,9 @@ def set_apart(
     *,
     count_scale: float,
     normal: Bool[np.ndarray, " streams"] | None = None,
-) -> tuple[HeldOut, Bool[np.ndarray, " streams"]]:
-    """What is held out of `streams` without outliers, and which of its rows are some; the `normal`
-    are none.
+) -> tuple[HeldOut, Bool[np.ndarray, " streams"], Bool[np.ndarray, " streams"]]:
+    """What is held out of `streams` without outliers, which of its rows are some, and which only
+    have a rare habit; the `normal` are none.
 
     They are looked for again without those that were found, as their tails may hide others. What a
     stream is says the whole of it: pieces from the middle of normal cases that all go one of a few
@@ -106,6 +106,7 @@ def set_apart(
     if normal is None:
         normal = np.zeros(len(values), np.bool_)
     rows = np.arange(len(values))
+    habit = np.zeros(len(values), np.bool_)
     while len(rows):
         # An incident comes in one go, too, and is to be in no tail that it is judged by.
         scores = held_out_scores(values[rows], count_scale=count_scale, in_turn=False)
@@ -114,8 +115,10 @@ def set_apart(
         if not far.any() or len(kept) < (1.0 - _MOST_APART) * len(values):
             break
         if habitual([streams[row] for row in rows.tolist()], far) >= _HABIT:
+            habit[rows[far]] = True
             break
         rows = kept
     apart = np.ones(len(values), np.bool_)
     apart[rows] = False
-    return replace(held, whole=held.whole.only(rows), joined=held.joined.only(rows)), apart
+    rest = replace(held, whole=held.whole.only(rows), joined=held.joined.only(rows))
+    return rest, apart, habit

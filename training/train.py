@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from itertools import compress
+from itertools import compress, islice
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from .sensitivity import choose_budget, noticed, sentence
 from .source import Source, check, event_config, read
 from .team import leads, team
 
+_SHOWN = 5  # keys in a sentence
 _MOST_RATE = 0.5  # false alerts a stream or block, whatever the budget
 _FEW_BLOCKS = 0.01  # share of the blocks of an endless stream that may raise a false alert
 
@@ -87,7 +88,9 @@ def _trained(config: TrainConfig, report: Callable[[str], None]) -> tuple[Model,
         known = np.zeros(len(apart), np.bool_)
         known[: len(keys)] = [key in config.normal for key in keys]
         scale = least_count_scale(model)
-        held, apart = set_apart(held, data.calibrating, count_scale=scale, normal=known)
+        held, apart, habit = set_apart(held, data.calibrating, count_scale=scale, normal=known)
+        if habit.any():
+            report(_what_looks_like_a_habit(habit, keys, unit))
     if apart.any():
         report(_what_was_set_apart(apart, unit))
         least = 1.0 / (len(held.whole.values) + 1)
@@ -225,6 +228,17 @@ def _what_was_set_apart(apart: Bool[np.ndarray, " streams"], unit: str) -> str:
     return (
         f"{apart.sum():,} of {len(apart):,} {unit}s lie far outside of what the others do, "
         "and set no threshold"
+    )
+
+
+def _what_looks_like_a_habit(
+    habit: Bool[np.ndarray, " streams"], keys: Sequence[str], unit: str
+) -> str:
+    some = ", ".join(islice(compress(keys, habit), _SHOWN))
+    return (
+        f"{habit.sum():,} of {len(habit):,} {unit}s lie far outside of what the others do, most of "
+        f"them in the same ways, and pass for a rare habit{f' ({some}, …)' if some else ''}: look "
+        "at them, and train again with --exclude if they are no normals"
     )
 
 

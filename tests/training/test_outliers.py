@@ -85,7 +85,7 @@ def test_outliers_among_held_out_streams_set_neither_tails_nor_threshold() -> No
     nobody = np.zeros(2000, np.bool_)
     held = HeldOut(0.0, 0.0, Statistics(values, nobody), Statistics(values[:, ::-1], nobody))
 
-    normal, apart = set_apart(held, streams({}), count_scale=0.1)
+    normal, apart, _ = set_apart(held, streams({}), count_scale=0.1)
 
     assert np.flatnonzero(apart).tolist() == list(range(50, 100))
     np.testing.assert_array_equal(normal.whole.values, values[~apart])
@@ -94,7 +94,7 @@ def test_outliers_among_held_out_streams_set_neither_tails_nor_threshold() -> No
 
 
 def test_what_one_stream_in_thirty_does_is_a_part_of_the_log() -> None:
-    _, apart = set_apart(far_out(slice(50, 117)), streams({}), count_scale=0.1)
+    _, apart, _ = set_apart(far_out(slice(50, 117)), streams({}), count_scale=0.1)
 
     assert not apart.any()
 
@@ -103,16 +103,17 @@ def test_what_one_stream_in_thirty_does_is_a_part_of_the_log() -> None:
 def test_what_most_of_those_far_outside_do_is_a_rare_habit(odd: list[str]) -> None:
     everyone = streams(dict.fromkeys(range(50, 76), odd))
 
-    _, apart = set_apart(far_out(slice(50, 100)), everyone, count_scale=0.1)
+    _, apart, habit = set_apart(far_out(slice(50, 100)), everyone, count_scale=0.1)
 
     assert not apart.any()
+    assert np.flatnonzero(habit).tolist() == list(range(50, 100))
 
 
 def test_those_that_are_mostly_odd_each_in_its_own_way_are_no_habit() -> None:
     own = {row: [f"fault {row}"] for row in range(50, 100)}
     everyone = streams(own | {row: ["resume"] for row in range(50, 74)})
 
-    _, apart = set_apart(far_out(slice(50, 100)), everyone, count_scale=0.1)
+    _, apart, _ = set_apart(far_out(slice(50, 100)), everyone, count_scale=0.1)
 
     assert np.flatnonzero(apart).tolist() == list(range(50, 100))
 
@@ -129,7 +130,7 @@ def test_what_many_other_streams_do_too_is_not_theirs() -> None:
 def test_those_known_to_be_normal_stay_however_far_outside_they_lie() -> None:
     held, known = far_out(slice(50, 100)), np.arange(2000) < 60
 
-    _, apart = set_apart(held, streams({}), count_scale=0.1, normal=known)
+    _, apart, _ = set_apart(held, streams({}), count_scale=0.1, normal=known)
 
     assert np.flatnonzero(apart).tolist() == list(range(60, 100))
 
@@ -142,7 +143,7 @@ def test_pieces_of_normal_streams_are_normal_however_odd_they_look() -> None:
     nobody = np.zeros(2000, np.bool_)
     held = HeldOut(0.0, 0.0, Statistics(values, nobody), Statistics(pieces, nobody))
 
-    normal, apart = set_apart(held, streams({}), count_scale=0.1)
+    normal, apart, _ = set_apart(held, streams({}), count_scale=0.1)
 
     assert not apart.any()
     np.testing.assert_array_equal(normal.joined.values, pieces)
