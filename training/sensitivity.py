@@ -17,7 +17,7 @@ from .held_out import HeldOut, Stream, statistics_of
 _STREAMS = 200
 _LONGEST = 512  # events of a stream that are taken
 _PIECE = 8  # events of another stream, at most
-_WIDER = (2.0, 5.0, 10.0, 20.0)  # budgets that are tried
+_WIDER = (*range(2, 11), 20)  # times the budget, what is tried
 _WIDEST = 0.1  # false alerts a stream
 _SEEN = 0.5  # of the streams with an unknown event
 _STEADY = 10  # streams past a threshold that no single one sets
