@@ -110,6 +110,8 @@ def checked_once(*, typechecker: object) -> Callable[[Any], Any]:
 
         @functools.wraps(function)
         def checked(*arguments: object, **named: object) -> object:
+            if len(passed) > 1000:  # of texts and numbers there may be a million
+                passed.clear()
             try:
                 call = kind(arguments), *named, kind(tuple(named.values()))
             except UnlikeError:
