@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from ..interpret.card import Noticed
+from ..model.calibration import Calibration
 from ..model.folder import Model
 from .budget import Budget
 from .calibrate import calibrate
@@ -92,16 +93,7 @@ def sentence(found: Sequence[Noticed]) -> str:
     return f"alerts on normal streams with one change: {', '.join(shares)}"
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """A budget, its rate a stream, and what there is to say about it."""
-
-    budget: Budget
-    rate: float
-    said: str | None = None
-
-
-def choose_budget(
+def calibrate_to_see(
     model: Model,
     held: HeldOut,
     normal: Sequence[Stream],
@@ -110,8 +102,9 @@ def choose_budget(
     *,
     asked: bool,
     seed: int,
-) -> Chosen:
-    """This budget if half of the streams with an unknown event raise an alert, else one that does.
+) -> tuple[Calibration, str | None]:
+    """The calibration for this budget if half of the streams with an unknown event raise an alert
+    then, else for one at which they do; and what there is to say about that.
 
     Where few streams calibrate, the oddest one or two may set a threshold that nothing else passes.
     A budget that was asked for stays, and so does one that more than ten streams calibrate: there
@@ -119,32 +112,31 @@ def choose_budget(
     """
     rng = np.random.default_rng(seed)
     taken = _changed(_taken(model, normal, rng), _unknown, rng)
-    calibration = replace(model.calibration, kappa=held.kappa, usual=held.usual)
+    calibration = calibrate(model, held, budget=budget, rate=rate)
     statistics = statistics_of(replace(model, calibration=calibration), taken)
 
-    def seen(budget: Budget, rate: float) -> float:
-        calibration = calibrate(model, held, budget=budget, rate=rate)
+    def seen(calibration: Calibration) -> float:
         scores = scores_of(replace(model, calibration=calibration), statistics)
         return float(scores.alerts().mean())
 
-    share = seen(budget, rate)
+    share = seen(calibration)
     if share >= _SEEN:
-        return Chosen(budget, rate)
+        return calibration, None
     said = "an event that training never saw raises an alert"
     for factor in _WIDER:
-        wider, at = budget.scaled(factor), rate * factor
-        if at > _WIDEST:
+        if rate * factor > _WIDEST:
             break
-        widely = seen(wider, at)
+        wider = calibrate(model, held, budget=budget.scaled(factor), rate=rate * factor)
+        widely = seen(wider)
         if widely < _SEEN:
             continue
-        if asked or at * (len(held.whole.values) + 1) > _STEADY:
-            words = f"with --budget '{wider}' {widely:.0%}"
-            return Chosen(budget, rate, f"{said} {share:.0%} of the time, {words}")
+        if asked or wider.rate * (len(held.whole.values) + 1) > _STEADY:
+            words = f"with --budget '{wider.budget}' {widely:.0%}"
+            return calibration, f"{said} {share:.0%} of the time, {words}"
         words = f"at {budget} {said} {share:.0%} of the time, here {widely:.0%}"
-        return Chosen(wider, at, f"budget: {wider}; {words}")
+        return wider, f"budget: {wider.budget}; {words}"
     words = "whatever the budget; more normal streams may help"
-    return Chosen(budget, rate, f"{said} {share:.0%} of the time, {words}")
+    return calibration, f"{said} {share:.0%} of the time, {words}"
 
 
 def _taken(model: Model, normal: Sequence[Stream], rng: np.random.Generator) -> list[Stream]:

@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from ..interpret.reference import fit_reference
 from ..interpret.sample import draw_windows
 from ..interpret.skips import fit_skips
-from ..model.calibration import conformal_threshold
+from ..model.calibration import Calibration, conformal_threshold
 from ..model.config import StreamConfig
 from ..model.event import EventConfig
 from ..model.folder import Model, save_model
 from ..model.templates import Templates
 from .budget import Budget, Size, parse_budget, supported
-from .calibrate import calibrate, least_count_scale
+from .calibrate import least_count_scale
 from .config import TrainConfig
 from .corpus import Corpus
 from .fit import bare_model
@@ -35,7 +35,7 @@ from .folds import Data, Fits, Learned, learn, numbered
 from .held_out import Stream, tokens_of
 from .outliers import set_apart
 from .partition import block_seconds, days_of, endless_parts, judged, partition, stream_config
-from .sensitivity import choose_budget, noticed, sentence
+from .sensitivity import calibrate_to_see, noticed, sentence
 from .source import Source, check, event_config, read
 from .team import leads, team
 
@@ -99,11 +99,11 @@ def _trained(config: TrainConfig, report: Callable[[str], None]) -> tuple[Model,
             report(f"budget: {wish}, the smallest that the others support")
     normal = data.held if data.streams.endless else list(compress(data.calibrating, ~apart))
     asked, seed = budget is not None, config.seed
-    chosen = choose_budget(model, held, normal, wish, rate, asked=asked, seed=seed)
-    if chosen.said is not None:
-        report(chosen.said)
+    calibration, said = calibrate_to_see(model, held, normal, wish, rate, asked=asked, seed=seed)
+    if said is not None:
+        report(said)
     learned = replace(learned, held=held)
-    model = _calibrated(config, model, data, learned, parser.templates, chosen.budget, chosen.rate)
+    model = _calibrated(config, model, data, learned, parser.templates, calibration)
     model = replace(model, held={**model.held, "apart": apart.astype(np.uint8)})
     found = noticed(model, normal, seed=seed)
     report(sentence(found))
@@ -166,11 +166,10 @@ def _calibrated(
     data: Data,
     learned: Learned,
     templates: Templates,
-    budget: Budget,
-    rate: float,
+    calibration: Calibration,
 ) -> Model:
-    """The model with its threshold, set with the scorer that will serve."""
-    scores = learned.ngram_scores
+    """The model with its thresholds, and what else its folder holds."""
+    scores, rate = learned.ngram_scores, calibration.rate
     # Of an endless stream the baseline makes one score, and nothing can be ranked.
     limit = conformal_threshold(scores, rate) if rate * (len(scores) + 1) >= 1.0 else math.inf
     baseline: dict[str, NDArray[np.generic]] = {
@@ -180,7 +179,7 @@ def _calibrated(
     return replace(
         model,
         templates=templates,
-        calibration=calibrate(model, learned.held, budget=budget, rate=rate),
+        calibration=calibration,
         held={
             "whole": learned.held.whole.values.astype(np.float32),
             "joined": learned.held.joined.values.astype(np.float32),
@@ -235,10 +234,11 @@ def _what_looks_like_a_habit(
     habit: Bool[np.ndarray, " streams"], keys: Sequence[str], unit: str
 ) -> str:
     some = ", ".join(islice(compress(keys, habit), _SHOWN))
+    such = f" (such as {some})" if some else ""
     return (
         f"{habit.sum():,} of {len(habit):,} {unit}s lie far outside of what the others do, most of "
-        f"them in the same ways, and pass for a rare habit{f' ({some}, …)' if some else ''}: look "
-        "at them, and train again with --exclude if they are no normals"
+        f"them in the same ways, and pass for a rare habit{such}: look at them, and "
+        "train again with --exclude if they are no normals"
     )
 
 

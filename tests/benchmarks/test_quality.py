@@ -55,6 +55,7 @@ def test_permuting_the_test_labels_changes_no_score_and_no_threshold(
             other.calibration, rate
         )
         np.testing.assert_array_equal(true.test, other.test)
+        assert (true.alerts is not None) == (true.method == "offscript")
         np.testing.assert_array_equal(alerts_of(true), alerts_of(other))
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from offscript.cli import main
 from offscript.model.errors import InputError
 from offscript.service.tokens import Scope, add_token, find_token, read_tokens
 
@@ -119,3 +121,17 @@ def test_a_token_needs_a_name_of_its_own_and_known_scopes(file: Path) -> None:
         with pytest.raises(InputError, match="expected scopes of send, read, admin"):
             add_token(file, "ben", scopes)
     assert len(read_tokens(file)) == 1
+
+
+def test_a_new_token_is_printed_once_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "tokens"
+
+    status = main(["token", str(file), "collector", "--scopes", "send,read"])
+
+    made = capsys.readouterr()
+    assert status == 0, made.err
+    assert re.fullmatch(r"[\w-]{43}\n", made.out)
+    assert "added collector (send,read)" in made.err
+    assert made.out.strip() not in made.err + file.read_text()

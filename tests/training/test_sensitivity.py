@@ -18,7 +18,7 @@ from offscript.training.sensitivity import (
     CHANGES,
     UNCHANGED,
     UNKNOWN,
-    choose_budget,
+    calibrate_to_see,
     noticed,
     sentence,
 )
@@ -108,16 +108,16 @@ def test_one_odd_stream_does_not_leave_a_model_blind_for_a_budget_that_nobody_as
     odd = replace(held, whole=replace(held.whole, values=values))
     smallest, rate = Budget(1, len(normal) + 1, "stream"), 1 / (len(normal) + 1)
 
-    usual = choose_budget(model, held, normal, smallest, rate, asked=False, seed=0)
-    chosen = choose_budget(model, odd, normal, smallest, rate, asked=False, seed=0)
-    asked = choose_budget(model, odd, normal, smallest, rate, asked=True, seed=0)
+    usual, nothing = calibrate_to_see(model, held, normal, smallest, rate, asked=False, seed=0)
+    chosen, widened = calibrate_to_see(model, odd, normal, smallest, rate, asked=False, seed=0)
+    asked, advice = calibrate_to_see(model, odd, normal, smallest, rate, asked=True, seed=0)
 
-    assert (usual.budget, usual.rate, usual.said) == (smallest, rate, None)
-    assert chosen.budget == smallest.scaled(2.0)
+    assert (usual.budget, usual.rate, nothing) == (str(smallest), rate, None)
+    assert chosen.budget == str(smallest.scaled(2.0))
     assert chosen.rate == 2.0 * rate
-    assert f"at {smallest} an event that training never saw" in str(chosen.said)
-    assert (asked.budget, asked.rate) == (smallest, rate)
-    assert f"with --budget '{chosen.budget}'" in str(asked.said)
+    assert f"at {smallest} an event that training never saw" in str(widened)
+    assert (asked.budget, asked.rate) == (str(smallest), rate)
+    assert f"with --budget '{chosen.budget}'" in str(advice)
 
 
 def test_what_many_streams_do_widens_no_budget(
@@ -127,7 +127,8 @@ def test_what_many_streams_do_widens_no_budget(
     values[::20] = np.where(np.isnan(values[::20]), np.nan, 1e3)
     odd = replace(held, whole=replace(held.whole, values=values))
 
-    chosen = choose_budget(model, odd, normal, Budget(1, 100, "stream"), 0.01, asked=False, seed=0)
+    budget = Budget(1, 100, "stream")
+    chosen, advice = calibrate_to_see(model, odd, normal, budget, 0.01, asked=False, seed=0)
 
-    assert (chosen.budget, chosen.rate) == (Budget(1, 100, "stream"), 0.01)
-    assert "of the time" in str(chosen.said)
+    assert (chosen.budget, chosen.rate) == (str(budget), 0.01)
+    assert "of the time" in str(advice)
