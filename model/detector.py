@@ -21,10 +21,11 @@ from .folder import Model
 from .forward_kernels import BLOCK
 from .kernels import N_DETECTORS, count_columns, count_directions
 from .scorer import Scorer
-from .stream_kernels import ROOM, end_rows, observe_rows
+from .stream_kernels import ROOM, end_rows, observe_rows, silent_rows
 from .streams import Streams
 from .vocabulary import END, NEW
 
+_LOOK = 65_536  # streams looked at by one call of `end_some_idle`, for half a millisecond
 _ROOM = 64  # findings kept before the kernel has to hand them over
 
 
@@ -69,6 +70,7 @@ class Detector:
             model.calibration.kappa,
         )
         self._idle = 0.0 if streams.endless else streams.idle_seconds
+        self._looked = 0  # the row that is looked at next for streams that are silent
         self._block = streams.block_seconds if streams.endless else 0.0
 
     def __len__(self) -> int:
@@ -151,21 +153,25 @@ class Detector:
         found = (self._streams.find(key) for key in streams)
         return self._end(np.array([row for row in found if row is not None], dtype=np.int64))
 
-    def end_idle(self, now: float, *, most: int | None = None) -> Observed:
-        """End the streams that at event time `now` have been silent for the idle time.
-
-        No more than `most`, the longest silent first; with a surprisal for each that was ended.
+    def end_idle(self, now: float) -> Observed:
+        """End the streams that at event time `now` have been silent for the idle time, the longest
+        silent first; with a surprisal for each that was ended.
         """
-        if self._idle <= 0.0:
-            return self._end(np.zeros(0, np.int64))
-        state = self._streams.state[: len(self._streams.keys)]
-        last = state["last"]
-        with np.errstate(invalid="ignore"):
-            silent = now - last > self._idle
-        rows = np.flatnonzero(silent & (state["ended"] == 0) & (state["length"] > 1))
-        if most is not None and len(rows) > most:  # to sort them all each time would take long
-            rows = rows[np.sort(np.argpartition(last[rows], most)[:most])]
-        return self._end(rows[np.argsort(last[rows], kind="stable")], idle=self._idle)
+        return self._end_silent(now, 0, len(self._streams.keys), len(self._streams.keys))[0]
+
+    def end_some_idle(self, now: float, most: int) -> tuple[Observed, bool]:
+        """The same a few at a time: go on through the streams, as they came, and end up to `most`.
+
+        With whether more are left; if not, the next call begins anew.
+        """
+        end = len(self._streams.keys)
+        ended, self._looked = self._end_silent(
+            now, self._looked, min(end, self._looked + _LOOK), most
+        )
+        if self._looked < end:
+            return ended, True
+        self._looked = 0
+        return ended, False
 
     def statistics(self, streams: Sequence[str]) -> Float64[np.ndarray, "streams detectors"]:
         """Maximum of each statistic of each stream so far, in the order of `DETECTORS`."""
@@ -225,6 +231,15 @@ class Detector:
         forgotten, self._streams.forgotten = self._streams.forgotten, []
         self._scorer.rest(np.array(forgotten, dtype=np.int64))
         return len(forgotten)
+
+    def _end_silent(self, now: float, begin: int, end: int, most: int) -> tuple[Observed, int]:
+        """End up to `most` silent streams of rows `begin:end`; with the row to go on from."""
+        if self._idle <= 0.0:
+            return self._end(np.zeros(0, np.int64)), end
+        state, found = self._streams.state, np.zeros(min(most, max(0, end - begin)), np.int64)
+        begin, n = silent_rows(state, begin, end, now, self._idle, found)
+        rows = found[:n]
+        return self._end(rows[np.argsort(state["last"][rows], kind="stable")], self._idle), begin
 
     def _end(self, rows: NDArray[np.int64], idle: float = 0.0) -> Observed:
         state = self._streams.state

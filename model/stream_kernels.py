@@ -167,6 +167,24 @@ def end_rows(found, streams, asked, law, rows, time, done, surprisal):
 
 
 @_jit
+def silent_rows(state, begin, end, now, idle, found):
+    """Look at rows `begin:end` for streams that at time `now` are silent for more than `idle`
+    seconds and have not ended, until `found` is full of them.
+
+    Returns the row that comes next, and how many were found.
+    """
+    room, n = found.shape[0], 0
+    for row in range(begin, end):
+        if n == room:
+            return row, n
+        stream = state[row]
+        if stream.ended == 0 and stream.length > 1 and now - stream.last > idle:
+            found[n] = row
+            n += 1
+    return end, n
+
+
+@_jit
 def _ask_for(streams, asked, rows, tokens, at):
     """Have what events further on will read and write fetched from memory."""
     state, ring, gaps, tally = streams

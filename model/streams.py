@@ -158,7 +158,7 @@ class Streams:
             opened.append(self._row(key))
             joined.append(not began)
         self._set_up(opened, joined)
-        rows = self._rows_of(coded)
+        rows[missing] = np.fromiter(map(self._rows.__getitem__, unknown), np.int64, len(unknown))
         self.changed(rows)
         return rows
 

@@ -44,3 +44,4 @@ def warm() -> None:
     detector = Detector(model, max_streams=2)
     detector.observe(["a", "a"], ["event", None], np.array([0.0, 1.0]))
     detector.end(["a"])
+    detector.end_idle(2.0)

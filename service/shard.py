@@ -43,7 +43,7 @@ _GROUP_EVENTS = 4096  # scored at a time; more would gain nothing
 _TICK_SECONDS = 1.0  # between two looks for streams that have ended by silence
 _PAUSE_SECONDS = 0.5  # that a look at a stream waits for a moment without scoring
 _BREATH_SECONDS = 0.001  # between two groups, for who waits to hold it
-_ENDED = 512  # streams that are ended by silence at a time, with others scored in between
+_ENDED = 128  # streams that are ended by silence at a time, with others scored in between
 
 
 class Shard:
@@ -304,11 +304,11 @@ class Shard:
         now = self._clocks.now(time.time())
         if math.isnan(now):
             return False
-        ended = self._detector.end_idle(now, most=_ENDED)
+        ended, more = self._detector.end_some_idle(now, _ENDED)
         self._changed |= len(ended.surprisal) > 0
         findings = strongest(ended.findings)
         self._raise([self._alert(finding, None, 0, None) for finding in findings], None, None)
-        return len(ended.surprisal) == _ENDED
+        return more
 
     def _arrays(self) -> Arrays:
         """What is saved beside the streams."""

@@ -308,16 +308,38 @@ def test_a_finding_tells_the_times_of_the_events_before_it(model: Model) -> None
     assert np.all(np.isnan(told[:-65])), "older ones are not kept"
 
 
-def test_silent_streams_are_ended_a_few_at_a_time_the_longest_silent_first(model: Model) -> None:
+def test_silent_streams_are_ended_a_few_at_a_time(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("offscript.model.detector._LOOK", 3)
     keys = list("abcde")
     name = model.vocabulary.names[-1]
     times = np.array([3.0, 1.0, 2.0, 5.0, 4.0])
     some, all_ = (Detector(model, limits=False) for _ in range(2))
     for detector in (some, all_):
         detector.observe(keys, [name] * 5, times)
-    now = 5.0 + 2.0 * model.config.streams.idle_seconds
+    idle = model.config.streams.idle_seconds
 
-    pieces = [some.end_idle(now, most=2).surprisal for _ in range(4)]
+    pieces = [some.end_some_idle(5.0 + 2.0 * idle, 2) for _ in range(4)]
 
-    assert [len(piece) for piece in pieces] == [2, 2, 1, 0]
-    assert np.array_equal(np.concatenate(pieces), all_.end_idle(now).surprisal)
+    assert [(len(piece.surprisal), more) for piece, more in pieces] == [
+        (2, True),  # of a, b and c, the first two
+        (2, True),
+        (1, False),
+        (0, True),  # it begins anew, and nothing is left
+    ]
+    ended = np.concatenate([piece.surprisal for piece, _ in pieces])
+    assert np.array_equal(np.sort(ended), np.sort(all_.end_idle(5.0 + 2.0 * idle).surprisal))
+
+
+def test_a_stream_that_is_heard_of_again_is_not_ended(model: Model) -> None:
+    detector = Detector(model, limits=False)
+    name = model.vocabulary.names[-1]
+    idle = model.config.streams.idle_seconds
+    detector.observe(["a", "b"], [name] * 2, np.array([0.0, 0.0]))
+    detector.observe(["a"], [name], np.array([idle]))
+
+    ended, more = detector.end_some_idle(idle + 1.0, 8)
+
+    assert (len(ended.surprisal), more) == (1, False)
+    assert detector.end_some_idle(idle + 1.0, 8)[0].surprisal.size == 0
