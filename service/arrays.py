@@ -14,13 +14,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
+from safetensors.numpy import load, save
 
 from . import tables
+from .compact import compact, expanded
 
 _ARRAYS = "shard"  # what is no part of the streams
 _STATE = "state"  # the name of the state that counts
 _COMPLETE = "complete"  # a mark that nothing happened after the state was saved
 _UNNAMED = "streams"  # the name of what an earlier version saved, which had one state only
+_ZIP = b"PK"  # what NumPy's archives begin with
 _CLEARED = 2  # parts of a state before that are deleted at a time
 
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -52,7 +55,7 @@ def save_arrays(connection: sa.Connection, model: str, shard: int, saved: Saved)
     connection.execute(sa.delete(table).where(of_shard & old))
     own = {"model_name": model, "shard": shard}
     values = [
-        {**own, "array": saved.state, "part": part, "data": _packed(arrays)}
+        {**own, "array": saved.state, "part": part, "data": save(compact(arrays))}
         for part, arrays in saved.parts.items()
     ]
     if saved.arrays:
@@ -78,9 +81,8 @@ def load_arrays(
     found: dict[str, list[NDArray[np.generic]]] = {}
     for array in (_ARRAYS, _state(connection, own)):
         for data in connection.scalars(query.where(table.c.array == array)):
-            with np.load(io.BytesIO(data), allow_pickle=False) as file:
-                for name in file.files:
-                    found.setdefault(name, []).append(file[name])
+            for name, values in _unpacked(data).items():
+                found.setdefault(name, []).append(values)
     if not found:
         return {}
     mark = sa.select(table.c.part).where(own & (table.c.array == _COMPLETE))
@@ -113,6 +115,14 @@ def _clear(
 
 
 def _packed(arrays: Arrays) -> bytes:
+    """All but parts: there are texts among them."""
     data = io.BytesIO()
     np.savez(data, allow_pickle=False, **arrays)
     return data.getvalue()
+
+
+def _unpacked(data: bytes) -> Arrays:
+    if data[: len(_ZIP)] != _ZIP:
+        return expanded(load(data))
+    with np.load(io.BytesIO(data), allow_pickle=False) as file:  # parts, too, in earlier versions
+        return {name: file[name] for name in file.files}
