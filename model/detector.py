@@ -150,8 +150,7 @@ class Detector:
 
     def end(self, streams: Iterable[str]) -> Observed:
         """End streams by an explicit mark; those not known or ended already are passed over."""
-        found = (self._streams.find(key) for key in streams)
-        return self._end(np.array([row for row in found if row is not None], dtype=np.int64))
+        return self._end(self._streams.find(list(streams)))
 
     def end_idle(self, now: float) -> Observed:
         """End the streams that at event time `now` have been silent for the idle time, the longest

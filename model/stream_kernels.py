@@ -28,7 +28,7 @@ from .kernels import (
     expected_besides,
 )
 from .simd import prefetch
-from .vocabulary import END, NEW
+from .vocabulary import END, NEW, PAST, START
 
 # With types of their own: Numba compiles a function anew for every literal that it is called with.
 _EVENT, _DRIFT, _END_DETECTOR = np.int64(EVENT), np.int64(DRIFT), np.int64(END_DETECTOR)
@@ -164,6 +164,26 @@ def end_rows(found, streams, asked, law, rows, time, done, surprisal):
             return i
         surprisal[i] = _end(found, streams, asked, law, i, rows[i], time[i])
     return rows.shape[0]
+
+
+@_jit
+def begin_rows(streams, rows, joined, tick):
+    """Nothing is known yet of these streams but whether they were joined in the middle."""
+    state, ring, gaps, tally = streams
+    for i in range(rows.shape[0]):
+        row = rows[i]
+        stream = state[row]
+        stream.length, stream.blocks, stream.last = 1, -1, math.nan
+        stream.cusum = stream.surprise = 0.0
+        stream.span = stream.news = stream.ended = 0
+        stream.joined = joined[i]
+        stream.touched = tick  # it must not look like the longest silent before its first event
+        for detector in range(N_DETECTORS):
+            stream.stats[detector] = 0.0
+        stream.stats[LEVEL] = -math.inf  # 0 is much, where all that end have less
+        ring[row, 0] = PAST if joined[i] else START
+        gaps[row, 0] = math.nan
+        tally[row] = 0
 
 
 @_jit

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,10 @@ from numpy.typing import NDArray
 from .coded import Coded
 from .config import StreamConfig
 from .errors import InputError, ModelError
-from .kernels import LEVEL, N_DETECTORS, RING, TIMES
-from .vocabulary import NEW, PAST, START
+from .kernels import N_DETECTORS, RING, TIMES
+from .rows import Rows
+from .stream_kernels import begin_rows
+from .vocabulary import NEW, START
 
 STATE = np.dtype(
     [
@@ -90,7 +91,7 @@ class Streams:
             math.nan
         )  # event time from which on no stream went unseen or was forgotten
         self.watermark = math.nan  # latest event time seen
-        self._rows: dict[str, int] = {}
+        self._rows = Rows()
         self._free: list[int] = []
         self._openings = config.openings
         self._stale = np.ones(1, np.bool_)  # by part: not saved as it is now
@@ -106,20 +107,24 @@ class Streams:
 
     def known(self) -> list[str]:
         """Keys of all streams."""
-        return list(self._rows)
+        return [key for key in self.keys if key is not None]
 
     def rows(self, keys: Sequence[str]) -> Int64[np.ndarray, " streams"]:
         """Rows of streams that are known; KeyError for one that is not."""
-        return np.array([self._rows[key] for key in keys], dtype=np.int64)
+        rows = self._rows.find(keys)
+        if len(unknown := np.flatnonzero(rows < 0)):
+            raise KeyError(keys[int(unknown[0])])
+        return rows
 
-    def find(self, key: str) -> int | None:
-        """Row of a stream, None if it is not known."""
-        return self._rows.get(key)
+    def find(self, keys: Sequence[str]) -> Int64[np.ndarray, " streams"]:
+        """Rows of those streams that are known."""
+        rows = self._rows.find(keys)
+        return rows[rows >= 0]
 
     def recent(self, key: str) -> tuple[int, tuple[int, ...]]:
         """How many tokens a stream has had, and those that are kept; none if it is not known."""
-        row = self._rows.get(key)
-        if row is None:
+        row = int(self._rows.find([key])[0])
+        if row < 0:
             return 0, ()
         length = int(self.state["length"][row])
         places = np.arange(max(0, length - RING), length) % RING
@@ -138,10 +143,9 @@ class Streams:
         it is among `started`.
         """
         coded = Coded.of(keys)
-        rows = self._rows_of(coded)
+        rows = self._rows.find(coded.values)[coded.codes]
         self.state["touched"][rows[rows >= 0]] = self.tick  # none of these must be forgotten
-        opened: list[int] = []
-        joined: list[bool] = []
+        opened: dict[str, bool] = {}
         missing = np.flatnonzero(rows < 0)
         if not len(missing):
             self.changed(rows)
@@ -151,21 +155,15 @@ class Streams:
         for key in dict.fromkeys(unknown):
             index = first[key]
             began = key in started or self._begins(names[index], float(times[index]))
-            if not self._free and len(self.keys) >= self.most:
-                self._set_up(opened, joined)  # nor of these
-                opened, joined = [], []
+            if len(self._free) <= len(opened) and len(self) + len(opened) >= self.most:
+                self._set_up(opened)  # nor of these
+                opened = {}
                 self._forget_oldest()
-            opened.append(self._row(key))
-            joined.append(not began)
-        self._set_up(opened, joined)
-        rows[missing] = np.fromiter(map(self._rows.__getitem__, unknown), np.int64, len(unknown))
+            opened[key] = not began
+        self._set_up(opened)
+        rows[missing] = self._rows.find(unknown)
         self.changed(rows)
         return rows
-
-    def _rows_of(self, keys: Coded[str]) -> Int64[np.ndarray, " events"]:
-        """The row of each event's stream, −1 where it is not known."""
-        found = map(self._rows.get, keys.values, repeat(-1))
-        return np.asarray(np.fromiter(found, np.int64, len(keys.values))[keys.codes])
 
     def changed(self, rows: Int64[np.ndarray, " rows"]) -> None:
         """Note that the state of these rows is not what it was when it was saved last."""
@@ -215,7 +213,8 @@ class Streams:
         for name, column in self._columns().items():
             column[:n] = snapshot[name]
         self.keys = list(keys)
-        self._rows = {key: row for row, key in enumerate(keys)}
+        self._rows = Rows()
+        self._rows.put(keys, np.arange(n))
         self.changed(np.arange(n))
         self.known_since, self.watermark = since, latest
 
@@ -251,12 +250,10 @@ class Streams:
         last = self.state["last"][rows]
         self.known_since = float(np.fmax.reduce(last, initial=self.known_since))
         self.changed(rows)
+        self.state["ended"][rows] = 1
+        self._rows.remove([key for row in rows.tolist() if (key := self.keys[row]) is not None])
         for row in rows.tolist():
-            key = self.keys[row]
-            if key is not None:
-                del self._rows[key]
             self.keys[row] = None
-            self.state["ended"][row] = 1
             self.forgotten.append(row)
             self._free.append(row)
 
@@ -272,30 +269,24 @@ class Streams:
         silence = self._openings.get(name) if name else None
         return silence is not None and (silence == 0.0 or time - self.known_since > silence)
 
-    def _row(self, key: str) -> int:
-        """A row for a stream that is not known yet."""
-        if self._free:
-            row = self._free.pop()
-            self.keys[row] = key
-        else:
-            row = len(self.keys)
-            self.keys.append(key)
-        self._rows[key] = row
-        return row
-
-    def _set_up(self, rows: list[int], joined: list[bool]) -> None:
-        """Nothing is known of these streams yet but whether they were joined in the middle."""
+    def _set_up(self, opened: Mapping[str, bool]) -> None:
+        """Give rows to streams of which nothing is known but whether they were joined in the
+        middle.
+        """
+        if not opened:
+            return
+        rows = []
+        for key in opened:
+            if self._free:
+                rows.append(self._free.pop())
+                self.keys[rows[-1]] = key
+            else:
+                rows.append(len(self.keys))
+                self.keys.append(key)
         self._grow(len(self.keys))
-        fresh = np.zeros(len(rows), STATE)
-        fresh["last"], fresh["blocks"], fresh["length"] = math.nan, -1, 1
-        fresh["joined"] = joined
-        fresh["stats"][:, LEVEL] = -math.inf  # 0 is much, where all that end have less
-        # A fresh stream must not look like the longest silent before its first event is fed.
-        fresh["touched"] = self.tick
-        self.state[rows] = fresh
-        self.ring[rows, 0] = np.where(fresh["joined"], PAST, START)
-        self.gaps[rows, 0] = math.nan
-        self.tally[rows] = 0
+        given = np.array(rows)
+        self._rows.put(list(opened), given)
+        begin_rows(self.arrays(), given, np.array(list(opened.values())), self.tick)
 
     def _forget_oldest(self) -> None:
         """Forget the eighth of the streams that have been silent longest."""
