@@ -35,7 +35,7 @@ def put_rows(slots, hashes, rows):
 
 @_jit
 def remove_rows(slots, hashes):
-    """Free the slots of hashes that are there; move up those behind that found their place taken."""
+    """Free the slots of hashes that are there, and move up those behind that found them taken."""
     mask = slots.shape[0] - 1
     for i in range(hashes.shape[0]):
         at = hashes[i] & mask

@@ -143,7 +143,7 @@ class Streams:
         it is among `started`.
         """
         coded = Coded.of(keys)
-        rows = self._rows.find(coded.values)[coded.codes]
+        rows = np.asarray(self._rows.find(coded.values)[coded.codes])
         self.state["touched"][rows[rows >= 0]] = self.tick  # none of these must be forgotten
         opened: dict[str, bool] = {}
         missing = np.flatnonzero(rows < 0)

@@ -13,13 +13,13 @@ from .arrays import Arrays, Saved
 from .stored import StoredAlert
 from .writer import Entry, Writer
 
-_BYTES_PER_SECOND = 16 << 20  # at most, on average
+_BYTES_PER_SECOND = 16 << 20  # of memory: one piece after the other would hold up what is scored
 
 
 class Saving:
     """Saves what has changed, from time to time. The shard's thread calls all methods.
 
-    The parts of a round are copied one after the other, each when the one before is stored, and the
+    The parts of a round are copied one after the other, some time after the one before, and the
     arrays that say how far clients came, as they were when the round began, go last: what is saved
     is never behind what they say. What a service or a model before has saved stays until the first
     round is over. `stored` is called (by the writer's thread) with every piece.
@@ -39,9 +39,13 @@ class Saving:
         self._parts: deque[int] = deque()  # of this round, still to be stored
         self._arrays: Arrays | None = None  # what comes after them; None: no round is under way
         self._piece = False  # one is on its way
-        self._bytes = 0  # of this round so far
         self._state = uuid.uuid4().hex  # the name of what is saved here
         self._next = -math.inf  # with the first events, as the saved state is then out of date
+
+    @property
+    def next(self) -> float:
+        """When the next piece of this round is due, by the monotonic clock."""
+        return math.inf if self._piece or self._arrays is None else self._next
 
     def begin_anew(self) -> None:
         """What is saved is of no use any more: another model serves."""
@@ -56,22 +60,23 @@ class Saving:
 
     def begin(self, detector: Detector, arrays: Arrays) -> None:
         """Begin a round."""
-        self._bytes = 0
         self._arrays = arrays
         self._parts.extend(detector.stale())
 
     def go_on(self, detector: Detector) -> None:
         """Have the next piece stored, if it is its turn."""
-        if self._piece or self._arrays is None:
+        now = time.monotonic()
+        if self._piece or self._arrays is None or now < self._next:
             return
         if self._parts:
             number = self._parts.popleft()
-            self._put(Saved(self._state, parts={number: detector.part(number)}))
+            saved = Saved(self._state, parts={number: detector.part(number)})
+            self._next = now + saved.nbytes / _BYTES_PER_SECOND
         else:
-            self._put(Saved(self._state, self._arrays))
+            saved = Saved(self._state, self._arrays)
             self._arrays = None
-            pause = max(self._every_seconds, self._bytes / _BYTES_PER_SECOND)
-            self._next = time.monotonic() + pause
+            self._next = now + self._every_seconds
+        self._put(saved)
 
     def finish(self, detector: Detector, arrays: Arrays) -> None:
         """Save all that is left: nothing will happen to the streams any more."""
@@ -80,7 +85,6 @@ class Saving:
 
     def _put(self, saved: Saved) -> None:
         self._piece = True
-        self._bytes += saved.nbytes
         self._writer.put(Entry(state=(*self._shard, saved), done=self._stored))
 
     def _stored(self, _: list[StoredAlert]) -> None:

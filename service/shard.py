@@ -157,7 +157,7 @@ class Shard:
     def _run(self) -> None:
         next_tick = time.monotonic() + _TICK_SECONDS
         while True:
-            group = self._take(next_tick - time.monotonic())
+            group = self._take(min(next_tick, self._saving.next) - time.monotonic())
             if group:
                 self._score(group)
                 self._changed = True
@@ -237,8 +237,9 @@ class Shard:
             at = bisect_right(bounds, max(finding.index, 0)) - 1
             raised[at].append(self._alert(finding, parts[at], bounds[at], positions))
         for part, alerts in zip(parts, raised, strict=True):
-            ended = strongest(self._detector.end(part.ended).findings)
-            alerts += [self._alert(finding, part, 0, None) for finding in ended]
+            if part.ended:
+                ended = strongest(self._detector.end(part.ended).findings)
+                alerts += [self._alert(finding, part, 0, None) for finding in ended]
         self._metrics.score_seconds.observe(time.perf_counter() - start)
         self._drift.add(observed.surprisal)
         self._metrics.scored(self.number, len(rows), observed, len(self._detector))

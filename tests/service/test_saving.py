@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from offscript.model.alert import Alert
 from offscript.service import tables
 from offscript.service.arrays import Arrays, Saved
 from offscript.tests.service.engines import Service, raw
@@ -132,3 +133,27 @@ def test_a_service_starts_afresh_where_its_saved_streams_are_no_arrays(
     assert second.submit(raw(session("0a"))).result(30).events == 5
     second.stop()
     assert service.store.state("", 0)["complete"].tolist() == [True]
+
+
+def test_pieces_of_a_round_leave_time_for_others_between_them(
+    service: Service, session: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 10 kB a second; a piece is a stream of some 800 bytes."""
+    monkeypatch.setattr("offscript.model.streams.PART", 1)
+    monkeypatch.setattr("offscript.service.saving._BYTES_PER_SECOND", 10_000)
+    moments = list[float]()
+    write = service.store.write
+
+    def watched(alerts: Sequence[Alert], states: Sequence[tuple[str, int, Saved]] = ()) -> object:
+        moments.extend(time.monotonic() for _, _, saved in states if saved.parts)
+        return write(alerts, states)
+
+    monkeypatch.setattr(service.store, "write", watched)
+    lines = [line for n in range(6) for line in session(f"{n:04x}")[:3]]
+    service.engine(checkpoint_seconds=0.0).submit(raw(lines)).result(30)
+    deadline = time.monotonic() + 20
+    while len(moments) < 6 and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+    assert min(np.diff(moments)) > 0.03
+    assert len(moments) >= 6
