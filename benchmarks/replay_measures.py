@@ -42,8 +42,8 @@ def incidents(alerts: Sequence[Raised]) -> list[list[Raised]]:
     """Alerts with the same mechanism in one group, however many streams they are of.
 
     The mechanism is the detector, what was expected and what was observed; a group goes on as long
-    as the next alert comes within ten minutes of event time. The product does not group its alerts
-    yet: this is what its design asks for, computed here from the alerts that it lists.
+    as the next alert comes within ten minutes of event time. The service groups by its own clock,
+    which a recording that is played fast does not follow, so it is done here.
     """
     groups: list[list[Raised]] = []
     latest: dict[tuple[str, str, str], list[Raised]] = {}

@@ -20,7 +20,7 @@ event. `lines_per_second` of the set's raw lines is the speed of our parser besi
 `offscript_service` is `offscript serve` in a process of its own with the client in another:
 `events_per_second` by name and `lines_per_second` of raw lines to the last acknowledgement, and the
 `latency` of batches of 256 that are due at fixed times, in milliseconds from when one was due to
-its acknowledgement, at a share of that speed. Values are medians over turns, with the least and the
+its acknowledgement, at a share of that speed, of a service that has had events before. Values are medians over turns, with the least and the
 largest.
 """
 
@@ -124,10 +124,12 @@ def served(
         yield row_of_turns(data, "offscript_service", setting, "lines_per_second", rates, 150_000.0)
     coming = traffic(source, 1_000, DUE, idle_seconds=idle, seed=2)
     with Service(path, _folder(scratch, "due")) as service:
-        for load in LOADS:
+        for turn, load in enumerate((LOADS[0], *LOADS)):
             rate = load * float(np.median(speeds)) / DUE
             batches = [named(piece) for piece in islice(coming, int(rate * LOAD_SECONDS))]
             taken = 1e3 * latencies(service.address, batches, rate=rate)
+            if not turn:  # as above
+                continue
             for share, target in ((50.0, 2.0), (99.0, 10.0), (99.9, None)):
                 measure = f"latency_p{share:g}_ms"
                 value = [float(np.percentile(taken, share))]
