@@ -20,8 +20,8 @@ event. `lines_per_second` of the set's raw lines is the speed of our parser besi
 `offscript_service` is `offscript serve` in a process of its own with the client in another:
 `events_per_second` by name and `lines_per_second` of raw lines to the last acknowledgement, and the
 `latency` of batches of 256 that are due at fixed times, in milliseconds from when one was due to
-its acknowledgement, at a share of that speed, of a service that has had events before. Values are medians over turns, with the least and the
-largest.
+its acknowledgement, at a share of that speed, of a service that has had events before. Values are
+medians over turns, with the least and the largest.
 """
 
 from __future__ import annotations
