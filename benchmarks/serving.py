@@ -20,8 +20,9 @@ event. `lines_per_second` of the set's raw lines is the speed of our parser besi
 `offscript_service` is `offscript serve` in a process of its own with the client in another:
 `events_per_second` by name and `lines_per_second` of raw lines to the last acknowledgement, and the
 `latency` of batches of 256 that are due at fixed times, in milliseconds from when one was due to
-its acknowledgement, at a share of that speed, of a service that has had events before. Values are
-medians over turns, with the least and the largest.
+its acknowledgement, at a share of the speed of such batches without pauses (`…_by_256`), which is
+measured anew before each turn as the machine's own speed changes. Values are medians over turns,
+with the least and the largest.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..model.folder import Model, load_model
 from ..model.warm import warm
@@ -67,8 +69,8 @@ EVENTS = 40_000  # of a turn
 LOGS = 3  # turns of raw lines
 SERVED = 300_000  # of a turn of the service
 DUE = 256  # events of a batch whose latency is measured
-LOADS = (0.25, 0.5, 0.75)  # of the speed without pauses
-LOAD_SECONDS = 10.0
+LOADS = (0.25, 0.5, 0.75)  # of the speed of such batches without pauses
+LOAD_SECONDS = 4.0
 
 
 def trained(name: str, data: Path, scratch: Path, *, fresh: bool) -> tuple[TrainConfig, Path]:
@@ -123,21 +125,30 @@ def served(
                 rates.append(rows_per_second(service.address, batches))
         yield row_of_turns(data, "offscript_service", setting, "lines_per_second", rates, 150_000.0)
     coming = traffic(source, 1_000, DUE, idle_seconds=idle, seed=2)
+    capacities, taken = list[float](), {load: list[NDArray[np.float64]]() for load in LOADS}
     with Service(path, _folder(scratch, "due")) as service:
-        for turn, load in enumerate((LOADS[0], *LOADS)):
-            rate = load * float(np.median(speeds)) / DUE
-            batches = [named(piece) for piece in islice(coming, int(rate * LOAD_SECONDS))]
-            taken = 1e3 * latencies(service.address, batches, rate=rate)
-            if not turn:  # as above
-                continue
-            for share, target in ((50.0, 2.0), (99.0, 10.0), (99.9, None)):
-                measure = f"latency_p{share:g}_ms"
-                value = [float(np.percentile(taken, share))]
-                at = f"{data}_{load:.0%}_load"
-                wanted = target if load == 0.5 else None
-                yield row_of_turns(
-                    at, "offscript_service", setting, measure, value, wanted, len(taken)
-                )
+        for turn in range(TURNS + 1):
+            batches = [named(piece) for piece in islice(coming, events // 2 // DUE)]
+            capacity = rows_per_second(service.address, batches)
+            for load in LOADS:
+                rate = load * capacity / DUE
+                batches = [named(piece) for piece in islice(coming, int(rate * LOAD_SECONDS))]
+                waited = 1e3 * latencies(service.address, batches, rate=rate)
+                if turn:
+                    taken[load].append(waited)
+            if turn:
+                capacities.append(capacity)
+    yield row_of_turns(
+        f"{data}_by_{DUE}", "offscript_service", setting, "events_per_second", capacities
+    )
+    for load, turns in taken.items():
+        for share, target in ((50.0, 2.0), (99.0, 10.0), (99.9, None)):
+            values = [float(np.percentile(waited, share)) for waited in turns]
+            measure, wanted = f"latency_p{share:g}_ms", target if load == 0.5 else None
+            at = f"{data}_{load:.0%}_load"
+            yield row_of_turns(
+                at, "offscript_service", setting, measure, values, wanted, sum(map(len, turns))
+            )
 
 
 def _folder(scratch: Path, name: str) -> Path:
