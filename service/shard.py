@@ -259,11 +259,7 @@ class Shard:
             del self._scored[next(iter(self._scored))]
 
     def _alert(
-        self,
-        finding: Finding,
-        part: Part | None,
-        begin: int,
-        positions: Positions,
+        self, finding: Finding, part: Part | None, begin: int, positions: Positions
     ) -> Alert:
         """The alert with its lines; `begin` is the part's first event in the batch."""
         lines = self._lines.window(finding, part, begin, positions)

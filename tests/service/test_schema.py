@@ -21,6 +21,7 @@ from offscript.service.stored import Filter
 from offscript.service.suppression import Wish
 from offscript.tests.service.alerts import ALERT, other
 from offscript.tests.service.schemas import leave_as
+from offscript.tests.service.states import part
 
 
 def differences(store: Store) -> list[object]:
@@ -50,7 +51,7 @@ def test_the_revisions_end_at_the_tables_that_a_new_store_has(
 def test_a_store_of_schema_4_goes_on_as_that_of_a_model_without_a_name(
     store: Store, url: str
 ) -> None:
-    state = Saved("one", {"owner": np.array(["m 0/1"])}, {3: {"length": np.ones(2)}})
+    state = Saved("one", {"owner": np.array(["m 0/1"])}, {3: part(1, 1)})
     store.write([ALERT], [("", 0, state)])
     store.record("a1", "normal", "", "", Wish(everywhere=True, seconds=60.0))
     leave_as(store, 4)
@@ -58,7 +59,7 @@ def test_a_store_of_schema_4_goes_on_as_that_of_a_model_without_a_name(
     for _ in range(2):  # the second time it is up to date
         second = Store(url)
         assert second.states() == {""}
-        assert second.state("", 0)["length"].tolist() == [1.0, 1.0]
+        assert second.state("", 0)["length"].tolist() == [1, 1]
         assert second.state("", 0)["owner"].tolist() == ["m 0/1"]
         second.write([other(2), other(3, model_name="b")])
         second.close()
