@@ -25,7 +25,7 @@ from .stream_kernels import ROOM, end_rows, observe_rows, silent_rows
 from .streams import Streams
 from .vocabulary import END, NEW
 
-_LOOK = 65_536  # streams looked at by one call of `end_some_idle`, for half a millisecond
+_LOOK = 65_536  # streams looked at by one call of `end_some_idle`, in a millisecond or so
 _ROOM = 64  # findings kept before the kernel has to hand them over
 
 

@@ -35,12 +35,17 @@ def put_rows(slots, hashes, rows):
 
 @_jit
 def remove_rows(slots, hashes):
-    """Free the slots of hashes that are there, and move up those behind that found them taken."""
-    mask = slots.shape[0] - 1
+    """Free the slots of hashes, and move up those behind that had found them taken.
+
+    Returns how many there were.
+    """
+    mask, n = slots.shape[0] - 1, 0
     for i in range(hashes.shape[0]):
         at = hashes[i] & mask
-        while slots[at, 1] == 0 or slots[at, 0] != hashes[i]:
+        while slots[at, 1] != 0 and slots[at, 0] != hashes[i]:
             at = (at + 1) & mask
+        if slots[at, 1] == 0:  # it is not there
+            continue
         behind = (at + 1) & mask
         while slots[behind, 1] != 0:
             if (behind - slots[behind, 0]) & mask >= (behind - at) & mask:
@@ -50,3 +55,5 @@ def remove_rows(slots, hashes):
             behind = (behind + 1) & mask
         slots[at, 0] = 0
         slots[at, 1] = 0
+        n += 1
+    return n

@@ -47,9 +47,8 @@ class Rows:
         put_rows(self._slots, _hashes(keys), rows)
 
     def remove(self, keys: Sequence[str]) -> None:
-        """Take the rows of keys that have one."""
-        self._n -= len(keys)
-        remove_rows(self._slots, _hashes(keys))
+        """Take the rows of keys; one that has none is passed over."""
+        self._n -= remove_rows(self._slots, _hashes(keys))
 
 
 def _hashes(keys: Sequence[str]) -> Int64[np.ndarray, " keys"]:

@@ -1,7 +1,7 @@
 """Streams' state as it is stored: of rings what is in use, of counts those that are not zero.
 
-Most streams are short, and most kinds of events never come in them: it is a third of what it is in
-memory, and less to write while events wait.
+Most streams are short, and most kinds of events never come in them: so it is a quarter of
+what it is in memory on the recording, and less to write while events wait.
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ _TOKEN, _KINDS, _WIDTHS = "tally_token", "tally_kinds", "widths"
 
 
 def compact(part: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """What of a part of a detector's state is in use, all its other arrays as they are."""
+    """What of a part of a detector's state is in use, all its other arrays as they are.
+
+    `ring`, `gaps` and `tally` become flat, row after row; `tally_token` says what each count is of,
+    `tally_kinds` how many a stream has, `widths` how wide a row of the three was.
+    """
     tally = part["tally"]
     row, token = np.nonzero(tally)
     kept = {name: part[name][_used(part["length"], part[name].shape[1])] for name in _RINGS}
