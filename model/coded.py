@@ -26,6 +26,9 @@ class Coded(Sequence[Text]):
     @classmethod
     def compact(cls, rows: Sequence[Text]) -> Coded[Text]:
         """The column of these rows, with each text once."""
+        if isinstance(rows, Coded):
+            each = cls.compact(rows.values)
+            return cls(each.values, each.codes[rows.codes])
         values = list(dict.fromkeys(rows))
         places = dict(zip(values, range(len(values)), strict=True))
         return cls(values, np.fromiter(map(places.__getitem__, rows), np.int64, len(rows)))
@@ -39,6 +42,12 @@ class Coded(Sequence[Text]):
             codes.append(column.codes % len(column.values) + len(values))  # some count from the end
             values += column.values
         return cls(values, np.concatenate(codes))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether these are the texts of another sequence."""
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as of a list
 
     def __len__(self) -> int:
         return len(self.codes)

@@ -6,16 +6,20 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float64, Int32
 
+from .coded import Coded
 from .errors import InputError
 from .keys import Keys, compile_expression
 from .templates import UNSEEN, Templates
 from .timestamps import TimeReader, parse_time
+
+if TYPE_CHECKING:
+    from .shapes import Shapes
 
 FORMATS = ("text", "json", "sequences")
 
@@ -121,6 +125,24 @@ def _take(kept: list[int], *columns: Sequence[Any]) -> list[list[Any]]:
     return [[column[row] for row in kept] for column in columns]
 
 
+def _merged(one: Parsed, other: Parsed, rows: Sequence[int]) -> Parsed:
+    """The events of both, in the order of lines; the other's are those of some rows."""
+    if not len(other.line):
+        return replace(other, line=one.line, stream=one.stream, name=one.name, time=one.time)
+    line = np.concatenate((one.line, np.array(rows, dtype=np.int32)[other.line]))
+    order = np.argsort(line, kind="stable")
+    streams = Coded.joined([Coded.of(one.stream), Coded.of(other.stream)])
+    names = Coded.joined([Coded.of(one.name), Coded.of(other.name)])
+    time = np.concatenate((one.time, other.time))
+    return replace(
+        other,
+        line=line[order],
+        stream=streams.take(order),
+        name=names.take(order),
+        time=time[order],
+    )
+
+
 class _Rows:
     """Events on their way to becoming columns."""
 
@@ -148,9 +170,29 @@ class EventParser:
         self._keys = Keys(config.stream_key) if text and config.stream_key is not None else None
         self._time = TimeReader(config.time) if text and config.time is not None else None
         self._masks = [(re.compile(pattern), replacement) for pattern, replacement in config.masks]
+        self.one_pass = self._new_shapes() if text else None
+
+    def _new_shapes(self) -> Shapes | None:
+        """What reads lines in one pass, where the order of lines says nothing and all is steps."""
+        steps = None if self._keys is None else self._keys.steps
+        keyed = self._keys is not None and steps is None
+        if self._masks or self.depends_on_the_line_before or keyed:
+            return None
+        from .shapes import Shapes  # half a second for Numba, which `--help` need not wait
+
+        return Shapes(self._time, steps, self.templates)
 
     def parse(self, lines: Sequence[str]) -> Parsed:
         """The events of lines. Lines that cannot be read are passed over and counted."""
+        if self.one_pass is None:
+            return self._parse(lines)
+        read = self.one_pass.read(lines)
+        known = Parsed(read.line.astype(np.int32), read.stream, read.name, read.time)
+        if not read.others:
+            return known
+        return _merged(known, self._parse([lines[row] for row in read.others]), read.others)
+
+    def _parse(self, lines: Sequence[str]) -> Parsed:
         rows = self._read(lines)
         if self._templated:
             texts = self.templates.texts

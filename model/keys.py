@@ -107,14 +107,14 @@ class Keys:
 
     def __init__(self, pattern: str) -> None:
         self._expression = compile_expression(pattern, "stream key")
-        self._steps = steps_of(pattern)
+        self.steps = steps_of(pattern)
         self._local = _LOOKS_AROUND.search(_ESCAPED.sub("", pattern)) is None
 
     def find(self, lines: Sequence[str]) -> Found:
         """Of each distinct key of each line, in order: the line's number, and the key; and all the
         lines without their keys. No line may hold a line end.
         """
-        if self._steps is None:
+        if self.steps is None:
             return self._find_by_expression(lines)
         text = "\n".join((*lines, ""))
         if not text.isascii():
@@ -123,7 +123,7 @@ class Keys:
 
         places = np.empty((len(text), 3), np.int64)
         data = np.empty(len(text) * len(WILDCARD), np.uint8)
-        count, size = find_keys(np.array(memoryview(text.encode())), *self._steps, places, data)
+        count, size = find_keys(np.array(memoryview(text.encode())), *self.steps, places, data)
         rows, begins, ends = places[:count].T.tolist()
         keys = [text[begin:end] for begin, end in zip(begins, ends, strict=True)]
         return *_distinct(rows, keys), data[:size].tobytes().decode().split("\n")[:-1]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt8
 
 from .line_kernels import DIGIT, find_layouts
 
@@ -36,6 +36,14 @@ class Layouts:
         # stamp ends, where what follows begins.
         self.places = np.zeros((_MOST, 6), np.int64)
 
+    @property
+    def known(
+        self,
+    ) -> tuple[UInt8[np.ndarray, "n size"], Int64[np.ndarray, " n"], Int64[np.ndarray, "n 6"]]:
+        """The layouts, their sizes and places, as the kernels take them."""
+        n = len(self._known)
+        return self._layouts[:n], self._sizes[:n], self.places[:n]
+
     def find(self, text: str) -> tuple[Int64[np.ndarray, "lines 4"], Int64[np.ndarray, " lines"]]:
         """Of each line of a text (that ends with a line end) where it begins and ends, its layout
         (−1: none that is known), and 1 if its stamp but for the fraction is that of the last line
@@ -44,15 +52,7 @@ class Layouts:
         data = np.array(memoryview(text.encode("latin-1", "replace")))
         lines = text.count("\n")
         found, digits = np.empty((lines, 4), np.int64), np.empty(lines, np.int64)
-        known = len(self._known)
-        find_layouts(
-            data,
-            self._layouts[:known],
-            self._sizes[:known],
-            self.places[:known],
-            found,
-            digits,
-        )
+        find_layouts(data, *self.known, found, digits)
         return found, digits
 
     def learn(self, line: str, places: Sequence[int], first: int, *, has_year: bool) -> None:

@@ -15,7 +15,7 @@ WILDCARD = "<*>"
 LONGEST_KEY = 8192  # bytes of a key that count; what follows is ignored
 MOST_BODIES = 200  # likewise
 
-_DIGITS = b"0123456789"
+DIGITS = b"0123456789"
 # Control characters count as spaces; a line break is kept, for lines that are joined by it.
 SPACED = bytes(32 if (code < 32 and code != 10) or code == 127 else code for code in range(256))
 
@@ -70,7 +70,7 @@ class Parts(NamedTuple):
 
 def digit_free(text: str) -> bytes:
     """The key of a line: its UTF-8 bytes without digits, control characters as spaces."""
-    key = text.encode("utf-8", "surrogatepass").translate(SPACED, _DIGITS)
+    key = text.encode("utf-8", "surrogatepass").translate(SPACED, DIGITS)
     return key.replace(b"\n", b" ")[:LONGEST_KEY]
 
 
@@ -79,7 +79,7 @@ def digit_free_all(texts: Sequence[str]) -> list[bytes]:
     joined = "\n".join(texts)
     if len(texts) < 2 or joined.count("\n") != len(texts) - 1:
         return [digit_free(text) for text in texts]
-    keys = joined.encode("utf-8", "surrogatepass").translate(SPACED, _DIGITS).split(b"\n")
+    keys = joined.encode("utf-8", "surrogatepass").translate(SPACED, DIGITS).split(b"\n")
     return keys if len(joined) <= LONGEST_KEY else [key[:LONGEST_KEY] for key in keys]
 
 

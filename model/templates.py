@@ -182,7 +182,7 @@ class Templates:
 
     def match(self, text: str) -> int:
         """Template of a line, `UNSEEN` (−1) if none; lines with the same key have the same one."""
-        return self._match_key(digit_free(text))
+        return self.match_key(digit_free(text))
 
     def match_all(self, texts: Sequence[str]) -> list[int]:
         """`match` for many lines."""
@@ -190,11 +190,12 @@ class Templates:
         recent = self._recent
         found = [recent.get(key) for key in keys]
         return [
-            self._match_key(key) if template is None else template
+            self.match_key(key) if template is None else template
             for key, template in zip(keys, found, strict=True)
         ]
 
-    def _match_key(self, key: bytes) -> int:
+    def match_key(self, key: bytes) -> int:
+        """`match` for the line whose key this is."""
         template = self._recent.get(key)
         if template is not None:
             return template

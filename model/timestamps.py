@@ -17,7 +17,7 @@ from operator import add, itemgetter
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from .stamp_formats import FORMATS, MONTHS, MOST_WORDS_BEFORE, compile_lines, compile_stamp
 from .zones import ZONES
@@ -96,6 +96,18 @@ class _Matched(NamedTuple):
     texts: list[str]
 
 
+def _cut_out(
+    text: str, cuts: Int64[np.ndarray, "6 stamps"], again: Int64[np.ndarray, " stamps"]
+) -> tuple[Int64[np.ndarray, " first"], list[tuple[str, str]]]:
+    """Which stamps are not those of the line before, and of these what stands before the fraction
+    and behind it; `cuts` are `Layouts.places` in the text.
+    """
+    first = np.flatnonzero(again == 0)
+    stamp, point, _, tail, stop, _ = cuts[:, first].tolist()
+    ends = zip(stamp, point, tail, stop, strict=True)
+    return first, [(text[a:b], text[c:d]) for a, b, c, d in ends]
+
+
 class TimeReader:
     """Reads the stamps of lines in one format; remembers the stamp before."""
 
@@ -108,7 +120,7 @@ class TimeReader:
         self._take_apart = compile_stamp(name).match
         from .layouts import Layouts  # half a second for Numba, which `--help` need not wait
 
-        self._layouts = Layouts()
+        self.layouts = Layouts()
         self._known: dict[tuple[str, str], float] = {}
         self._minutes: dict[tuple[str, str], float] = {}
         kind = name.partition("@")[0]
@@ -123,19 +135,16 @@ class TimeReader:
         line without it. No line may hold a line end.
         """
         text = "\n".join((*lines, ""))
-        found, fractions = self._layouts.find(text)
+        found, fractions = self.layouts.find(text)
         begins, ends, layout, again = found.T
         alike = np.flatnonzero(layout >= 0)  # those that look like one before
-        places = self._layouts.places[layout[alike]]
-        stamp, point, fraction, tail, stop, rest = begins[alike] + places.T
-        first = np.flatnonzero(again[alike] == 0)
-        cuts = np.stack((stamp, point, tail, stop))[:, first].T.tolist()
-        stamps = [(text[a:b], text[c:d]) for a, b, c, d in cuts]
+        places = self.layouts.places[layout[alike]]
+        cuts = begins[alike] + places.T
+        stamp, _, fraction, tail, _, rest = cuts
+        first, stamps = _cut_out(text, cuts, again[alike])
         others = self._match(lines, np.flatnonzero(layout < 0).tolist())
 
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
-            self._minutes.clear()
+        self._make_room()
         numbers = [*alike[first].tolist(), *others.rows]
         named = zip(numbers, [*stamps, *others.stamps], strict=True)
         for row, name in sorted(named, key=itemgetter(0)) if others.rows else named:
@@ -161,6 +170,34 @@ class TimeReader:
             texts = [of_row[row] for row in rows.tolist()]
         return rows.tolist(), seconds[rows].tolist(), texts
 
+    def seconds(
+        self,
+        text: str,
+        lines: Sequence[str],
+        rows: Int64[np.ndarray, " stamps"],
+        begins: Int64[np.ndarray, " stamps"],
+        layout: Int64[np.ndarray, " stamps"],
+        again: Int64[np.ndarray, " stamps"],
+        fractions: Int64[np.ndarray, " stamps"],
+    ) -> Float64[np.ndarray, " stamps"]:
+        """Unix seconds of the stamps in some rows of `lines`, which `text` has one after the other,
+        where `Layouts.find` has found what it says of them; for formats that guess nothing.
+        """
+        cuts = begins + self.layouts.places[layout].T
+        first, stamps = _cut_out(text, cuts, again)
+        self._make_room()
+        for row, name in zip(rows[first].tolist(), stamps, strict=True):
+            if name not in self._known:
+                self._known[name] = self._read_stamp(*name, lines[row])
+        known = np.array([self._known[name] for name in stamps])
+        _, _, fraction, tail, _, _ = cuts
+        return np.asarray(known[np.cumsum(again == 0) - 1] + fractions / _SCALE[tail - fraction])
+
+    def _make_room(self) -> None:
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+            self._minutes.clear()
+
     def _match(self, lines: Sequence[str], rows: Sequence[int]) -> _Matched:
         """What the expression finds in some of the lines; some of their layouts are known then."""
         found = self._find_lines("\n".join([lines[row] for row in rows])) if rows else []
@@ -185,7 +222,7 @@ class TimeReader:
         assert found is not None, "both expressions match the same"
         named = found.re.groupindex
         first = max(found.start(name) if name in named else -1 for name in ("year", "epoch"))
-        self._layouts.learn(line, places, first, has_year=self.name.startswith("ctime"))
+        self.layouts.learn(line, places, first, has_year=self.name.startswith("ctime"))
 
     def _read_stamp(self, head: str, tail: str, line: str) -> float:
         """Unix seconds of a line's stamp, which is given up to its fraction and from there on."""

@@ -18,10 +18,11 @@ from .weights import random_weights
 
 
 def warm() -> None:
-    """Read no line, and score a few events with a model of random weights; the result stays in
-    Numba's cache.
+    """Read a line in both ways, and score a few events with a model of random weights; the result
+    stays in Numba's cache.
     """
-    EventParser(EventConfig(stream_key="key", time="iso@0"), Templates(())).parse([])
+    for time in (None, "iso@0"):
+        EventParser(EventConfig(stream_key="key", time=time), Templates(())).parse(["key"])
     vocabulary = Vocabulary((*SPECIAL, "event"), (1,) * 5)
     config = DecoderConfig(d_vocab=5, d_model=4, n_heads=1, d_head=4, window=4)
     tail = Tail((0.0,), (0.0,), start=0.0, base=0.0, scale=1.0, shape=0.0)

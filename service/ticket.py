@@ -55,8 +55,9 @@ class Ticket:
         """The parts of the batch that go to each shard; at least one, so that something answers."""
         self._rows = rows
         batch, lines = self.batch, self.batch.lines
-        if lines is not None and rows.row is not None:
-            lines = [lines[row] for row in rows.row.tolist()]
+        row = rows.row
+        if lines and row is not None and not np.array_equal(row, np.arange(len(lines))):
+            lines = [lines[at] for at in row.tolist()]
         if shards == 1:
             return [Part(self, 0, rows, lines, batch.started, batch.ended)]
         stream, name = Coded.of(rows.stream), Coded.of(rows.name)

@@ -22,6 +22,21 @@ def test_a_list_becomes_a_column_and_a_column_stays_what_it_is() -> None:
     assert Coded.of(DOOR) is DOOR
 
 
+def test_a_column_is_equal_to_the_list_of_its_rows_and_to_no_other() -> None:
+    assert DOOR == ["shut", None, "open"]
+    assert DOOR != ["shut", None]
+    assert DOOR != 3
+
+
+def test_a_compact_column_has_each_text_once() -> None:
+    column = Coded(["a", "b", "a"], np.array([2, 1, 0, -1]))
+
+    for rows in (column, list(column)):
+        compact = Coded.compact(rows)
+        assert compact == ["a", "b", "a", "a"]
+        assert compact.values == ["a", "b"]
+
+
 def test_columns_one_after_the_other_have_all_their_rows() -> None:
     letter: list[str | None] = ["a"]
     both = Coded.joined([DOOR, Coded.of(letter), Coded((), np.zeros(0, np.int64)), DOOR])

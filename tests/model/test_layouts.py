@@ -114,7 +114,7 @@ def test_most_lines_of_real_logs_are_in_known_layouts(data: Path) -> None:
     reader = TimeReader(name)
     reader.read(batches[0])
 
-    found, _ = reader._layouts.find("\n".join((*lines, "")))
+    found, _ = reader.layouts.find("\n".join((*lines, "")))
 
     assert np.mean(found[:, 2] >= 0) > 0.99
     assert by_layouts(name, batches) == by_expression(name, batches)
