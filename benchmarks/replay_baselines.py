@@ -15,7 +15,7 @@ from ..model.calibration import conformal_threshold
 from ..model.event import EventParser
 from ..model.folder import Model
 from ..model.streams import Streams
-from ..model.vocabulary import END, PAST, SPECIAL, START
+from ..model.vocabulary import END, NEW, PAST, SPECIAL, START
 from ..training.batches import Sequences
 from ..training.config import TrainConfig
 from ..training.corpus import read_corpus, read_sequences
@@ -164,8 +164,9 @@ class NGramReplay:
         surprisals = self._ngram.surprisals([np.array(life.tokens) for life in lives.values()])
         for (stream, life), surprisal in zip(lives.items(), surprisals, strict=True):
             for at in np.flatnonzero(surprisal > self._limits[life.joined]).tolist():
-                observed = self._names[life.tokens[at + 1]]
-                raised.append(Raised(stream, self.name, observed, "", life.times[at + 1], at + 1))
+                token, time = life.tokens[at + 1], life.times[at + 1]
+                alert = Raised(stream, self.name, self._names[token], "", time, at + 1)
+                raised.append(replace(alert, unknown=token == NEW))
         before = [self._context(lives[end.stream], end.position) for end in replayer.ends]
         surprisals = self._ngram.surprisals([np.array([*tokens, END]) for tokens in before])
         for end, surprisal in zip(replayer.ends, surprisals, strict=True):
@@ -246,9 +247,11 @@ class CountsReplay:
         for at, end in enumerate(ends):
             if distances[at] > self._limits[lives[end.stream].joined]:
                 most = int(np.argmax(np.abs(vectors[at] - self._known[nearest[at]])))
-                raised.append(
-                    Raised(end.stream, self.name, names[END], names[most], end.time, end.position)
+                alert = Raised(
+                    end.stream, self.name, names[END], names[most], end.time, end.position
                 )
+                unknown = NEW in lives[end.stream].tokens[1 : end.position + 1]
+                raised.append(replace(alert, unknown=unknown))
         return Heard(once(raised), raised)
 
     def _fitted_to(self, learning: Sequence[Stream]) -> Score:

@@ -50,6 +50,7 @@ class Raised:
     time: float
     position: int
     count: int = 1
+    unknown: bool = False  # an event that was not in training is among those that made it fire
 
     @property
     def cause(self) -> tuple[str, str, str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..service.incident import UNKNOWN
 from .replay_events import Events, Raised
 
 INCIDENT_SECONDS = 600.0  # between two alerts of one incident, in event time
@@ -39,19 +40,21 @@ class Caught:
 
 
 def incidents(alerts: Sequence[Raised]) -> list[list[Raised]]:
-    """Alerts with the same mechanism in one group, however many streams they are of.
+    """Alerts of the same kind in one group, however many streams they are of.
 
-    The mechanism is the detector, what was expected and what was observed; a group goes on as long
-    as the next alert comes within ten minutes of event time. The service groups by its own clock,
+    The kind is the detector, what was observed and what was expected, and one for all alerts that
+    an unknown event explains; a group goes on as long as the next alert comes within ten minutes of
+    event time. The service groups by its own clock,
     which a recording that is played fast does not follow, so it is done here.
     """
     groups: list[list[Raised]] = []
     latest: dict[tuple[str, str, str], list[Raised]] = {}
     for alert in sorted(alerts, key=lambda alert: alert.time):
-        mechanism = (alert.detector, alert.expected, alert.observed)
-        group = latest.get(mechanism)
+        known = (alert.detector, alert.observed, alert.expected)
+        kind = UNKNOWN if alert.unknown else known
+        group = latest.get(kind)
         if group is None or alert.time - group[-1].time > INCIDENT_SECONDS:
-            group = latest[mechanism] = []
+            group = latest[kind] = []
             groups.append(group)
         group.append(alert)
     return groups

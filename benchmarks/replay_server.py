@@ -186,4 +186,5 @@ def _raised(alert: pb.Alert) -> Raised:
         alert.time_micros / 1e6,
         alert.position,
         alert.count,
+        alert.unknown,
     )

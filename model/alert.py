@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Any
 
 from .skeleton import digit_free
+from .vocabulary import NEW
 
 DETECTORS = ("event", "drift", "end", "new", "counts", "level", "stream")
 AT_END = ("end", "counts", "level")  # those that judge a stream that has ended
@@ -48,7 +49,7 @@ class Alert:
     tokens: tuple[int, ...]
     times: tuple[float, ...]
     lines: tuple[str | None, ...]
-    span: int = 1  # drift: events, counted back from the observed one, that the sum runs over
+    span: int = 1  # events, counted back from the observed one, that made it fire
     counts: dict[int, int] = field(default_factory=dict)  # counts: token → number in the stream
     scores: dict[str, float] = field(default_factory=dict)  # stream: of each detector, nats
     kinds: tuple[str, ...] = ()  # of an overall detector: names of all events it looked at, sorted
@@ -59,6 +60,13 @@ class Alert:
             raise ValueError(f"unknown detector {self.detector!r}, expected one of {DETECTORS}")
         if not len(self.tokens) == len(self.times) == len(self.lines):
             raise ValueError("an alert's tokens, times and lines have different lengths")
+
+    @property
+    def unknown(self) -> bool:
+        """Whether an event that is not in the vocabulary is among those that made it fire, as far
+        as they are at hand.
+        """
+        return NEW in self.tokens[-self.span :] or NEW in self.counts
 
     @property
     def mechanism(self) -> str:

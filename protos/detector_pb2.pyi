@@ -312,6 +312,7 @@ class Alert(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     MODEL_NAME_FIELD_NUMBER: _builtins.int
+    UNKNOWN_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Name of the alert, for Explain and Feedback."""
     model: _builtins.str
@@ -352,6 +353,10 @@ class Alert(_message.Message):
     """How it stands."""
     model_name: _builtins.str
     """Name under which that model was served; empty: it had none."""
+    unknown: _builtins.bool
+    """An event that was never seen in training is among those that made it fire, as far as they are
+    at hand: its incident is that of unknown events.
+    """
     @_builtins.property
     def feedback(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeedbackEntry]:
         """What people said of it and did with it, oldest first. Of normal and anomalous the last counts."""
@@ -380,10 +385,11 @@ class Alert(_message.Message):
         position: _builtins.int = ...,
         status: Global___Status.ValueType = ...,
         model_name: _builtins.str = ...,
+        unknown: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "detector", b"detector", "expected", b"expected", "expected_probability", b"expected_probability", "feedback", b"feedback", "first_seen_micros", b"first_seen_micros", "id", b"id", "joined", b"joined", "last_seen_micros", b"last_seen_micros", "model", b"model", "model_name", b"model_name", "observed", b"observed", "position", b"position", "revision", b"revision", "score", b"score", "status", b"status", "stream", b"stream", "surprisal", b"surprisal", "text", b"text", "threshold", b"threshold", "time_micros", b"time_micros"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "detector", b"detector", "expected", b"expected", "expected_probability", b"expected_probability", "feedback", b"feedback", "first_seen_micros", b"first_seen_micros", "id", b"id", "joined", b"joined", "last_seen_micros", b"last_seen_micros", "model", b"model", "model_name", b"model_name", "observed", b"observed", "position", b"position", "revision", b"revision", "score", b"score", "status", b"status", "stream", b"stream", "surprisal", b"surprisal", "text", b"text", "threshold", b"threshold", "time_micros", b"time_micros", "unknown", b"unknown"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

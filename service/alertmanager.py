@@ -55,8 +55,9 @@ class Alertmanager(Sink):
 def _alert(incident: Incident, now: float, ends: float) -> dict[str, Any]:
     """The incident in Alertmanager's form. Labels make its identity; what changes is annotation."""
     newest = incident.newest
-    streams = f"{incident.alerts} stream{'s' if incident.alerts > 1 else ''}"
-    on_it = ". ".join(filter(None, (f"{incident.acknowledged} of {streams}", incident.on_it)))
+    alerts, streams = _many(incident.alerts, "alert"), _many(incident.stream_count, "stream")
+    on_it = ". ".join(filter(None, (f"{incident.acknowledged} of {alerts}", incident.on_it)))
+    what = f"saw {incident.observed[:_LABEL]}, expected {incident.expected[:_LABEL]}"
     return {
         "labels": {
             **({"model": incident.model_name} if incident.model_name else {}),
@@ -67,8 +68,9 @@ def _alert(incident: Incident, now: float, ends: float) -> dict[str, Any]:
             "expected": incident.expected[:_LABEL],
         },
         "annotations": {
-            "summary": f"saw {incident.observed[:_LABEL]}, expected {incident.expected[:_LABEL]}",
-            "description": f"{streams}, raised {incident.count} times; newest: {newest.text or ''}",
+            "summary": f"unknown events in {streams}" if incident.unknown else what,
+            "description": f"{alerts} in {streams}, raised {incident.count} times; "
+            f"newest: {newest.text or ''}",
             "streams": ", ".join(incident.streams),
             "explain": f"offscript explain {newest.id}",
             "score": f"{newest.score:.2f}",
@@ -82,7 +84,7 @@ def _alert(incident: Incident, now: float, ends: float) -> dict[str, Any]:
 def _storm(storm: Storm, now: float, ends: float) -> dict[str, Any]:
     """All that is held back as one alert, the same one while it lasts."""
     what = f"{storm.alerts} alerts in {storm.streams} streams, raised {storm.count} times"
-    more = f"{storm.kinds} more kind{'s' if storm.kinds > 1 else ''} of alerts"
+    more = f"{_many(storm.kinds, 'more kind')} of alerts"
     on_it = {"acknowledged": f"{storm.acknowledged} of {storm.alerts} alerts"}
     return {
         "labels": {"alertname": "OffscriptStorm", "severity": "page"},
@@ -95,6 +97,10 @@ def _storm(storm: Storm, now: float, ends: float) -> dict[str, Any]:
         },
         **_times(storm, now, ends),
     }
+
+
+def _many(n: int, things: str) -> str:
+    return f"{n} {things}{'s' if n > 1 else ''}"
 
 
 def _times(what: Incident | Storm, now: float, ends: float) -> dict[str, str | None]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from ..model.alert import Alert
 from . import tables
 from .database import text
-from .incident import LASTING_SECONDS, kind_of
+from .incident import LASTING_SECONDS, UNKNOWN, kind_of
 
 _HOUR_SECONDS = 3600.0
 _GRAIN_SECONDS = 60.0  # between two updates of one row
@@ -70,7 +70,8 @@ class Budget:
 
 
 def _kind(alert: Alert) -> str:
-    return kind_of(alert.model_name, alert.detector, text(alert.observed), text(alert.expected))
+    known = (alert.detector, text(alert.observed), text(alert.expected))
+    return kind_of(alert.model_name, *(UNKNOWN if alert.unknown else known))
 
 
 # Made once, as building a statement costs more than running it.

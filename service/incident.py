@@ -1,4 +1,4 @@
-"""Incidents: alerts of one model and detector with the same events, in any number of streams."""
+"""Incidents: alerts of one model that have one cause, in any number of streams."""
 
 from __future__ import annotations
 
@@ -10,15 +10,29 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ..model.alert import Alert
+from ..model.alert import DETECTORS, Alert
+from ..model.vocabulary import NEW, SPECIAL
 from . import tables
 
 FIRING = ("open", "anomalous", "acknowledged")  # how alerts stand that are part of one
 LASTING_SECONDS = 900.0  # an incident is over when nothing of it has changed for so long
+UNKNOWN = ("new", SPECIAL[NEW], "")  # detector, observed, expected: one incident, whatever they are
 _STREAMS = 5  # that are named
 
 _ALERTS = tables.alerts.c
-_ALIKE = (_ALERTS.model_name, _ALERTS.detector, _ALERTS.observed, _ALERTS.expected)
+_ALIKE = (
+    _ALERTS.model_name,
+    _ALERTS.unknown,
+    *(
+        # Literal, as PostgreSQL takes two parameters of the same value for different expressions.
+        sa.case((_ALERTS.unknown, sa.literal_column(f"'{name}'", sa.Text)), else_=column).label(
+            column.name
+        )
+        for column, name in zip(
+            (_ALERTS.detector, _ALERTS.observed, _ALERTS.expected), UNKNOWN, strict=True
+        )
+    ),
+)
 _SAID = tables.feedback.c
 _ON_IT = (
     sa.select(_SAID.by, _SAID.comment)
@@ -33,21 +47,25 @@ _ON_IT = (
 class Incident:
     """Alerts that are open, acknowledged, or were called anomalous; times in unix seconds.
 
-    Wider than `Alert.mechanism`, by which alerts are kept quiet: who hears of every stream by
-    itself stops reading.
+    They have the detector, the observed and the expected event in common; those that an unknown
+    event explains are one, whichever these are, as what came before it, and what each detector
+    makes of it, is no part of the cause. Wider than `Alert.mechanism`, by which alerts are kept
+    quiet: who hears of every stream by itself stops reading.
     """
 
     model_name: str
+    unknown: bool  # alerts that an unknown event explains
     detector: str
     observed: str
     expected: str
     alerts: int
+    stream_count: int
     count: int  # how often they were raised
     first_seen: float
     last_seen: float
     revision: int  # of the last change of any of them
     streams: tuple[str, ...]  # the newest few
-    newest: Alert
+    newest: Alert  # of those of the observed event itself, if there are any
     acknowledged: int  # how many of the alerts somebody is on
     on_it: str  # who that is, and what they say, of the one acknowledged last
 
@@ -91,14 +109,15 @@ def read(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[Incid
     found = []
     for row in connection.execute(kinds(which).order_by("revision")).mappings().all():
         same = [column == row[column.name] for column in _ALIKE]
-        newest = sa.select(_ALERTS.stream, _ALERTS.alert).where(which, *same)
-        some = connection.execute(newest.order_by(_ALERTS.row.desc()).limit(_STREAMS)).all()
+        newest = sa.select(_ALERTS.alert).where(_ALERTS.row == row["newest"])
+        alert = connection.execute(newest).scalar_one()
+        last = sa.select(_ALERTS.stream).where(which, *same).order_by(_ALERTS.row.desc())
+        streams = dict.fromkeys(connection.scalars(last.limit(_STREAMS * len(DETECTORS))))
         on_it = connection.execute(_ON_IT.where(which, *same)).first() or ()
         found.append(
             Incident(
-                **{**row, "count": int(row["count"])},
-                streams=tuple(dict.fromkeys(one.stream for one in some)),
-                newest=Alert.from_json(json.loads(some[0].alert)),
+                **{**row, "count": int(row["count"]), "newest": Alert.from_json(json.loads(alert))},
+                streams=tuple(streams)[:_STREAMS],
                 on_it=": ".join(filter(None, on_it)),
             )
         )
@@ -107,14 +126,19 @@ def read(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[Incid
 
 def kinds(which: sa.ColumnElement[bool]) -> sa.Select[Any]:
     """A row a kind of alerts that a condition lets pass: what they have in common, and sums."""
+    # An unknown event's own line says more than what another detector made of its stream.
+    itself = ~_ALERTS.unknown | (_ALERTS.observed == SPECIAL[NEW])
+    newest = sa.func.coalesce(sa.func.max(_ALERTS.row).filter(itself), sa.func.max(_ALERTS.row))
     return (
         sa.select(
             *_ALIKE,
             sa.func.count().label("alerts"),
+            sa.func.count(_ALERTS.stream.distinct()).label("stream_count"),
             sa.func.sum(_ALERTS.count).label("count"),
             sa.func.min(_ALERTS.first_seen).label("first_seen"),
             sa.func.max(_ALERTS.last_seen).label("last_seen"),
             sa.func.max(_ALERTS.revision).label("revision"),
+            newest.label("newest"),
             sa.func.count().filter(_ALERTS.status == "acknowledged").label("acknowledged"),
         )
         .where(which)

@@ -183,6 +183,7 @@ def write_alert(stored: StoredAlert) -> pb.Alert:
         expected_probability=alert.expected_probability,
         joined=alert.joined,
         position=alert.position,
+        unknown=alert.unknown,
         revision=stored.revision,
         status=_STATUS_OF[stored.status],
         feedback=[

@@ -120,6 +120,7 @@ def columns(alert: Alert) -> dict[str, object]:
         "observed": text(alert.observed),
         "expected": text(alert.expected),
         "mechanism": alert.mechanism,
+        "unknown": alert.unknown,
         "alert": json.dumps(alert.to_json()),
     }
 

@@ -59,5 +59,7 @@ def read(connection: sa.Connection, which: sa.ColumnElement[bool]) -> Storm | No
 
 def _said(kind: sa.RowMapping) -> str:
     of = f" of {kind['model_name']}" if kind["model_name"] else ""
+    if kind["unknown"]:
+        return f"unknown events{of}"
     observed, expected = kind["observed"][:_NAME], kind["expected"][:_NAME]
     return f"{kind['detector']}{of} saw {observed}, expected {expected}"

@@ -49,6 +49,7 @@ alerts = Table(
     Column("status", String, nullable=False),  # open, suppressed, or what was said
     Column("verdict", String, nullable=False),  # normal or anomalous, as was said last; else empty
     Column("held", Boolean, nullable=False),  # its incident is told as part of a storm
+    Column("unknown", Boolean, nullable=False),  # its incident is that of unknown events
     Column("alert", Text, nullable=False),  # as JSON, with the scored window, when first raised
 )
 Index("alerts_by_cause", alerts.c.stream, alerts.c.detector, alerts.c.observed, alerts.c.row)

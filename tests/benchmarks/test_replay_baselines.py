@@ -141,7 +141,7 @@ def test_the_ngram_says_where_a_session_goes_off_script_and_what_was_expected(
     stream = events.stream[odd]
     position = events.stream[: odd + 1].count(stream)
     found = [a for a in heard.alerts if a.stream == stream and a.position == position]
-    assert [alert.observed for alert in found] == ["<new>"]
+    assert [(alert.observed, alert.unknown) for alert in found] == [("<new>", True)]
     assert found[0].expected in model.vocabulary.names
     assert found[0].expected != "<new>"
 
@@ -164,8 +164,10 @@ def test_counts_are_judged_when_a_stream_ends_and_name_what_they_lack(
 
     replayer.end_idle(40.0 + model.config.streams.idle_seconds)
 
-    assert [a.observed for a in counts.hear(replayer).alerts] == ["<end>"]
-    assert counts.hear(replayer).alerts[0].position == 40
+    (alert,) = counts.hear(replayer).alerts
+    assert (alert.observed, alert.position, alert.unknown) == ("<end>", 40, False)
+    replayer.lives[stream].tokens[7] = NEW
+    assert counts.hear(replayer).alerts[0].unknown
 
 
 def test_a_cause_is_one_alert_until_it_was_not_seen_for_an_hour() -> None:

@@ -18,8 +18,9 @@ def alert(
     observed: str = "b",
     expected: str = "a",
     count: int = 1,
+    unknown: bool = False,
 ) -> Raised:
-    return Raised(stream, detector, observed, expected, time, position, count)
+    return Raised(stream, detector, observed, expected, time, position, count, unknown)
 
 
 def of(*streams: str) -> Events:
@@ -44,6 +45,20 @@ def test_another_detector_expectation_or_observation_is_another_incident() -> No
     ]
 
     assert [len(group) for group in incidents(alerts)] == [1, 1, 1, 1]
+
+
+def test_what_an_unknown_event_explains_is_one_incident_whichever_the_detector() -> None:
+    alerts = [
+        alert("s1", detector="new", observed="<new>", unknown=True),
+        alert("s1", detector="drift", unknown=True),
+        alert("s2", detector="new", observed="<new>", expected="c", unknown=True),
+        alert("s3", detector="drift"),
+    ]
+
+    assert [[one.stream for one in group] for group in incidents(alerts)] == [
+        ["s1", "s1", "s2"],
+        ["s3"],
+    ]
 
 
 def test_an_incident_goes_on_until_its_mechanism_was_silent_for_ten_minutes() -> None:

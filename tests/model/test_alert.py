@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from offscript.model.alert import Alert
+from offscript.model.vocabulary import NEW as UNSEEN
 
 ALERT = Alert(
     id="a1",
@@ -34,7 +35,9 @@ ALERT = Alert(
     times=(float("nan"), 99.0, 100.0),
     lines=(None, "before", "a line"),
 )
-NEW = replace(ALERT, detector="new", observed="<new>", text="12:01 [s] disk 7 failed")
+NEW = replace(
+    ALERT, detector="new", observed="<new>", tokens=(0, 4, UNSEEN), text="12:01 [s] disk 7 failed"
+)
 WHOLE = replace(ALERT, detector="stream", observed="<end>", kinds=("open", "shut"))
 
 
@@ -66,6 +69,34 @@ def test_what_happened_otherwise_means_something_else(
     alert: Alert, changes: dict[str, object]
 ) -> None:
     assert replace(alert, **changes).mechanism != alert.mechanism  # type: ignore[arg-type] # fields of it
+
+
+@pytest.mark.parametrize(
+    "alert",
+    [
+        NEW,
+        replace(NEW, detector="event"),
+        replace(ALERT, detector="drift", tokens=(4, UNSEEN, 5), span=2),
+        replace(WHOLE, tokens=(UNSEEN, 4, 2), span=9),
+        replace(WHOLE, detector="counts", counts={4: 2, UNSEEN: 1}),
+    ],
+)
+def test_an_unknown_event_explains_what_it_made_fire(alert: Alert) -> None:
+    assert alert.unknown
+
+
+@pytest.mark.parametrize(
+    "alert",
+    [
+        ALERT,
+        replace(ALERT, tokens=(4, UNSEEN, 5)),
+        replace(ALERT, detector="end", observed="<end>", tokens=(4, UNSEEN, 2)),
+        replace(ALERT, detector="drift", tokens=(UNSEEN, 4, 5), span=2),
+        replace(WHOLE, detector="counts", tokens=(4, UNSEEN, 2), counts={4: 2}),
+    ],
+)
+def test_an_unknown_event_before_what_made_an_alert_fire_explains_nothing(alert: Alert) -> None:
+    assert not alert.unknown
 
 
 @pytest.mark.parametrize("alert", [ALERT, NEW, WHOLE])

@@ -22,8 +22,10 @@ def leave_as(store: Store, schema: int) -> None:
     """Take out of a store what later schemas have brought, and close it."""
     with store._database.writing() as connection:
         run = connection.exec_driver_sql
-        run("DROP TABLE incidents")
-        run("ALTER TABLE alerts DROP COLUMN held")
+        run("ALTER TABLE alerts DROP COLUMN unknown")
+        if schema < 7:
+            run("DROP TABLE incidents")
+            run("ALTER TABLE alerts DROP COLUMN held")
         run(f"UPDATE alembic_version SET version_num = '{schema}'")
         if schema < 6:
             run("DROP TABLE alembic_version")

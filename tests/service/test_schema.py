@@ -19,7 +19,7 @@ from offscript.service.arrays import Saved
 from offscript.service.store import Store
 from offscript.service.stored import Filter
 from offscript.service.suppression import Wish
-from offscript.tests.service.alerts import ALERT, other
+from offscript.tests.service.alerts import ALERT, of_unknown, other
 from offscript.tests.service.schemas import leave_as
 from offscript.tests.service.states import part
 
@@ -33,7 +33,7 @@ def differences(store: Store) -> list[object]:
     return found
 
 
-@pytest.mark.parametrize("schema", range(1, 7))
+@pytest.mark.parametrize("schema", range(1, 8))
 def test_the_revisions_end_at_the_tables_that_a_new_store_has(
     store: Store, url: str, schema: int
 ) -> None:
@@ -109,7 +109,7 @@ def test_a_later_schema_is_refused_in_one_line(store: Store, url: str) -> None:
     with store._database.writing() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '99'")
 
-    with pytest.raises(StoreError, match="has schema 99, this version reads schema 7") as caught:
+    with pytest.raises(StoreError, match="has schema 99, this version reads schema 8") as caught:
         Store(url)
 
     assert "\n" not in str(caught.value)
@@ -155,4 +155,16 @@ def test_what_was_said_is_known_after_the_upgrade_from_schema_5(store: Store, ur
         "normal": ["a1"],
         "anomalous": ["a2"],
     }
+    second.close()
+
+
+def test_what_unknown_events_explain_is_one_incident_after_the_upgrade_from_schema_7(
+    store: Store, url: str
+) -> None:
+    store.write([*of_unknown(1), other(2), *of_unknown(3)])
+    leave_as(store, 7)
+
+    second = Store(url)
+
+    assert [(one.observed, one.alerts) for one in second.incidents()] == [("x", 1), ("<new>", 8)]
     second.close()

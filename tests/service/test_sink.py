@@ -25,7 +25,7 @@ from offscript.service.store import Store
 from offscript.service.stored import Filter
 from offscript.service.suppression import Wish
 from offscript.service.webhook import Webhook
-from offscript.tests.service.alerts import other
+from offscript.tests.service.alerts import of_unknown, other
 from offscript.tests.service.receivers import Receiver
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ def test_alertmanager_hears_what_fires_and_what_was_called_normal(
         until(lambda: not firing(alertmanager))
 
     assert told["labels"]["alertname"] == "OffscriptAnomaly"
+    assert told["annotations"]["summary"] == "unknown events in 2 streams"
     assert told["annotations"]["streams"] in ("0a, 0b", "0b, 0a")
     assert "<redacted>" in told["annotations"]["description"]
     assert told["annotations"]["explain"].startswith("offscript explain ")
@@ -135,6 +136,48 @@ def test_an_incident_ends_when_nothing_of_it_has_changed_for_long(
 
     assert sink.send(now + 1000.0).taken == 0
     sink.close()
+
+
+def test_a_thousand_streams_with_an_unknown_event_are_one_incident_and_a_known_one_another(
+    store: Store, url: str, alertmanager: str
+) -> None:
+    receiver, name = Receiver(), url.partition(":")[0]
+    webhook, sink = Webhook(receiver.url, store, secret=None), Alertmanager(alertmanager, store)
+    webhook.send(time.time())
+    alerts = [alert for n in range(1000) for alert in of_unknown(n)]
+    alerts.append(other(1000, observed="a known one", stream="s7"))
+    store.write([replace(alert, model_name=name) for alert in alerts])
+
+    def heard() -> dict[str, dict[str, str]]:
+        return {
+            f["labels"]["observed"]: f["annotations"]
+            for f in firing(alertmanager)
+            if f["labels"].get("model") == name
+        }
+
+    assert sink.send(time.time()).taken == 2
+    assert webhook.send(time.time()).taken == 2
+    receiver.stop()
+    until(lambda: len(heard()) == 2)
+    told = heard()
+    for one in (sink, webhook):
+        one.close()
+
+    assert {observed: said["summary"] for observed, said in told.items()} == {
+        "<new>": "unknown events in 1000 streams",
+        "a known one": "saw a known one, expected y",
+    }
+    unknown = told["<new>"]
+    assert unknown["description"].startswith("4000 alerts in 1000 streams, raised 4000 times; ")
+    assert unknown["description"].endswith("disk 7 failed")
+    assert unknown["streams"] == "s999, s998, s997, s996, s995"
+    assert unknown["explain"] == "offscript explain 999n"
+    posted = sorted((json.loads(body) for body in receiver.bodies), key=lambda one: one["subject"])
+    assert [one["subject"] for one in posted] == ["event/a known one", "new/<new>"]
+    assert [(one["data"]["alerts"], one["data"]["expected"]) for one in posted] == [
+        (1, "y"),
+        (4000, ""),
+    ]
 
 
 @pytest.mark.usefixtures("often")
@@ -210,13 +253,13 @@ def test_alertmanager_hears_who_is_on_an_incident_and_when_it_is_resolved(
     (opened,) = heard()
     sink.close()
 
-    assert opened["annotations"]["description"].startswith("1 stream,")
+    assert opened["annotations"]["description"].startswith("1 alert in 1 stream,")
     assert (opened["fingerprint"], "acknowledged" in opened["annotations"]) == (
         before["fingerprint"],
         False,
     )
     assert "acknowledged" not in before["annotations"]
-    assert after["annotations"]["acknowledged"] == "1 of 2 streams. ann: looking"
+    assert after["annotations"]["acknowledged"] == "1 of 2 alerts. ann: looking"
     assert after["fingerprint"] == before["fingerprint"]  # no other alert
 
 

@@ -16,10 +16,11 @@ from offscript.protos import detector_pb2 as pb
 from offscript.service import tables
 from offscript.service.client import Client
 from offscript.service.config import ServiceConfig
+from offscript.service.incident import UNKNOWN
 from offscript.service.sink import Sent
 from offscript.service.store import Store
 from offscript.service.webhook import INCIDENT, STORM, Webhook
-from offscript.tests.service.alerts import other
+from offscript.tests.service.alerts import of_unknown, other
 from offscript.tests.service.receivers import Receiver
 
 if TYPE_CHECKING:
@@ -78,6 +79,26 @@ def test_incidents_past_the_budget_are_one_storm(few: Store) -> None:
     assert "train again" in storm.sentence
     assert "`offscript alerts --since 1970-01-01T00:01:40.000+00:00`" in storm.sentence
     assert few.incidents_held == 3
+
+
+def test_unknown_events_take_the_place_of_one_incident(few: Store) -> None:
+    few.write([alert for n in range(9) for alert in of_unknown(n)])
+    few.write(of_unknown(9))
+    few.write([other(20, observed="k0")])
+
+    assert kinds(few) == ["<new>", "k0"]
+    assert few.storm() is None
+
+
+def test_a_storm_names_unknown_events(few: Store) -> None:
+    a_release(few, count=2)
+    few.write([replace(alert, model_name="db") for n in range(3) for alert in of_unknown(90 + n)])
+
+    storm = few.storm()
+
+    assert storm is not None
+    assert (storm.kinds, storm.alerts, storm.streams) == (1, 12, 3)
+    assert storm.first == storm.most == "unknown events of db"
 
 
 def test_what_an_incident_is_told_as_holds_while_it_lasts_and_over_a_restart(
@@ -163,11 +184,15 @@ def test_a_service_counts_what_it_holds_back(
         Client(service.address) as client,
     ):
         client.score_once(pb.EventBatch(lines=session("0a", odd=True)))
-        client.score_once(pb.EventBatch(lines=session("0b", odd=True)[::-1]))
-        found = {(one.detector, one.observed, one.expected) for one in client.alerts()}
+        client.score_once(pb.EventBatch(lines=session("0b", odd=False)[::-1]))
+        found = {
+            UNKNOWN if one.unknown else (one.detector, one.observed, one.expected)
+            for one in client.alerts()
+        }
         text = service.server._metrics.text().decode()
 
     assert len(found) > 1
+    assert UNKNOWN in found
     assert f"offscript_incidents_held_total {len(found) - 1:.1f}" in text
 
 
