@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Int
-from numpy.lib.stride_tricks import sliding_window_view
+from numpy.lib.stride_tricks import as_strided
 
 from ..model.weights import Weights
+from .softmax import take_softmax
 
 Array = np.ndarray
 
@@ -71,19 +72,15 @@ def rerun(weights: Weights, before: Activations, position: int, token: int) -> A
     if not before.layers:
         return run(weights, tokens, last_only=True)
     was = before.layers[0]
+    first = Layer(*(getattr(was, name).copy() for name in Layer.__dataclass_fields__))
+    q, k, v = _projected(weights, 0, weights.W_E[tokens[[position]]], 1)
     ahead = len(tokens) - was.q.shape[1]
+    if position >= ahead:
+        first.q[:, [position - ahead]] = q
+    first.k[:, [position]], first.v[:, [position]] = k, v
     end = min(len(tokens), position + weights.window)
-    resid = weights.W_E[tokens[:end]]
-    q, k, v = _projected(weights, 0, resid, min(end - position, end - ahead))
-    again = attend(weights, 0, q, k, v)
-    rows = slice(end - ahead - q.shape[1], end - ahead)
-    first = {name: getattr(was, name).copy() for name in Layer.__dataclass_fields__}
-    for name in ("q", "rest", "lse", "z"):
-        first[name][:, rows] = getattr(again, name)
-    first["k"][:, :end], first["v"][:, :end] = k, v
-    first["pattern"][:, rows, :end] = again.pattern
-    first["attn_out"][rows] = again.attn_out
-    return _run(weights, tokens, (Layer(**first),), 1)
+    _ask(weights, 0, first, slice(max(0, position - ahead), end - ahead))
+    return _run(weights, tokens, (first,), 1)
 
 
 def _run(
@@ -130,7 +127,9 @@ def predict_all(weights: Weights, last: Activations) -> Float64[Array, "position
         if len(earlier):
             earlier = earlier + _attn_out(weights, index, earlier, len(earlier))
         resid = np.concatenate([earlier, known])
-    return np.asarray(resid @ weights.W_U + weights.b_U)
+    logits: Array = resid @ weights.W_U
+    logits += weights.b_U  # in place: fresh memory for so many takes longer than to add them
+    return logits
 
 
 def logit_lens(
@@ -172,7 +171,9 @@ def _by_distance(
     line = np.full((len(rho), destinations + sources - 1), -np.inf)
     seen = min(rho.shape[1], sources)
     line[:, sources - seen : sources] = rho[:, :seen][:, ::-1]
-    return sliding_window_view(line, sources, axis=1)[:, ::-1]
+    head, step = line.strides
+    first = line[:, destinations - 1 :]
+    return as_strided(first, (len(rho), destinations, sources), (head, -step, step))
 
 
 def _projected(
@@ -201,12 +202,21 @@ def attend(
     heads, destinations, sources = len(q), q.shape[1], k.shape[1]
     pattern = np.zeros((heads, destinations, sources))
     rest, lse = np.empty((2, heads, destinations))
-    z = np.empty_like(q)
-    for asking, seen, shares, resting, total in _patterns(weights, index, q, k):
-        pattern[:, asking, seen] = shares
-        rest[:, asking], lse[:, asking] = resting, total
-        z[:, asking] = shares @ v[:, seen]
-    return Layer(q, k, v, pattern, rest, lse, z, _written(weights, index, z))
+    attn_out = np.empty((destinations, weights.d_model))
+    layer = Layer(q, k, v, pattern, rest, lse, np.empty_like(q), attn_out)
+    _ask(weights, index, layer, slice(0, destinations))
+    return layer
+
+
+def _ask(weights: Weights, index: int, layer: Layer, asking: slice) -> None:
+    """Write into a layer what its queries `asking` find among its keys and values."""
+    q, k = layer.q[:, asking], layer.k[:, : layer.k.shape[1] - layer.q.shape[1] + asking.stop]
+    for some, seen, shares, rest, lse in _patterns(weights, index, q, k):
+        rows = slice(asking.start + some.start, asking.start + some.stop)
+        layer.pattern[:, rows, seen] = shares
+        layer.rest[:, rows], layer.lse[:, rows] = rest, lse
+        layer.z[:, rows] = shares @ layer.v[:, seen]
+    layer.attn_out[asking] = written(weights, index, layer.z[:, asking])
 
 
 def _attn_out(
@@ -217,7 +227,7 @@ def _attn_out(
     z = np.empty_like(q)
     for some, seen, shares, *_ in _patterns(weights, index, q, k):
         z[:, some] = shares @ v[:, seen]
-    return _written(weights, index, z)
+    return written(weights, index, z)
 
 
 def _patterns(
@@ -241,17 +251,14 @@ def _patterns(
         shares = scaled[:, asking] @ k[:, seen].swapaxes(1, 2)
         _, destinations, sources = shares.shape
         shares += bias[:, -destinations:, -sources:]
-        top = np.maximum(shares.max(axis=2), sink)
-        shares -= top[:, :, None]
-        np.exp(shares, out=shares)
-        rest = np.exp(sink - top)
-        total = shares.sum(axis=2) + rest
-        shares /= total[:, :, None]
-        yield asking, seen, shares, rest / total, top + np.log(total)
+        lse = take_softmax(shares, sink)
+        yield asking, seen, shares, np.exp(sink - lse), lse
 
 
-def _written(
+def written(
     weights: Weights, index: int, z: Float64[Array, "heads destinations d_head"]
 ) -> Float64[Array, "destinations d_model"]:
     """What the layer adds to the residual stream."""
-    return np.asarray((z @ weights.W_O[index]).sum(axis=0) + weights.b_O[index])
+    heads_side_by_side = z.swapaxes(0, 1).reshape(z.shape[1], -1)
+    W_O = weights.W_O[index].reshape(-1, weights.d_model)
+    return np.asarray(heads_side_by_side @ W_O + weights.b_O[index])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float64, Int
 
-from .directions import Direction, base_rate, ranked, softmax
+from .directions import Direction, base_rate, largest, ranked, softmax
 from .explanation import Attribution, Evidence, Look, Outcome, PathShare, Surprise, Term
 from .paths import Paths, expand
 from .verify import check
@@ -195,8 +195,8 @@ def _terms(window: Window, direction: Direction, paths: Paths) -> tuple[Term, ..
         terms.append(Term("remainder", "entropy of the expected set", direction.remainder))
     terms.append(Term("direct", "direct", float(paths.direct[0]), index - 1, 1))
     evidence = paths.evidence[0].copy()
-    largest = np.argsort(-np.abs(evidence), axis=None, kind="stable")[:_TERMS]
-    for path, source in np.stack(np.unravel_index(largest, evidence.shape), axis=1).tolist():
+    listed = np.unravel_index(largest(np.abs(evidence), _TERMS), evidence.shape)
+    for path, source in np.stack(listed, axis=1).tolist():
         if evidence[path, source] == 0.0:
             break
         virtual = path >= 2 * heads

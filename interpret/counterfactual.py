@@ -12,9 +12,10 @@ from jaxtyping import Float64, Int
 from ..model.vocabulary import END, NEW, PAST, SPECIAL, START
 from ..model.weights import Weights
 from .activations import Activations, predict, predict_all, rerun
-from .directions import log_softmax, ranked, softmax, surprisal
+from .directions import largest, ranked, softmax, surprisal
 from .gains import Gains
 from .replace import replaced_logits
+from .softmax import log_sum_exp
 from .window import Window, receptive_field
 
 Array = np.ndarray
@@ -85,10 +86,11 @@ def repair(window: Window, limit: float, odd: float) -> Repair:
     weights, observed = window.weights, window.alert.tokens[window.index]
     tokens = window.activations.tokens.copy()
     activations = window.activations
-    likely = log_softmax(predict_all(weights, activations)[:-1])  # of each event but the first
+    likely = predict_all(weights, activations)[:-1]  # log p of each event but the first
+    likely -= log_sum_exp(likely)[:, None]
     came = likely[np.arange(len(likely)), tokens[1:]]
     most = np.append(np.maximum(odd, -came) + _ROUNDING, limit)
-    likely = _possible(likely, tokens, odd)
+    _rule_out(likely, tokens, odd)
     best = float(surprisal(activations.logits[-1:], np.array([observed]))[0])
     changed: list[int] = []
     for many in _TRIED:
@@ -112,18 +114,17 @@ def repair(window: Window, limit: float, odd: float) -> Repair:
     return Repair(limit, best, ())
 
 
-def _possible(
+def _rule_out(
     likely: Float64[Array, "places d_vocab"], tokens: Int[Array, " positions"], odd: float
-) -> Float64[Array, "places d_vocab"]:
-    """log p of the other events that could have come in each place but the first, else −inf.
+) -> None:
+    """Make log p −inf for what could not have come in each place but the first, or did come.
 
     Nothing says what could have come first.
     """
-    possible = np.where(likely < -odd, -np.inf, likely)
-    possible[:, : len(SPECIAL)] = -np.inf
-    possible[np.arange(len(possible)), tokens[1:]] = -np.inf
-    possible[(tokens[1:] == START) | (tokens[1:] == PAST)] = -np.inf
-    return np.asarray(possible)
+    likely[likely < -odd] = -np.inf
+    likely[:, : len(SPECIAL)] = -np.inf
+    likely[np.arange(len(likely)), tokens[1:]] = -np.inf
+    likely[(tokens[1:] == START) | (tokens[1:] == PAST)] = -np.inf
 
 
 def _normal(
@@ -155,8 +156,7 @@ def _tried(
 ) -> list[tuple[float, int, int]]:
     """The most promising replacements scored: the observed one's surprisal, place, and event."""
     places, promised = _promising(weights, activations, observed, likely)
-    best = np.argsort(-promised, axis=None, kind="stable")[:many]
-    of, events = np.unravel_index(best, promised.shape)
+    of, events = np.unravel_index(largest(promised, many), promised.shape)
     tried = []
     for at, place in enumerate(places.tolist()):
         chosen = events[(of == at) & np.isfinite(promised[at, events])]

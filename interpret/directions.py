@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int
 
 from ..model.vocabulary import PAST, START
+from .softmax import log_sum_exp, take_softmax
 
 Array = np.ndarray
 
@@ -35,8 +36,8 @@ class Direction:
     def measure(self, logits: Float64[Array, "draws d_vocab"]) -> Float64[Array, " draws"]:
         """What `total` would be for other logits, the events compared staying the same."""
         if self.view.startswith("contrast"):
-            return np.asarray(_lse(logits[:, list(self.against)]) - logits[:, self.observed])
-        surprise = np.asarray(_lse(logits) - logits[:, self.observed])
+            return np.asarray(log_sum_exp(logits[:, list(self.against)]) - logits[:, self.observed])
+        surprise = np.asarray(log_sum_exp(logits) - logits[:, self.observed])
         return surprise if self.view == "base rate" else np.asarray(surprise - entropy(logits))
 
 
@@ -72,7 +73,7 @@ def contrast_set(
     w[against] = within
     w[observed] -= 1.0
     remainder = float(entropy(logits[against]))
-    total = float(_lse(logits[against]) - logits[observed])
+    total = float(log_sum_exp(logits[against]) - logits[observed])
     return Direction(
         "contrast set", observed, tuple(map(int, against)), w, total, remainder=remainder
     )
@@ -82,7 +83,7 @@ def own_expectation(logits: Float64[Array, " d_vocab"], observed: int) -> Direct
     """w = p − δ_y; z·w = S − H, the surprisal beyond what the prediction itself expects."""
     w = softmax(logits)
     w[observed] -= 1.0
-    total = float(_lse(logits) - logits[observed] - entropy(logits))
+    total = float(log_sum_exp(logits) - logits[observed] - entropy(logits))
     return Direction("own expectation", observed, (), w, total)
 
 
@@ -95,8 +96,8 @@ def base_rate(
     Aumann–Shapley in the space of contributions: one averaged prediction p̄ serves all of them.
     The integral is by Gauss–Legendre, its nodes doubled from 16 until the sum is complete to 1e-10.
     """
-    surprise = float(_lse(logits) - logits[observed])
-    base_surprise = float(_lse(base) - base[observed])
+    surprise = float(log_sum_exp(logits) - logits[observed])
+    base_surprise = float(log_sum_exp(base) - base[observed])
     step = logits - base
     for nodes in (16, 32, 64, 128, 256, 512):
         alpha, weights = _quadrature(nodes)
@@ -114,27 +115,33 @@ def ranked(logits: Float64[Array, " d_vocab"], *, excluding: int | None = None) 
     return np.asarray(order[(order != START) & (order != PAST) & (order != excluding)])
 
 
+def largest(values: Float64[Array, "..."], n: int) -> Int[Array, " found"]:
+    """Where the n largest lie in the flattened array, largest first, equal ones in their order."""
+    flat = values.reshape(-1)
+    least = np.partition(flat, -n)[-n] if n < len(flat) else -np.inf
+    some = np.flatnonzero(flat >= least)
+    return np.asarray(some[np.argsort(-flat[some], kind="stable")[:n]])
+
+
 def softmax(logits: Float64[Array, "*batch d_vocab"]) -> Float64[Array, "*batch d_vocab"]:
     """exp(z) / Σ exp(z) over the last axis."""
-    shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(shares / shares.sum(axis=-1, keepdims=True))
-
-
-def log_softmax(logits: Float64[Array, "*batch d_vocab"]) -> Float64[Array, "*batch d_vocab"]:
-    """z − log Σ exp(z) over the last axis; finite where softmax is too small for a number."""
-    return np.asarray(logits - _lse(logits)[..., None])
+    shares = logits.copy()
+    take_softmax(shares)
+    return shares
 
 
 def entropy(logits: Float64[Array, "*batch d_vocab"]) -> Float64[Array, "*batch"]:
     """H = log Σ exp(z) − p·z in nats, over the last axis."""
-    return np.asarray(_lse(logits) - (softmax(logits) * logits).sum(axis=-1))
+    shares = logits.copy()
+    lse = take_softmax(shares)
+    return np.asarray(lse - (shares * logits).sum(axis=-1))
 
 
 def surprisal(
     logits: Float64[Array, "positions d_vocab"], observed: Array
 ) -> Float64[Array, " positions"]:
     """S = log Σ exp(z) − z_y in nats, of each position's own observed event."""
-    return np.asarray(_lse(logits) - logits[np.arange(len(logits)), observed])
+    return np.asarray(log_sum_exp(logits) - logits[np.arange(len(logits)), observed])
 
 
 @lru_cache
@@ -142,8 +149,3 @@ def _quadrature(nodes: int) -> tuple[Array, Array]:
     """Gauss–Legendre points and weights on [0, 1]."""
     points, weights = np.polynomial.legendre.leggauss(nodes)
     return (points + 1.0) / 2.0, weights / 2.0
-
-
-def _lse(logits: Float64[Array, "*batch d_vocab"]) -> Float64[Array, "*batch"]:
-    top = logits.max(axis=-1)
-    return np.asarray(top + np.log(np.exp(logits - top[..., None]).sum(axis=-1)))

@@ -108,7 +108,8 @@ def path_patterns(
         first, second = activations.layers[0], patterns[1]
         virtual = second[None] @ first.pattern
         rest = rests[1][None] + first.rest @ second.T
-        patterns[1] = np.pad(second, ((0, 0), (positions - second.shape[1], 0)))
+        patterns[1] = np.zeros((len(second), positions))
+        patterns[1][:, positions - second.shape[1] :] = second
         patterns.append(virtual.reshape(-1, positions))
         rests.append(rest.reshape(-1))
     if not patterns:

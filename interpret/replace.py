@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from ..model.weights import Weights
-from .activations import Activations, Layer
+from .activations import Activations, Layer, written
+from .softmax import take_softmax
 
 Array = np.ndarray
 
@@ -22,15 +23,15 @@ class _Merged:
     `without` is attention to all others, which no draw changes, and v each draw's own value.
     """
 
-    kept: Float64[Array, "draws heads destinations"]
+    kept: Float64[Array, "heads draws destinations"]
     without: Float64[Array, "heads destinations d_head"]
-    came: Float64[Array, "draws heads destinations"]
-    v: Float64[Array, "draws heads d_head"]
+    came: Float64[Array, "heads draws destinations"]
+    v: Float64[Array, "heads draws d_head"]
 
-    def last(self) -> Float64[Array, "draws heads d_head"]:
+    def last(self) -> Float64[Array, "heads draws d_head"]:
         """z at the last destination."""
-        others = self.kept[:, :, -1, None] * self.without[:, -1]
-        return np.asarray(others + self.came[:, :, -1, None] * self.v)
+        others = self.kept[:, :, -1:] * self.without[:, -1:]
+        return np.asarray(others + self.came[:, :, -1:] * self.v)
 
 
 def replaced_logits(
@@ -58,8 +59,7 @@ def replaced_logits(
     if position == positions - 1:
         resid = own
     elif seeing.stop == positions:
-        written = _written(weights, merged.last())
-        resid = activations.resid_pre[0][-1] + written + weights.b_O[0]
+        resid = activations.resid_pre[0][-1] + written(weights, 0, merged.last())
     else:
         after = (*activations.resid_pre, activations.resid_post)[1]
         resid = np.repeat(after[-1:], len(tokens), axis=0)
@@ -68,19 +68,12 @@ def replaced_logits(
     return np.asarray(resid @ weights.W_U + weights.b_U)
 
 
-def _written(
-    weights: Weights, z: Float64[Array, "draws heads d_head"]
-) -> Float64[Array, "draws d_model"]:
-    """What layer 0 writes of its heads' z."""
-    return np.asarray(z.reshape(len(z), -1) @ weights.W_O[0].reshape(-1, weights.d_model))
-
-
 def _projected(
     W: Float64[Array, "heads d_model d_head"],
     b: Float64[Array, "heads d_head"],
     resid: Float64[Array, "draws d_model"],
-) -> Float64[Array, "draws heads d_head"]:
-    return np.asarray((resid @ W).swapaxes(0, 1) + b)
+) -> Float64[Array, "heads draws d_head"]:
+    return np.asarray(resid @ W + b[:, None])
 
 
 def _merged(
@@ -108,10 +101,10 @@ def _merged(
     if len(lost):  # … or, where that would leave rounding errors, the others are summed up
         without[:, lost], lse[:, lost] = _without(weights, layer, position, rows.start + lost)
     distance = np.arange(seeing.start, seeing.start + q.shape[1]) - position
-    score = (q @ np.moveaxis(k, 0, 2)).transpose(2, 0, 1) / scale + weights.rho[0][:, distance]
-    top = np.maximum(score, lse)
-    kept, came = np.exp(lse - top), np.exp(score - top)
-    return _Merged(kept / (kept + came), without, came / (kept + came), v)
+    score = k @ q.swapaxes(1, 2) / scale + weights.rho[0][:, None, distance]
+    # 1 / (1 + exp(lse − score)), less a half
+    more = np.tanh((score - lse[:, None]) / 2.0) / 2.0
+    return _Merged(0.5 - more, without, 0.5 + more, v)
 
 
 def _without(
@@ -124,11 +117,8 @@ def _without(
     scores = layer.q[:, rows] @ layer.k.swapaxes(1, 2) / np.sqrt(weights.d_head)
     scores += weights.rho[0][:, np.where(sees, distance, 0)]
     scores[:, ~sees] = -np.inf
-    sink = weights.sink[0][:, None]
-    top = np.maximum(scores.max(axis=2), sink)
-    shares = np.exp(scores - top[..., None])
-    total = shares.sum(axis=2) + np.exp(sink - top)
-    return shares @ layer.v / total[..., None], top + np.log(total)
+    lse = take_softmax(scores, weights.sink[0][:, None])
+    return scores @ layer.v, lse
 
 
 def _own(
@@ -148,22 +138,13 @@ def _own(
             (weights.W_V, weights.b_V),
         )
     )
-    before = (layer.k[:, past] @ np.moveaxis(q, 0, 2)).transpose(2, 0, 1)  # draws, heads, sources
-    scores = np.concatenate([before, (q * k).sum(axis=2, keepdims=True)], axis=2)
-    scores = scores / np.sqrt(weights.d_head) + weights.rho[0][:, position - past.start :: -1]
-    shares = _shares(scores, weights.sink[0])
-    z = (shares[..., :-1].swapaxes(0, 1) @ layer.v[:, past]).swapaxes(0, 1) + shares[..., -1:] * v
-    return np.asarray(embedded + _written(weights, z) + weights.b_O[0])
-
-
-def _shares(
-    scores: Float64[Array, "draws heads sources"], sink: Float64[Array, " heads"]
-) -> Float64[Array, "draws heads sources"]:
-    """exp(score) / Σ exp(score), the sink's included."""
-    top = np.maximum(scores.max(axis=2), sink)
-    weight = np.exp(scores - top[..., None])
-    total = weight.sum(axis=2) + np.exp(sink - top)
-    return np.asarray(weight / total[..., None])
+    before = q @ layer.k[:, past].swapaxes(1, 2)
+    shares = np.concatenate([before, (q * k).sum(axis=2, keepdims=True)], axis=2)
+    shares /= np.sqrt(weights.d_head)
+    shares += weights.rho[0][:, None, position - past.start :: -1]
+    take_softmax(shares, weights.sink[0][:, None])
+    z = shares[..., :-1] @ layer.v[:, past] + shares[..., -1:] * v
+    return np.asarray(embedded + written(weights, 0, z))
 
 
 def _last_of_layer1(
@@ -188,31 +169,43 @@ def _last_of_layer1(
     fixed[rows] = embedded[rows] + weights.b_O[0]
 
     # Scores: a query is taken back through W_K to the stream, and through W_O to layer 0's z.
+    W_O = weights.W_O[0].reshape(-1, weights.d_model)
     q = _projected(weights.W_Q[1], weights.b_Q[1], resid) / np.sqrt(weights.d_head)
-    asked = (q.swapaxes(0, 1) @ weights.W_K[1].swapaxes(1, 2)).swapaxes(0, 1)
-    read = np.tensordot(weights.W_O[0], asked, axes=(2, 2)).transpose(0, 2, 3, 1)
-    scores = asked @ fixed.T + weights.rho[1][:, np.arange(len(fixed))[::-1]]
-    scores += (q * weights.b_K[1]).sum(axis=2, keepdims=True)
+    asked = q @ weights.W_K[1].swapaxes(1, 2)  # of heads of layer 1
+    scores = _apply(asked, fixed.T)
+    scores += weights.rho[1][:, None, len(fixed) - 1 :: -1]
+    scores += q @ weights.b_K[1][..., None]
+    read = _apply(asked, W_O.T).reshape(*q.shape[:2], heads, -1)
+    own_values = (read * merged.v.swapaxes(0, 1)).sum(axis=3, keepdims=True)
     for head in range(heads):  # of layer 0
-        brought = read[head] @ merged.without[head].T
-        scores[:, :, rows] += merged.kept[:, None, head] * brought
-        own_value = (read[head] * merged.v[:, None, head]).sum(axis=2, keepdims=True)
-        scores[:, :, rows] += merged.came[:, None, head] * own_value
+        brought = _apply(read[:, :, head], merged.without[head].T)
+        brought *= merged.kept[head]
+        brought += merged.came[head] * own_values[:, :, head]
+        scores[:, :, rows] += brought
     here = position - first
     if here >= 0:
-        change = (asked * (own - fixed[here])[:, None]).sum(axis=2)
-        scores[:, :, here] += change
+        scores[:, :, here] += (asked * (own - fixed[here])).sum(axis=2)
 
     # Values: the same the other way round.
-    shares = _shares(scores, weights.sink[1])
-    seen = shares @ fixed
+    take_softmax(scores, weights.sink[1][:, None])
+    shares, z = scores, np.empty_like(read)
     for head in range(heads):
-        kept = shares[:, :, rows] * merged.kept[:, None, head]
-        came = (shares[:, :, rows] * merged.came[:, None, head]).sum(axis=2)
-        z = kept @ merged.without[head] + came[..., None] * merged.v[:, None, head]
-        seen += z @ weights.W_O[0, head]
+        kept = shares[:, :, rows] * merged.kept[head]
+        came = (shares[:, :, rows] * merged.came[head]).sum(axis=2, keepdims=True)
+        z[:, :, head] = _apply(kept, merged.without[head]) + came * merged.v[head]
+    seen = _apply(shares, fixed) + _apply(z.reshape(*q.shape[:2], -1), W_O)
     if here >= 0:
-        seen += shares[:, :, here, None] * (own - fixed[here])[:, None]
-    values = seen.swapaxes(0, 1) @ weights.W_V[1]
-    values += shares.sum(axis=2).T[..., None] * weights.b_V[1][:, None]
-    return np.asarray((values @ weights.W_O[1]).sum(axis=0) + weights.b_O[1])
+        seen += shares[:, :, here, None] * (own - fixed[here])
+    values = seen @ weights.W_V[1]
+    values += shares.sum(axis=2, keepdims=True) * weights.b_V[1][:, None]
+    return written(weights, 1, values)
+
+
+def _apply(
+    stacked: Float64[Array, "heads draws n"], matrix: Float64[Array, "n m"]
+) -> Float64[Array, "heads draws m"]:
+    """As one product of matrices: NumPy would take the stack's one by one, and these are small."""
+    heads, draws, n = stacked.shape
+    return np.asarray(
+        (stacked.reshape(heads * draws, n) @ matrix).reshape(heads, draws, matrix.shape[1])
+    )

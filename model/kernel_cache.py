@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from numba import njit
@@ -27,6 +28,7 @@ def forget_outdated(folder: Path) -> None:
                 kept.unlink()
 
 
+@cache  # it is said once, whoever asks
 def can_keep() -> bool:
     """Whether Numba finds a folder to write to: ours, the user's, or NUMBA_CACHE_DIR."""
     try:

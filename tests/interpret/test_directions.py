@@ -10,6 +10,7 @@ from offscript.interpret.directions import (
     contrast_set,
     entropy,
     headline,
+    largest,
     own_expectation,
     ranked,
     softmax,
@@ -101,3 +102,10 @@ def test_an_event_that_was_the_most_probable_is_held_against_the_next() -> None:
     best = int(ranked(LOGITS)[0])
 
     assert best not in headline(LOGITS, best).against
+
+
+def test_the_largest_come_first_and_equal_ones_in_their_order() -> None:
+    values = np.array([[1.0, 3.0, 2.0], [3.0, -np.inf, 2.0]])
+
+    assert largest(values, 3).tolist() == [1, 3, 2]
+    assert largest(values, 9).tolist() == [1, 3, 2, 5, 0, 4]
