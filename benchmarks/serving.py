@@ -21,8 +21,9 @@ event. `lines_per_second` of the set's raw lines is the speed of our parser besi
 `events_per_second` by name and `lines_per_second` of raw lines to the last acknowledgement, and the
 `latency` of batches of 256 that are due at fixed times, in milliseconds from when one was due to
 its acknowledgement, at a share of the speed of such batches without pauses (`…_by_256`), which is
-measured anew before each turn as the machine's own speed changes. Values are medians over turns,
-with the least and the largest.
+measured anew before each turn as the machine's own speed changes. `times_one` is what two processes
+compute at once by what one does alone: all that these two have. Values are medians over turns, with
+the least and the largest.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ from .serving_scorer import (
     multiply_rate,
     read_rate,
     rest_megabytes,
+    times_one,
 )
 from .serving_traffic import SETS, Recorded, recorded, traffic, training_of
 
@@ -178,7 +180,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of serving.json")
     options = parser.parse_args(arguments)
     data = data_folder(options.data)
-    began, rows = time.perf_counter(), list[Row]()
+    began = time.perf_counter()
+    rows = [row_of_turns("machine", "two_processes", "python", "times_one", times_one(TURNS))]
     warm()
     for name in options.sets or SETS:
         with tempfile.TemporaryDirectory() as folder:

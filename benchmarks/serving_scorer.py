@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ LIVE_BYTES = 2 << 30  # enough for the live caches of 100,000 streams
 _MATRIX = 1024
 _READ_BYTES = 1 << 28
 _REST = 1_000_000  # streams
+_STEPS = 3_000_000
 
 
 def feed(detector: Detector, pieces: Sequence[Piece]) -> tuple[float, int]:
@@ -72,6 +74,28 @@ def read_rate() -> float:
     """Bytes a second that one core reads in order from memory."""
     data = np.ones(_READ_BYTES // 8, np.int64)
     return _READ_BYTES / min(_timed(data.sum) for _ in range(5))
+
+
+def times_one(turns: int) -> list[float]:
+    """How much more two processes compute at once than one alone; 2 for two whole cores.
+
+    Two virtual processors may be one core's threads, or somebody else may use the other.
+    """
+    found = []
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        pool.map(_count, [1, 1], chunksize=1)  # both have started
+        for _ in range(turns):
+            alone = pool.apply(_count, (_STEPS,))
+            found.append(2.0 * alone / max(pool.map(_count, [_STEPS, _STEPS], chunksize=1)))
+    return found
+
+
+def _count(steps: int) -> float:
+    """Seconds for so many steps of a loop in Python."""
+    began, total = time.perf_counter(), 0
+    for i in range(steps):
+        total += i * i
+    return time.perf_counter() - began
 
 
 def _timed(work: Callable[[], object]) -> float:

@@ -14,7 +14,7 @@ from offscript.benchmarks import serving_peers
 from offscript.benchmarks.replay_server import Service
 from offscript.benchmarks.serving_grpc import latencies, named, raw, rows_per_second
 from offscript.benchmarks.serving_peers import incremental, windowed
-from offscript.benchmarks.serving_scorer import alone, floor_seconds, rest_megabytes
+from offscript.benchmarks.serving_scorer import alone, floor_seconds, rest_megabytes, times_one
 from offscript.benchmarks.serving_traffic import Recorded, recorded, shuffled, traffic
 from offscript.model.folder import Model, load_model
 from offscript.training.config import TrainConfig
@@ -50,6 +50,13 @@ def test_streams_take_turns_and_play_what_was_recorded(source: Recorded) -> None
     # Ten events, a round of all, lie a quarter of the idle time apart.
     assert np.diff(pieces[0].time).max() == 10.0
     assert pieces[0].time[10] - pieces[0].time[9] == 10.0
+
+
+def test_what_two_processes_compute_at_once_is_measured_turn_by_turn() -> None:
+    found = times_one(2)
+
+    assert len(found) == 2
+    assert min(found) > 0.0
 
 
 def test_no_recorded_stream_comes_again_before_all_have_come() -> None:
