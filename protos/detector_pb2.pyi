@@ -123,7 +123,10 @@ class EventBatch(_message.Message):
     WANT_SCORES_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
-    """Number of the batch, growing from 1 for each client. 0: not numbered, never sent twice."""
+    """Number of the batch, growing from 1 for each client. 0: not numbered, never sent twice. A batch
+    that comes after one with a higher number counts as sent again, so a client has one stream, or
+    one ScoreOnce, under way at a time, and sends a call that it gave up once more before the next.
+    """
     client: _builtins.str
     """Who sends: a random name, kept when the client connects again, and a new one whenever it begins
     to count from 1 again. Empty: nothing is ever sent twice.
