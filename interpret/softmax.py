@@ -11,8 +11,6 @@ import math
 import numpy as np
 from jaxtyping import Float64
 
-from .softmax_kernels import write_lse, write_softmax
-
 Array = np.ndarray
 
 
@@ -24,6 +22,8 @@ def take_softmax(
     Each eˣ is right to 2e-16 of itself, and 0 where x is 708 below the largest. In place because
     fresh memory takes longer than the work in it; x must be contiguous.
     """
+    from .softmax_kernels import write_softmax  # half a second for Numba, which `--help` is spared
+
     assert x.flags.c_contiguous
     top = np.maximum(x.max(axis=-1), sink)
     lse = np.full(top.shape, sink)
@@ -33,8 +33,15 @@ def take_softmax(
 
 def log_sum_exp(x: Float64[Array, "*batch n"]) -> Float64[Array, "*batch"]:
     """log Σ exp(x) over the last axis."""
+    from .softmax_kernels import write_lse
+
     top = np.asarray(x.max(axis=-1))
     lse = np.empty(top.shape)
     rows = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
     write_lse(rows, top.reshape(-1), lse.reshape(-1))
     return lse
+
+
+def warm() -> None:
+    """Have the kernels compiled, so that the first explanation does not wait for it."""
+    take_softmax(np.zeros((1, 1)))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 
+from ..interpret.softmax import warm as warm_explanations
 from ..model.errors import NotFoundError, OverloadError
 from ..model.folder import Model
 from ..model.warm import warm
@@ -88,6 +89,7 @@ class Engine:
     def start(self) -> None:
         """Compile the kernels, take up the saved streams, start the threads."""
         warm()
+        warm_explanations()
         spool.warm()
         for served in self._served.values():
             served.restore()

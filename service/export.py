@@ -40,7 +40,7 @@ def export(alerts: Iterable[pb.Alert], path: Path) -> int:
             **dict.fromkeys(("score", "threshold", "surprisal"), pa.float64()),
             **dict.fromkeys(("observed", "text", "expected"), pa.string()),
             "expected_probability": pa.float64(),
-            "joined": pa.bool_(),
+            **dict.fromkeys(("joined", "unknown"), pa.bool_()),
             **dict.fromkeys(("position", "revision"), pa.int64()),
             **dict.fromkeys(("status", "verdict", "comment", "by"), pa.string()),
         }
