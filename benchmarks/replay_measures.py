@@ -44,8 +44,8 @@ def incidents(alerts: Sequence[Raised]) -> list[list[Raised]]:
 
     The kind is the detector, what was observed and what was expected, and one for all alerts that
     an unknown event explains; a group goes on as long as the next alert comes within ten minutes of
-    event time. The service groups by its own clock,
-    which a recording that is played fast does not follow, so it is done here.
+    event time. The service groups by its own clock, which a recording that is played fast does not
+    follow, so it is done here.
     """
     groups: list[list[Raised]] = []
     latest: dict[tuple[str, str, str], list[Raised]] = {}

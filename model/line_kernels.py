@@ -74,6 +74,32 @@ def find_layouts(data, layouts, sizes, places, found, digits):
 
 
 @_jit
+def match_steps(data, at, limit, classes, least, most, group):
+    """Where what an expression's group matches begins and ends, and where the whole match ends, of
+    a match that begins at `at`; all three are `at` where there is none. It ends at a line end, or
+    at `limit`. See `find_keys`.
+    """
+    end = begin = stop = at
+    for step in range(len(least)):
+        if step == group[0]:
+            begin = end
+        count = 0
+        while (
+            count < most[step]
+            and end < limit
+            and data[end] != _LINE_END
+            and classes[step, data[end]]
+        ):
+            end += 1
+            count += 1
+        if count < least[step]:
+            return at, at, at
+        if step == group[1] - 1:
+            stop = end
+    return begin, stop, end
+
+
+@_jit
 def find_keys(data, begins, classes, least, most, group, keys, masked):
     """The keys in the lines of a text of ASCII, and the text with `<*>` for each.
 
@@ -93,20 +119,7 @@ def find_keys(data, begins, classes, least, most, group, keys, masked):
             size += 1
             at += 1
             continue
-        end = begin = stop = at
-        if code != _LINE_END:
-            for step in range(len(least)):
-                if step == group[0]:
-                    begin = end
-                count = 0
-                while count < most[step] and data[end] != _LINE_END and classes[step, data[end]]:
-                    end += 1
-                    count += 1
-                if count < least[step]:
-                    end = at
-                    break
-                if step == group[1] - 1:
-                    stop = end
+        begin, stop, end = match_steps(data, at, len(data), classes, least, most, group)
         if end == at:
             masked[size] = code
             size += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from .kernels import _jit
-from .line_kernels import _has_layout, _is_same
+from .line_kernels import _has_layout, _is_same, match_steps
 from .skeleton import WILDCARD
 
 # What is known of a line, by column.
@@ -89,19 +89,7 @@ def _mask_key(data, at, end, begins, classes, least, most, group, spaced, shapes
             size += code != _DROPPED
             at += 1
             continue
-        stop = behind = begin = at
-        for step in range(len(least)):
-            if step == group[0]:
-                begin = behind
-            count = 0
-            while count < most[step] and behind < end and classes[step, data[behind]]:
-                behind += 1
-                count += 1
-            if count < least[step]:
-                behind = at
-                break
-            if step == group[1] - 1:
-                stop = behind
+        begin, stop, behind = match_steps(data, at, end, classes, least, most, group)
         if behind > at and begin < stop:
             if keys and not (
                 stop - begin == place[1] - place[0]
