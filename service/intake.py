@@ -7,7 +7,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
@@ -18,7 +18,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from ..model.errors import StoreError
 from .batch import Outcome
-from .config import MESSAGE_BYTES
+from .body import Room, Take
+from .config import LOGS_BYTES, MESSAGE_BYTES
 from .engine import Engine
 from .otlp import LogReader, Logs, Reason
 
@@ -61,9 +62,17 @@ class LogIntake:
         self._engine = engine
         self._taken: OrderedDict[bytes, _Taken] = OrderedDict()
         self._lock = threading.Lock()
+        self._room = Room(4 * LOGS_BYTES)
         # Many empty messages in one swell to 70 times their bytes (measured), so large requests are
         # read one at a time.
         self._large = threading.Lock()
+
+    def share(self) -> AbstractContextManager[Take]:
+        """Memory for one request until it is taken, by the piece; OverloadError if there is none,
+        or events have waited for too long.
+        """
+        self._engine.check_wait()
+        return self._room.share()
 
     def take(self, data: bytes, *, as_json: bool = False) -> Future[ExportLogsServiceResponse]:
         """The answer to come; OverloadError, and nothing happens, if there is no room."""

@@ -8,7 +8,7 @@ from email.message import Message as Headers
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 
-from .body import Body, Room
+from .body import Body
 from .config import LOGS_BYTES
 from .errors import MediaError, to_http, to_status
 from .http import Reply
@@ -27,7 +27,6 @@ class LogsOverHttp:
     def __init__(self, intake: LogIntake, metrics: Metrics) -> None:
         self._intake = intake
         self._metrics = metrics
-        self._room = Room(4 * LOGS_BYTES)
 
     def answer(self, headers: Headers, body: Body) -> Reply:
         """The answer to one request; what is wrong with it is a google.rpc.Status."""
@@ -49,7 +48,7 @@ class LogsOverHttp:
     def _export(self, kind: str, body: Body) -> Message:
         if kind not in (_PROTOBUF, _JSON):
             raise MediaError(f"expected Content-Type {_PROTOBUF} or {_JSON}, got {kind[:64]!r}")
-        with self._room.share() as take:
+        with self._intake.share() as take:
             data = body.read(take, most=LOGS_BYTES)
             answer = self._intake.take(data, as_json=kind == _JSON)
         return self._intake.wait(answer)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, TypeVar
@@ -35,6 +36,7 @@ SERVICE = pb.DESCRIPTOR.services_by_name["Detector"].full_name
 
 _PATIENCE_SECONDS = 5.0  # that an answer waits for the store before it asks how that is
 _AHEAD = 64  # batches of one stream under way
+_READERS = 2  # OTLP requests read at a time
 _SIMILAR = 20  # alerts that an explanation names
 _PAGE = 500  # alerts read at a time for a watcher
 
@@ -66,6 +68,8 @@ class Servicer:
         self._grace_seconds = grace_seconds
         self._turns = Turns(engine)
         self._kept = lru_cache(maxsize=4)(self._load)
+        # Their own threads: who asks for alerts need not wait for logs to be read.
+        self._reading = ThreadPoolExecutor(_READERS, thread_name_prefix="logs")
         self._changed = asyncio.Event()
         self._draining = False
         self._streams: set[_Answers] = set()
@@ -128,7 +132,11 @@ class Servicer:
             raise
 
     async def _export(self, request: bytes) -> ExportLogsServiceResponse:
-        return await self._stored(await asyncio.to_thread(self._intake.take, request))
+        with self._intake.share() as take:
+            take(len(request))
+            reading = partial(copy_context().run, self._intake.take, request)
+            answer = await asyncio.get_running_loop().run_in_executor(self._reading, reading)
+        return await self._stored(answer)
 
     async def _score(self, requests: AsyncIterator[bytes]) -> AsyncIterator[pb.ScoreBatch]:
         """Answers in the order of the requests, while later ones are being read and scored."""

@@ -5,13 +5,21 @@ from __future__ import annotations
 import gzip
 from email.message import Message
 from io import BufferedReader, BytesIO
+from typing import TYPE_CHECKING
 
+import grpc
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
 from offscript.model.errors import InputError, OverloadError
 from offscript.service import body as body_module
 from offscript.service.body import Body, Room
+from offscript.service.config import LOGS_BYTES
 from offscript.service.errors import MediaError, TooLargeError
+from offscript.tests.service.otlp_requests import export, record, request
+
+if TYPE_CHECKING:
+    from offscript.tests.service.conftest import Running
 
 MOST = 1000
 
@@ -151,3 +159,20 @@ def test_what_is_left_of_a_body_can_be_passed_over_within_bounds() -> None:
     short = body(b"hello", Content_Length="5")
     short.pass_over(10)
     assert short.whole
+
+
+def test_where_too_much_is_read_at_once_senders_come_again(
+    running: Running, channel: grpc.Channel
+) -> None:
+    intake = running.server._servicer._intake
+    one = request([record("session=0a hi")])
+    with intake.share() as take:
+        take(4 * LOGS_BYTES - one.ByteSize() + 1)
+        with pytest.raises(grpc.RpcError, match="too many requests are read at once") as caught:
+            export(channel, one)
+
+    assert isinstance(caught.value, grpc.Call)
+    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+    with intake.share() as take:
+        take(4 * LOGS_BYTES - one.ByteSize())
+        assert export(channel, one) == ExportLogsServiceResponse()
