@@ -5,7 +5,8 @@ Candidates are the events before the last one, and the last one too where it is 
 correlation, over all candidates of a network's cases, with the fall of the log-odds when each is
 replaced by typical events. `drop_at_3`: how far the log-odds fall, in nats, when the first three
 are replaced at once. `randomised_spearman`: rank correlation with what the method says of the same
-window in a network of random weights, mean over cases; what tells of the network has none.
+window in a network of random weights, the absolute value of the mean over cases; what tells of
+the network has none.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Found:
                 pearsonr(np.concatenate(self.values), np.concatenate(effect))[0]
             ),
             "drop_at_3": float(np.mean(self.drop_at_3)),
-            "randomised_spearman": float(np.mean(self.randomised)),
+            "randomised_spearman": abs(float(np.mean(self.randomised))),
         }
 
 

@@ -153,12 +153,13 @@ def _similar(similar: Sequence[Similar]) -> Markup:
             clean(other.stream) or "the only one",
             f"{other.count:,}",
             other.status,
+            "the same" if other.same else ", ".join(map(clean, other.evidence)),
             "; ".join(clean(f"{said.by}: {said.comment}".strip(": ")) for said in other.feedback),
         )
         for other in similar
     ]
-    caption = "Newest first, with what was said of each"
-    head = ("Alert", "first seen", "stream", "times", "status", "said")
+    caption = "Those for the same reason first, then the newest, with what was said of each"
+    head = ("Alert", "first seen", "stream", "times", "status", "because of", "said")
     return section(
         "The same kind of alert before or since", table(caption, head, rows, class_="listing")
     )

@@ -186,6 +186,8 @@ class Similar:
     count: int
     status: str  # open, normal, anomalous, suppressed, acknowledged or resolved
     feedback: tuple[Said, ...]  # oldest first
+    evidence: tuple[str, ...] = ()  # events that speak most for it; none where that is not known
+    same: bool | None = None  # whether the first is, by the same path, this alert's; None: unknown
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,7 @@ class Explanation:
     instead: Instead | None = None  # of the first attribution's event
     repair: Repair | None = None
     model_name: str = ""  # under which a service has the model; "": it has none
-    similar: tuple[Similar, ...] = ()  # newest first; only a service knows of them
+    similar: tuple[Similar, ...] = ()  # same evidence first, then newest; of a service only
     warnings: tuple[str, ...] = ()
 
     @property

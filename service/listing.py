@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
+from ..interpret.explanation import Similar
 from ..interpret.words import clean
 from ..model.errors import InputError
 from ..protos import detector_pb2 as pb
+from .messages import micros
 
 _SIMILAR = 5  # alerts that are shown
 _STATUSES = {
@@ -34,20 +37,26 @@ def one_line(alert: pb.Alert) -> str:
     )
 
 
-def similar_lines(explanation: pb.Explanation) -> list[str]:
-    """Other alerts of the same kind, and what was said of them; nothing if there are none."""
-    if not explanation.similar:
+def similar_lines(similar: Sequence[Similar]) -> list[str]:
+    """Other alerts of the same kind, what they rest on, and what was said of them; nothing if there
+    are none.
+    """
+    if not similar:
         return []
-    lines = [f"The same kind of alert before or since ({len(explanation.similar)})"]
-    for alert in explanation.similar[:_SIMILAR]:
+    lines = [f"The same kind of alert before or since ({len(similar)})"]
+    for alert in similar[:_SIMILAR]:
         said = alert.feedback[-1] if alert.feedback else None
         comment = "  " + clean(f"{said.by}: {said.comment}".strip(": ")) if said else ""
-        status = _STATUSES.get(alert.status, "")
-        moment, again = _moment(alert.time_micros), f" ×{alert.count}" if alert.count > 1 else ""
+        status = "" if alert.status == "open" else f" [{alert.status}]"
+        moment, again = _moment(micros(alert.time)), f" ×{alert.count}" if alert.count > 1 else ""
         stream = clean(alert.stream)
-        lines.append(f"  {alert.id[:12]}  {moment}  {stream}{again}{status}{comment}")
-    if len(explanation.similar) > _SIMILAR:
-        lines.append(f"  … and {len(explanation.similar) - _SIMILAR} more")
+        lines.append(f"  {alert.alert[:12]}  {moment}  {stream}{again}{status}{comment}")
+        if alert.same:
+            lines.append("    for the same reason")
+        elif alert.evidence:
+            lines.append("    because of " + ", ".join(f"`{clean(e)}`" for e in alert.evidence))
+    if len(similar) > _SIMILAR:
+        lines.append(f"  … and {len(similar) - _SIMILAR} more")
     return lines
 
 

@@ -8,17 +8,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
-from ..interpret.explain import explain
 from ..model.errors import OverloadError, StoreError
-from ..model.folder import Model, model_from_files
 from ..protos import detector_pb2 as pb
 from . import messages
 from .access import Access
@@ -26,6 +23,7 @@ from .allowance import SENDER, address_of
 from .batch import Batch, Outcome
 from .engine import Engine
 from .errors import Context, abort
+from .explaining import Explainer
 from .intake import LOGS_SERVICE, LogIntake
 from .metrics import Metrics
 from .operations import Operations
@@ -37,7 +35,6 @@ SERVICE = pb.DESCRIPTOR.services_by_name["Detector"].full_name
 _PATIENCE_SECONDS = 5.0  # that an answer waits for the store before it asks how that is
 _AHEAD = 64  # batches of one stream under way
 _READERS = 2  # OTLP requests read at a time
-_SIMILAR = 20  # alerts that an explanation names
 _PAGE = 500  # alerts read at a time for a watcher
 
 Answer = TypeVar("Answer")
@@ -67,7 +64,7 @@ class Servicer:
         self._version = version
         self._grace_seconds = grace_seconds
         self._turns = Turns(engine)
-        self._kept = lru_cache(maxsize=4)(self._load)
+        self._explainer = Explainer(engine, store)
         # Their own threads: who asks for alerts need not wait for logs to be read.
         self._reading = ThreadPoolExecutor(_READERS, thread_name_prefix="logs")
         self._changed = asyncio.Event()
@@ -214,25 +211,8 @@ class Servicer:
 
     async def _explain(self, request: bytes) -> pb.Explanation:
         message = messages.parse(pb.ExplainRequest, request)
-        return await asyncio.to_thread(self._explained, message.alert_id, message.checks)
-
-    def _explained(self, alert_id: str, checks: bool) -> pb.Explanation:
-        alert = self._store.alert(alert_id).alert
-        similar = self._store.similar(alert, limit=_SIMILAR)
-        served = self._engine.served.get(alert.model_name)
-        later = () if served is None else served.sequel(alert)
-        if served is not None and served.model.sha256 == alert.model:
-            model = served.model
-        else:
-            model = self._kept(alert.model)
-        explanation = replace(
-            explain(model, alert, later=later, checks=checks),
-            similar=tuple(stored.similar() for stored in similar),
-        )
-        return messages.write_explanation(explanation, alert, model.vocabulary, similar)
-
-    def _load(self, sha256: str) -> Model:
-        return model_from_files(self._store.model_files(sha256))
+        explained = partial(self._explainer.explain, message.alert_id, checks=message.checks)
+        return await asyncio.to_thread(explained)
 
     async def _describe_model(self, request: bytes) -> pb.ModelDescription:
         served = self._engine.of(messages.parse(pb.DescribeModelRequest, request).model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,10 @@ class Feedback:
     time: float
 
 
+Mechanism = Sequence[tuple[str, str]]
+"""Events that speak most for an alert, and how; see interpret/mechanism.py."""
+
+
 @dataclass(frozen=True)
 class StoredAlert:
     """An alert as it stands in the store."""
@@ -37,8 +42,8 @@ class StoredAlert:
     feedback: tuple[Feedback, ...] = ()
     status: str = "open"  # or normal, anomalous, suppressed, acknowledged, resolved
 
-    def similar(self) -> Similar:
-        """This alert beside another of its kind."""
+    def similar(self, rests_on: Mechanism | None, own: Mechanism) -> Similar:
+        """This alert, and what it rests on if that is known, beside another that rests on `own`."""
         return Similar(
             alert=self.alert.id,
             stream=self.alert.stream,
@@ -46,6 +51,8 @@ class StoredAlert:
             count=self.alert.count,
             status=self.status,
             feedback=tuple(Said(**vars(said)) for said in self.feedback),
+            evidence=tuple(event for event, _ in rests_on or ()),
+            same=None if rests_on is None else rests_on[:1] == own[:1],
         )
 
 

@@ -15,8 +15,7 @@ def explain(options: argparse.Namespace) -> int:
     """Ask the service, and show it in the form that was asked for."""
     with Client(options.to, credentials=credentials_of(options)) as client:
         answer = client.explain(options.alert, checks=not options.no_checks)
-    if options.html or options.figures:
-        explanation = Explanation.from_json(json.loads(answer.json))
+    explanation = Explanation.from_json(json.loads(answer.json))
     if options.html:
         from ..interpret.alert_page import alert_page
 
@@ -29,6 +28,6 @@ def explain(options: argparse.Namespace) -> int:
         print(write_figures(options.figures, alert_figures(explanation)))
     else:
         print(answer.json if options.json else answer.text)
-        if not options.json and answer.similar:
-            print("\n".join(["", *similar_lines(answer)]))
+        if not options.json and explanation.similar:
+            print("\n".join(["", *similar_lines(explanation.similar)]))
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from offscript.interpret.explanation import Said, Similar
 from offscript.protos import detector_pb2 as pb
 from offscript.service.listing import as_json, one_line, similar_lines, suppression_line
 
@@ -42,19 +43,23 @@ def test_nothing_in_a_line_is_obeyed_by_a_terminal() -> None:
     assert as_json(ALERT).isprintable()
 
 
-def test_similar_alerts_are_counted_and_the_newest_shown_with_what_was_said() -> None:
-    said = pb.FeedbackEntry(verdict=pb.VERDICT_NORMAL, by="ann", comment="a \x1b[1mdrill")
-    judged = pb.Alert(id="a" * 32, stream="s\x07", status=pb.STATUS_NORMAL, feedback=[said])
-    similar = [judged, *(pb.Alert(id=f"{n}" * 32, stream="t", count=2) for n in range(6))]
+def test_similar_alerts_are_counted_and_shown_with_their_reason_and_what_was_said() -> None:
+    said = Said("normal", "a \x1b[1mdrill", "ann", 1.0)
+    judged = Similar("a" * 32, "s\x07", 1.0, 1, "normal", (said,), ("x", "y\x07"), same=True)
+    others = [
+        Similar(f"{n}" * 32, "t", 1.0, 2, "open", (), ("x", "y\x07"), same=False) for n in range(6)
+    ]
 
-    lines = similar_lines(pb.Explanation(similar=similar))
+    lines = similar_lines([judged, *others])
 
     assert lines[0].endswith("(7)")
     assert lines[1].endswith("s· [normal]  ann: a ·[1mdrill")
-    assert lines[2].endswith("t ×2")
+    assert lines[2] == "    for the same reason"
+    assert lines[3].endswith("t ×2")
+    assert lines[4] == "    because of `x`, `y·`"
     assert lines[-1] == "  … and 2 more"
     assert all(line.isprintable() for line in lines)
-    assert similar_lines(pb.Explanation()) == []
+    assert similar_lines([]) == []
 
 
 def test_a_suppression_says_what_is_quiet_where_until_when_and_by_whom() -> None:

@@ -197,6 +197,8 @@ def test_a_mechanism_is_suppressed_listed_and_heard_again(
     same = json.loads(explanation.json)["similar"][0]
     assert (same["alert"], same["status"]) == (alert.id, "normal")
     assert [said["comment"] for said in same["feedback"]] == ["new firmware"]
+    assert same["same"]
+    assert same["evidence"]
     (listed,) = stub.ListSuppressions(pb.ListSuppressionsRequest()).suppressions
     assert (listed.id, listed.count) == (judged.suppression.id, 1)
 
