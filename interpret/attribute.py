@@ -9,6 +9,7 @@ from jaxtyping import Float64, Int
 
 from .directions import Direction, base_rate, largest, ranked, softmax
 from .explanation import Attribution, Evidence, Look, Outcome, PathShare, Surprise, Term
+from .looks import TOLD, look
 from .paths import Paths, expand
 from .verify import check
 from .window import Window
@@ -117,17 +118,25 @@ def _evidence(
         line=alert.lines[at],
         value=value,
         surprise=float(by_source[1, source]),
-        paths=_path_shares(window, paths, index - at),
+        paths=_path_shares(window, paths, index - at, split=rank <= TOLD),
         check=checked,
     )
 
 
-def _path_shares(window: Window, paths: Paths, lag: int) -> tuple[PathShare, ...]:
-    """The paths that brought most of what the event `lag` back contributed; 1 is the last one."""
+def _path_shares(window: Window, paths: Paths, lag: int, *, split: bool) -> tuple[PathShare, ...]:
+    """The paths that brought most of what the event `lag` back contributed; 1 is the last one.
+
+    `split` names the pairs of which the looks of the strongest have their content.
+    """
     brought = paths.evidence[0, :, -lag]
+    strongest = np.argsort(-np.abs(brought), kind="stable")[:_PATHS].tolist()
     shares = [
-        PathShare(paths.names[path], float(brought[path]), *_looks(window, path, lag))
-        for path in np.argsort(-np.abs(brought), kind="stable")[:_PATHS].tolist()
+        PathShare(
+            paths.names[path],
+            float(brought[path]),
+            *_looks(window, path, lag, split=split and path == strongest[0]),
+        )
+        for path in strongest
         if brought[path]
     ]
     if lag == 1:
@@ -139,17 +148,19 @@ def _path_shares(window: Window, paths: Paths, lag: int) -> tuple[PathShare, ...
     return tuple(share for share in shares[:_PATHS] if share.value)
 
 
-def _looks(window: Window, path: int, lag: int) -> tuple[int | None, tuple[Look, ...]]:
+def _looks(
+    window: Window, path: int, lag: int, *, split: bool
+) -> tuple[int | None, tuple[Look, ...]]:
     """Lag of the event where a virtual head's second head mostly read, and each head's look."""
     heads = window.weights.n_heads
     if path < 2 * heads:
         layer, head = divmod(path, heads)
-        return None, (_look(window, layer, head, 1, lag),)
+        return None, (look(window, layer, head, 1, lag, split=split),)
     first, second = divmod(path - 2 * heads, heads)
     middle = _middle(window, path, lag)
     return middle, (
-        _look(window, 1, second, 1, middle),
-        _look(window, 0, first, middle, lag),
+        look(window, 1, second, 1, middle, split=split),
+        look(window, 0, first, middle, lag, split=split),
     )
 
 
@@ -159,21 +170,6 @@ def _middle(window: Window, path: int, lag: int) -> int:
     brought, read = (layer.pattern for layer in window.activations.layers)
     at_work = read[second, -1] * brought[first, :, -lag]
     return len(at_work) - int(np.argmax(at_work))
-
-
-def _look(window: Window, layer: int, head: int, reader: int, source: int) -> Look:
-    """From one event to another, both by their lags."""
-    weights, at_work = window.weights, window.activations.layers[layer]
-    content = at_work.q[head, -reader] @ at_work.k[head, -source] / np.sqrt(weights.d_head)
-    return Look(
-        head=f"L{layer}H{head}",
-        reader=reader,
-        source=source,
-        attention=float(at_work.pattern[head, -reader, -source]),
-        content=float(content),
-        distance=float(weights.rho[layer, head, source - reader]),
-        sink=float(weights.sink[layer, head]),
-    )
 
 
 def _outcome(window: Window, order: Int[Array, " ranked"], token: int) -> Outcome:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .explanation import Attribution, Evidence, Outcome
+from .looks_text import looks
 from .markup import Markup, join, tag
-from .page import note, section, signed_bars, table, waterfall
+from .page import note, prose, section, signed_bars, table, waterfall
 from .sentence import where
 from .svg import Node, arcs, bar
-from .text import by_path, checked, looks, path_shares, question
+from .text import by_path, checked, path_shares, question
 from .words import SPOKEN, bits, clean, ordinal, percent, signed
 
 ROW, GAP = 3.25, 1.75  # em: height of an event on the ribbon, and of events left out
@@ -210,7 +211,12 @@ def _evidence(attribution: Attribution, level: int) -> list[Markup]:
     paths = by_path(attribution)
     if len(paths) > 1:
         parts.append(signed_bars("By path, beyond the average case", paths))
-    if lines := looks(attribution):
+    if looked := looks(attribution):
         parts.append(note("Why the heads looked there"))
-        parts.append(tag("ul", *(tag("li", line) for line in lines)))
+        parts.append(tag("ul", *(_look(*each) for each in looked)))
     return parts
+
+
+def _look(looked: str, content: list[str]) -> Markup:
+    pairs = [tag("ul", *(tag("li", prose(pair)) for pair in content))] if content else []
+    return tag("li", looked, *pairs)

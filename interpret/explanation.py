@@ -50,6 +50,24 @@ class Term:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A part of what a head reads at an event: the event itself, what a head brought, or biases."""
+
+    event: str | None  # null: of no event, the biases
+    lag: int | None
+    head: str | None  # of layer 0, which brought the event there; null: the event itself
+
+
+@dataclass(frozen=True)
+class ContentPair:
+    """What a part of a head's query and a part of a key add to the content."""
+
+    query: Part  # at the event that looked
+    key: Part  # at the event that it looked at
+    value: float
+
+
+@dataclass(frozen=True)
 class Look:
     """Why a head looked where it did: its score for the source beside the sink's.
 
@@ -63,6 +81,7 @@ class Look:
     content: float  # q·k / √d_head: which events they are
     distance: float  # rho: how far back
     sink: float
+    pairs: tuple[ContentPair, ...] = ()  # strongest first, of the looks that are told
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import textwrap
 from collections import defaultdict
 
 from .counterfactual_text import what_if
-from .explanation import Attribution, Evidence, Explanation, Look
+from .explanation import Attribution, Evidence, Explanation
+from .looks_text import looks
 from .sentence import sentence, where
 from .verify import Check
 from .words import (
@@ -47,8 +48,7 @@ def text(explanation: Explanation) -> str:
         else:
             sections += [_expected(attribution), _evidence(attribution)]
             sections += [_surprise(attribution), _paths(attribution)]
-            if lines := looks(attribution):
-                sections.append(["Why the heads looked there", *(f"  {line}" for line in lines)])
+            sections.append(_looks(attribution))
     sections += [what_if(explanation), _footer(explanation)]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
@@ -163,29 +163,25 @@ def by_path(attribution: Attribution) -> list[tuple[str, float]]:
     return words
 
 
+def _looks(attribution: Attribution) -> list[str]:
+    lines = []
+    for looked, content in looks(attribution):
+        lines.append(cut(f"  {looked}"))
+        for pair in content:
+            lines += textwrap.wrap(
+                pair,
+                WIDTH,
+                initial_indent=" " * 4,
+                subsequent_indent=_INDENT,
+                break_on_hyphens=False,
+            )
+    return ["Why the heads looked there", *lines] if lines else []
+
+
 def _path_words(name: str) -> str:
     if name == "direct":
         return "direct (what follows the last event by itself)"
     return f"{name} (one head reading what the other had brought)" if "→" in name else name
-
-
-def looks(attribution: Attribution) -> list[str]:
-    """Why the heads looked at the first pieces of evidence, a line a head."""
-    lines = []
-    for item in attribution.evidence[:2]:
-        for look in next((path.looks for path in item.paths if path.looks), ()):
-            if (line := _looked(look)) not in lines:
-                lines.append(line)
-    return lines
-
-
-def _looked(look: Look) -> str:
-    reader = "the last event" if look.reader == 1 else f"{look.reader} back"
-    source = "itself" if look.source == look.reader else f"{look.source} back"
-    return (
-        f"{look.head} at {reader} looked at {source} with {percent(look.attention)}: "
-        f"content {look.content:+.1f}, distance {look.distance:+.1f}, rest {look.sink:+.1f}"
-    ).replace("-", "−")
 
 
 def _span(explanation: Explanation) -> list[str]:

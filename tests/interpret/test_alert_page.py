@@ -139,6 +139,7 @@ def test_the_page_of_an_induction_shows_the_copied_event_and_its_check(
     assert "5 events before (13:46:35, 5 s earlier)" in page.text
     assert "raw line 3" in page.text
     assert "check confirmed" in page.text
+    assert "because of event 1 one before it, which L0H0 had brought there" in page.text
     assert next(path["class"] for path in page.named("path")) == "arc for"
 
 
