@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Float64
-from numpy.typing import NDArray
+from jaxtyping import Float64
 
 from ..model.alert import DETECTORS, Alert
 from ..model.errors import InputError
 from ..model.kernels import LEVEL_PRIOR
-from ..model.vocabulary import NEW, Vocabulary
-from ..model.weights import Weights
+from ..model.vocabulary import NEW
 from .activations import predict, run
 from .attribute import attribute
 from .counterfactual import Instead, instead, repair
@@ -23,6 +21,7 @@ from .counts import split_counts
 from .directions import entropy, headline, own_expectation, surprisal
 from .doubts import doubts
 from .explanation import DetectorShare, Excess, Explanation
+from .readable import Readable
 from .reference import read_reference
 from .window import Window, receptive_field, whole
 
@@ -30,36 +29,6 @@ Array = np.ndarray
 
 _EVENT = DETECTORS.index("event")
 _WORST = 3  # drift and level: events of the span that are attributed
-
-
-@runtime_checkable
-class _Threshold(Protocol):
-    def limits(self) -> Float64[np.ndarray, " detectors"]: ...
-
-
-@runtime_checkable
-class _Calibration(Protocol):
-    @property
-    def kappa(self) -> float: ...
-    @property
-    def usual(self) -> float: ...
-    def of(self, joined: bool) -> _Threshold: ...
-
-
-@runtime_checkable
-class Readable(Protocol):
-    """What an explanation needs of a model."""
-
-    @property
-    def weights(self) -> Weights: ...
-    @property
-    def vocabulary(self) -> Vocabulary: ...
-    @property
-    def reference(self) -> Mapping[str, NDArray[np.generic]]: ...
-    @property
-    def calibration(self) -> _Calibration: ...
-    @property
-    def count_vectors(self) -> Float32[np.ndarray, "vectors d_vocab"]: ...
 
 
 def explain(

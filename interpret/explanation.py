@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass
-from types import UnionType
-from typing import Any, cast, get_args, get_origin, get_type_hints
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from ..model.errors import InputError
 from .counterfactual import Instead, Repair
+from .plain import from_plain, to_plain
 from .verify import Check
 
 SCHEMA_VERSION = 1
@@ -243,7 +243,7 @@ class Explanation:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value that fits schema version 1."""
-        value: dict[str, Any] = _finite(asdict(self))
+        value: dict[str, Any] = to_plain(asdict(self))
         value["version"] = SCHEMA_VERSION
         value["gap"] = self.gap
         value["completeness_error"] = self.completeness_error
@@ -261,39 +261,10 @@ class Explanation:
                 f"{value.get('version')!r}; use the client of the service's own version"
             )
         try:
-            explanation: Explanation = _read(cls, value)
+            explanation: Explanation = from_plain(cls, value)
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"the explanation does not fit the schema ({error}); use the client of the "
                 "service's own version"
             ) from error
         return explanation
-
-
-def _read(kind: Any, value: Any) -> Any:
-    """A JSON value as the type that a field is declared with; a float that is null is unknown.
-
-    Fields that are not known here are passed over: a newer service may send more.
-    """
-    if is_dataclass(kind):
-        hints = get_type_hints(kind)
-        fields = {name: _read(hint, value[name]) for name, hint in hints.items() if name in value}
-        return cast(Any, kind)(**fields)
-    if get_origin(kind) is tuple:
-        return tuple(_read(get_args(kind)[0], item) for item in value)
-    if isinstance(kind, UnionType):
-        return None if value is None else _read(get_args(kind)[0], value)
-    if kind is float:
-        return math.nan if value is None else float(value)
-    if not isinstance(value, kind):
-        raise TypeError(f"expected {kind.__name__}, got {value!r}")
-    return value
-
-
-def _finite(value: Any) -> Any:
-    """Lists for tuples and null for nan, which JSON has not."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
