@@ -170,7 +170,8 @@ def _foot(explanation: Explanation) -> Markup:
         [
             tag(
                 "p",
-                f"The parts add up within {explanation.completeness_error:.0e}. Recomputed: "
+                f"The parts add up within {explanation.completeness_error:.0e}. "
+                f"{'Added up' if explanation.parts else 'Recomputed'}: "
                 f"{explanation.recomputed:.5f}; served: {explanation.served:.5f}.",
             ),
             tag(

@@ -6,6 +6,7 @@ import math
 import textwrap
 from collections import defaultdict
 
+from ..model.vocabulary import PAST, SPECIAL, START
 from .counterfactual_text import what_if
 from .explanation import Attribution, Evidence, Explanation, Look
 from .sentence import sentence, where
@@ -29,6 +30,7 @@ from .words import (
 _COUNTS = 8  # counts: events listed
 _SPAN = 8  # drift: events listed
 _PATHS = 5
+_BEGINNINGS = (SPECIAL[START], SPECIAL[PAST])
 _INDENT = " " * 10
 
 
@@ -95,7 +97,7 @@ def _evidence(attribution: Attribution) -> list[str]:
         if item.line and clean(item.line) != clean(item.event):
             lines.append(f"{_INDENT}{clean(item.line)}")
         if item.check:
-            lines.append(f"{_INDENT}{checked(item.check, attribution.total)}")
+            lines.append(f"{_INDENT}{checked(item.event, item.check, attribution.total)}")
     lines.append(f"{bar(attribution.others, largest)} all other events, and heads at rest")
     lines.append(f"{bar(attribution.base, largest)} the average case")
     return [cut(line) for line in lines]
@@ -118,12 +120,14 @@ def path_shares(item: Evidence) -> str:
     return ", ".join(f"{path.name} {signed(path.value)}" for path in item.paths)
 
 
-def checked(check: Check, total: float) -> str:
-    """What the check of a piece of evidence came to."""
-    replaced = "the other beginning" if check.draws == 1 else "other events"
-    error = f" ± {bits(check.standard_error)}" if check.draws > 1 else ""
+def checked(event: str, check: Check, total: float) -> str:
+    """What the check of a piece of evidence came to; a single draw has no standard error."""
+    replaced, verdict, error = "other events", check.verdict, f" ± {bits(check.standard_error)}"
+    if check.draws == 1:
+        replaced = "the one other event" if event not in _BEGINNINGS else "the other beginning"
+        verdict, error = "of one draw" if verdict == "single" else verdict, ""
     return (
-        f"check {check.verdict}: with {replaced} in its place {bits(total - check.effect)}{error} "
+        f"check {verdict}: with {replaced} in its place {bits(total - check.effect)}{error} "
         f"bits, not {bits(total)}"
     )
 
@@ -255,7 +259,8 @@ def _footer(explanation: Explanation) -> list[str]:
         f"The parts add up within {explanation.completeness_error:.0e}{unit}.",
     ]
     served = f"{explanation.recomputed:.5f}{unit}; served: {explanation.served:.5f}{unit}."
-    lines.append(f"{quantity} recomputed: {served}")
+    how = "added up" if explanation.parts else "recomputed"
+    lines.append(f"{quantity} {how}: {served}")
     for warning in explanation.warnings:
         lines += textwrap.wrap(clean(warning), WIDTH, initial_indent="! ", subsequent_indent="  ")
     return lines
