@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -65,13 +65,7 @@ def explain(
 def _surprising(model: Readable, alert: Alert, later: Sequence[int], checks: bool) -> Explanation:
     """event, end, new: the observed event against what was expected in its place."""
     observed = len(alert.tokens) - 1
-    field = receptive_field(model.weights)
     window = _window(model, alert, observed)
-    warnings = []
-    if not whole(alert, observed, field):
-        warnings.append(
-            f"only {observed} of the {field} events that the score depends on are at hand"
-        )
     attribution, paths = attribute(window, headline, checks=checks)
     # After an end nothing comes, and an unseen event is one whatever came before.
     after = checks and alert.detector != "end"
@@ -92,7 +86,7 @@ def _surprising(model: Readable, alert: Alert, later: Sequence[int], checks: boo
         attributions=(attribution,),
         instead=other,
         repair=repair(window, alert.limit, odd) if before else None,
-        warnings=(*warnings, *doubts(window, attribution, paths)),
+        warnings=doubts(window, attribution, paths),
     )
 
 
@@ -131,8 +125,8 @@ def _summed(model: Readable, alert: Alert, later: Sequence[int], checks: bool) -
     ]
     if missing:
         warnings.append(
-            f"{missing} of the {alert.span} events of the span came before what is at hand; their "
-            "sum is what the statistic leaves for them"
+            f"{missing} of the {alert.span} events of the span are no longer at hand with all that "
+            "they depend on; their sum is what the statistic leaves for them"
         )
     earlier = alert.statistic - recomputed if missing else 0.0
     other = None
@@ -158,6 +152,8 @@ def _summed(model: Readable, alert: Alert, later: Sequence[int], checks: bool) -
         attributions=tuple(attribution for attribution, _ in explained),
         span=tuple(shares),
         earlier=earlier,
+        events=alert.span,
+        at_hand=len(shares),
         instead=other,
         warnings=tuple(dict.fromkeys(warnings)),
     )
@@ -185,8 +181,10 @@ def _together(model: Readable, alert: Alert, later: Sequence[int], checks: bool)
         served=alert.statistic,
         attributions=(attribution,),
         parts=tuple(parts),
+        events=alert.span,
+        at_hand=len(at_hand),
         instead=other and _judged(other, alert, math.nan),
-        warnings=tuple(doubts(window, attribution, paths)),
+        warnings=doubts(window, attribution, paths),
     )
 
 

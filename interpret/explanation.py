@@ -196,7 +196,8 @@ class Explanation:
 
     event, end, new: `total` is that of the one attribution. drift, level: the statistic, the sum of
     `span` and `earlier`. counts: the statistic, the sum of `counts`. stream: the statistic, the sum
-    of `parts`; its attribution is of the most surprising event at hand.
+    of `parts`; its attribution is of the most surprising event at hand. An event is at hand if all
+    that its prediction depends on is among the alert's tokens.
     """
 
     alert: str
@@ -215,7 +216,9 @@ class Explanation:
     served: float  # observed event's surprisal; the statistic of counts, and of a whole span
     attributions: tuple[Attribution, ...] = ()  # drift, level: the span's worst events
     span: tuple[Excess, ...] = ()  # largest first
-    earlier: float = 0.0  # drift, level: events whose whole context is not at hand
+    earlier: float = 0.0  # drift, level: what is left for events no longer at hand
+    events: int = 0  # drift, level, stream: that it is about; 0: not known (earlier versions)
+    at_hand: int = 0  # … of these
     counts: tuple[CountShare, ...] = ()  # largest first
     parts: tuple[DetectorShare, ...] = ()  # largest first
     instead: Instead | None = None  # of the first attribution's event
@@ -232,9 +235,9 @@ class Explanation:
     @property
     def completeness_error(self) -> float:
         """The largest |Σ terms − total| among all parts."""
-        parts = (
-            [self.total - sum(part.value for part in self.span) - self.earlier] if self.span else []
-        )
+        parts = []
+        if self.detector in ("drift", "level"):
+            parts.append(self.total - sum(part.value for part in self.span) - self.earlier)
         if self.counts:
             parts.append(self.total - sum(part.value for part in self.counts))
         if self.parts:
