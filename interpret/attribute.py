@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float64, Int
 
-from .directions import Direction, base_rate, largest, ranked, softmax
+from .contexts import Support
+from .directions import Direction, base_rate, headline, largest, ranked, softmax
 from .explanation import Attribution, Evidence, Look, Outcome, PathShare, Surprise, Term
 from .paths import Paths, expand
 from .verify import check
@@ -119,7 +120,18 @@ def _evidence(
         surprise=float(by_source[1, source]),
         paths=_path_shares(window, paths, index - at),
         check=checked,
+        support=_support(window, at),
     )
+
+
+def _support(window: Window, at: int) -> Support | None:
+    """How often training showed the event at an index before the last one, and what came then."""
+    tokens, index = window.alert.tokens, window.index
+    if at == index - 1:
+        return None
+    expected = headline(window.activations.logits[-1], tokens[index]).against
+    contexts = window.reference.contexts
+    return contexts.support(tokens[at], tokens[index - 1], expected, window.weights.d_vocab)
 
 
 def _path_shares(window: Window, paths: Paths, lag: int) -> tuple[PathShare, ...]:

@@ -9,7 +9,7 @@ from .markup import Markup, join, tag
 from .page import note, section, signed_bars, table, waterfall
 from .sentence import where
 from .svg import Node, arcs, bar
-from .text import by_path, checked, looks, path_shares, question
+from .text import by_path, checked, looks, path_shares, question, supported
 from .words import SPOKEN, bits, clean, ordinal, percent, signed
 
 ROW, GAP = 3.25, 1.75  # em: height of an event on the ribbon, and of events left out
@@ -199,12 +199,15 @@ def _evidence(attribution: Attribution, level: int) -> list[Markup]:
     parts = [note(question(attribution))]
     for item in attribution.evidence:
         against = "" if item.rank else "; spoke against"
+        support = [tag("p", supported(item.support, attribution.last))] if item.support else []
         check = [tag("p", checked(item.event, item.check, attribution.total))] if item.check else []
         heading = tag(
             f"h{level}", event_name(item.event), tag("span", f"{signed(item.value)} bits")
         )
         told = tag("p", f"{where(item)}{against}; {path_shares(item)}")
-        parts.append(tag("article", heading, told, *raw_line(item.line), *check, class_="evidence"))
+        parts.append(
+            tag("article", heading, told, *raw_line(item.line), *support, *check, class_="evidence")
+        )
     total = ("Total", attribution.total)
     parts.append(waterfall("All of it together", evidence_rows(attribution), total))
     paths = by_path(attribution)

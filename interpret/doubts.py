@@ -7,22 +7,27 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..model.vocabulary import NEW, PAST
+from .directions import headline, softmax
 from .explanation import Attribution
-from .paths import Paths
+from .paths import Paths, expand
+from .skips import DOUBLED
 from .verify import cancels
 from .window import Window, receptive_field, whole
+from .words import times
 
 _FEW = 5  # a last event seen less often than this gives no reliable reference
+_PHANTOM = 0.25  # share of the total from which a rule that nothing taught is worth a warning
 _CANCELLING = 0.25  # share of all contributions from which a cancellation is worth a warning
 
 
 def doubts(window: Window, attribution: Attribution, paths: Paths) -> tuple[str, ...]:
-    """A context cut short, what no model can know, failed checks, paths that cancel, and a last
-    event that is little known.
+    """A context cut short, what no model can know, rules that training never showed, failed checks,
+    paths that cancel, and a last event that is little known.
     """
     return (
         *_cut_short(window),
         *_unknowable(window, attribution),
+        *_phantoms(window, attribution),
         *_failed(attribution),
         *_cancelling(window, paths),
         *_rare(window, attribution),
@@ -50,6 +55,39 @@ def _unknowable(window: Window, attribution: Attribution) -> Iterator[str]:
             "this stream was joined in the middle: the model does not know what came before, and "
             "expects what is usual whatever it was"
         )
+
+
+def _phantoms(window: Window, attribution: Attribution) -> Iterator[str]:
+    """Evidence that makes an event likely which training never showed there.
+
+    A head moves an event's logit after every last event alike, so a model holds rules that nothing
+    taught it. Only what raises the expected is one: to lower what came needs no support.
+    """
+    suspects = [
+        (evidence, evidence.support.chances)
+        for evidence in attribution.evidence
+        if evidence.support is not None
+        and not evidence.support.count
+        and evidence.value >= _PHANTOM * abs(attribution.total)
+    ]
+    if not suspects:
+        return
+    logits, observed = window.activations.logits[-1], window.alert.tokens[attribution.index]
+    expected = list(headline(logits, observed).against)
+    others = window.reference.base_rates()
+    others[observed] = 0.0
+    w = -others / others.sum()
+    w[expected] += softmax(logits[expected])
+    paths = expand(window.weights, window.activations, w[None], window.reference)
+    raised = paths.evidence[0].sum(axis=0)
+    for evidence, chances in suspects:
+        if raised[evidence.source - window.offset] >= DOUBLED:
+            both = f"`{evidence.event}`, {evidence.lag} back, before `{attribution.last}`"
+            shown = f"showed {both} {times(chances)}, and no expected event next"
+            yield (
+                f"phantom: training {shown if chances else f'never showed {both}'}; what the model "
+                "makes of it there, it has from elsewhere"
+            )
 
 
 def _failed(attribution: Attribution) -> Iterator[str]:

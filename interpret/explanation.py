@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..model.errors import InputError
+from .contexts import Support
 from .counterfactual import Instead, Repair
 from .plain import from_plain, to_plain
 from .verify import Check
@@ -94,6 +95,7 @@ class Evidence:
     surprise: float  # share of the surprisal
     paths: tuple[PathShare, ...]  # strongest first
     check: Check | None
+    support: Support | None = None  # None of the last event, and where it is not known
 
     @property
     def bits(self) -> float:

@@ -7,6 +7,7 @@ import textwrap
 from collections import defaultdict
 
 from ..model.vocabulary import PAST, SPECIAL, START
+from .contexts import Support
 from .counterfactual_text import what_if
 from .explanation import Attribution, Evidence, Explanation, Look
 from .sentence import sentence, where
@@ -25,6 +26,7 @@ from .words import (
     plain,
     quoted,
     signed,
+    times,
 )
 
 _COUNTS = 8  # counts: events listed
@@ -96,6 +98,8 @@ def _evidence(attribution: Attribution) -> list[str]:
         lines.append(f"{_INDENT}{where(item)}; {path_shares(item)}")
         if item.line and clean(item.line) != clean(item.event):
             lines.append(f"{_INDENT}{clean(item.line)}")
+        if item.support:
+            lines.append(f"{_INDENT}{supported(item.support, attribution.last)}")
         if item.check:
             lines.append(f"{_INDENT}{checked(item.event, item.check, attribution.total)}")
     lines.append(f"{bar(attribution.others, largest)} all other events, and heads at rest")
@@ -118,6 +122,16 @@ def question(attribution: Attribution) -> str:
 def path_shares(item: Evidence) -> str:
     """The strongest paths that brought a piece of evidence, each with its bits."""
     return ", ".join(f"{path.name} {signed(path.value)}" for path in item.paths)
+
+
+def supported(support: Support, last: str) -> str:
+    """How often training showed a piece of evidence before the last event, and what came next."""
+    if not support.chances:
+        return f"in training never before {quoted(last)}"
+    return (
+        f"in training {times(support.count)} of {support.chances:,} an expected event came next, "
+        f"it being before {quoted(last)}"
+    )
 
 
 def checked(event: str, check: Check, total: float) -> str:
