@@ -7,10 +7,12 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float64, Int
 
+from ..model.vocabulary import NEW
 from .contexts import Support
 from .directions import Direction, base_rate, headline, largest, ranked, softmax
 from .explanation import Attribution, Evidence, Look, Outcome, PathShare, Surprise, Term
 from .paths import Paths, expand
+from .unseen import Nearest, nearest
 from .verify import check
 from .window import Window
 
@@ -69,6 +71,7 @@ def attribute(window: Window, view: View, *, checks: bool) -> tuple[Attribution,
         terms=_terms(window, direction, paths),
         evidence=evidence,
         completeness_error=float(np.abs(errors).max()),
+        nearest=_nearest(window),
     )
     return attribution, paths
 
@@ -186,6 +189,15 @@ def _look(window: Window, layer: int, head: int, reader: int, source: int) -> Lo
         distance=float(weights.rho[layer, head, source - reader]),
         sink=float(weights.sink[layer, head]),
     )
+
+
+def _nearest(window: Window) -> tuple[Nearest, ...]:
+    """Known events like the one explained, if that is not known and it is known what it says."""
+    alert, index = window.alert, window.index
+    said = alert.text if index == len(alert.tokens) - 1 else alert.lines[index]
+    if alert.tokens[index] != NEW or said is None:
+        return ()
+    return nearest(said, window.vocabulary.names)
 
 
 def _outcome(window: Window, order: Int[Array, " ranked"], token: int) -> Outcome:

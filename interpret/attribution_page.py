@@ -10,6 +10,7 @@ from .page import note, section, signed_bars, table, waterfall
 from .sentence import where
 from .svg import Node, arcs, bar
 from .text import by_path, checked, looks, path_shares, question, supported
+from .unseen_text import differing
 from .words import SPOKEN, bits, clean, ordinal, percent, signed
 
 ROW, GAP = 3.25, 1.75  # em: height of an event on the ribbon, and of events left out
@@ -23,7 +24,11 @@ _NOTABLE = 0.02  # share of the surprise below which an event has no bar of its 
 
 def attribution_sections(attribution: Attribution, *, level: int) -> list[Markup]:
     """The sections of an event explained, their headings of a level."""
+    near = []
+    if attribution.nearest:
+        near.append(section("Known events nearest to it", _nearest(attribution), level=level))
     return [
+        *near,
         section("The evidence in the stream", *_ribbon(attribution), level=level),
         section("The surprise, part by part", _surprise(attribution), level=level),
         section("Expected instead", *_expected(attribution), level=level),
@@ -177,6 +182,15 @@ def _expected(attribution: Attribution) -> tuple[Markup, ...]:
     )
     head = ("Event", "", "here", "anywhere", "support")
     return tag("p", about, class_="note"), table("The most probable events", head, rows)
+
+
+def _nearest(attribution: Attribution) -> Markup:
+    rows = [
+        (event_name(near.event), percent(near.alike), differing(near))
+        for near in attribution.nearest
+    ]
+    caption = "Words in both, of all words in either; and what the event that came has otherwise"
+    return table(caption, ("Event", "alike", "difference"), rows, class_="listing")
 
 
 def _outcome(outcome: Outcome, *, came: bool) -> Markup:

@@ -23,6 +23,7 @@ from .doubts import doubts
 from .explanation import DetectorShare, Excess, Explanation
 from .readable import Readable
 from .reference import read_reference
+from .unseen import split_unseen
 from .window import Window, receptive_field, whole
 
 Array = np.ndarray
@@ -74,9 +75,9 @@ def _surprising(model: Readable, alert: Alert, later: Sequence[int], checks: boo
     before = before and attribution.surprise.surprisal > alert.limit
     odd = _event_limit(model, alert)
     other = instead(window, later, odd) if after else None
-    if other and alert.detector == "new":
-        news = math.exp2(alert.statistic) - 2.0 + later.count(NEW)
-        other = _judged(other, alert, math.log2(1.0 + news))
+    unseen = split_unseen(alert.statistic) if alert.detector == "new" else None
+    if other and unseen:
+        other = _judged(other, alert, math.log2(unseen.count + later.count(NEW)))
     return _explanation(
         alert,
         view=attribution.view,
@@ -84,6 +85,7 @@ def _surprising(model: Readable, alert: Alert, later: Sequence[int], checks: boo
         recomputed=attribution.surprise.surprisal,
         served=alert.surprisal,
         attributions=(attribution,),
+        unseen=unseen,
         instead=other,
         repair=repair(window, alert.limit, odd) if before else None,
         warnings=doubts(window, attribution, paths),

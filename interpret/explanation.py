@@ -16,6 +16,7 @@ from ..model.errors import InputError
 from .contexts import Support
 from .counterfactual import Instead, Repair
 from .plain import from_plain, to_plain
+from .unseen import Nearest, Unseen
 from .verify import Check
 
 SCHEMA_VERSION = 1
@@ -137,6 +138,7 @@ class Attribution:
     terms: tuple[Term, ...]
     evidence: tuple[Evidence, ...]  # strongest first; events that spoke against come last
     completeness_error: float  # |Σ terms − total|, with all terms
+    nearest: tuple[Nearest, ...] = ()  # to an unseen event whose line or name is at hand
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,8 @@ class Similar:
 class Explanation:
     """Why an alert was raised: `total` is exactly the sum of what is listed.
 
-    event, end, new: `total` is that of the one attribution. drift, level: the statistic, the sum of
+    event, end, new: `total` is that of the one attribution; the statistic of new is the sum of
+    `unseen`. drift, level: the statistic, the sum of
     `span` and `earlier`. counts: the statistic, the sum of `counts`. stream: the statistic, the sum
     of `parts`; its attribution is of the most surprising event at hand. An event is at hand if all
     that its prediction depends on is among the alert's tokens.
@@ -223,6 +226,7 @@ class Explanation:
     at_hand: int = 0  # … of these
     counts: tuple[CountShare, ...] = ()  # largest first
     parts: tuple[DetectorShare, ...] = ()  # largest first
+    unseen: Unseen | None = None  # new: the sum of its parts is the statistic
     instead: Instead | None = None  # of the first attribution's event
     repair: Repair | None = None
     model_name: str = ""  # under which a service has the model; "": it has none
@@ -244,6 +248,8 @@ class Explanation:
             parts.append(self.total - sum(part.value for part in self.counts))
         if self.parts:
             parts.append(self.total - sum(part.value for part in self.parts))
+        if self.unseen:
+            parts.append(self.statistic - self.unseen.before - self.unseen.this)
         return max([a.completeness_error for a in self.attributions] + [abs(p) for p in parts])
 
     def to_json(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from .words import (
     bits,
     chance,
     clock,
+    ordinal,
     percent,
     quoted,
     times,
@@ -32,14 +33,14 @@ def sentence(explanation: Explanation) -> list[str]:
     elif explanation.detector in ("drift", "level"):
         said = _span_sentence(explanation)
     else:
-        said = _event_sentence(explanation.detector, explanation.attributions[0])
+        said = _event_sentence(explanation, explanation.attributions[0])
     return textwrap.wrap(said, WIDTH, break_long_words=True, break_on_hyphens=False)
 
 
-def _event_sentence(detector: str, attribution: Attribution) -> str:
-    observed, surprise = attribution.observed, attribution.surprise
+def _event_sentence(explanation: Explanation, attribution: Attribution) -> str:
+    observed, surprise, unseen = attribution.observed, attribution.surprise, explanation.unseen
     saw = f"saw {quoted(observed.event)} ({chance(observed.probability)})"
-    if detector == "end":
+    if explanation.detector == "end":
         saw = f"but the stream ended ({chance(observed.probability)})"
     rare = f"because {_it(observed)} is rare anywhere"
     parts = [
@@ -55,7 +56,10 @@ def _event_sentence(detector: str, attribution: Attribution) -> str:
     if round(rest / math.log(2.0), 1):
         parts.append(f"{bits(rest)} from the rest")
     split = ", ".join(parts)
-    return f"{_expectation(attribution)}, {saw}. Surprise {bits(surprise.surprisal)} bits: {split}."
+    said = f"{_expectation(attribution)}, {saw}. Surprise {bits(surprise.surprisal)} bits: {split}."
+    if unseen is None or unseen.count == 1:
+        return said
+    return f"{said} It is the {ordinal(unseen.count)} unseen event of this stream."
 
 
 def _expectation(attribution: Attribution) -> str:

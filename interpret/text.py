@@ -11,6 +11,7 @@ from .contexts import Support
 from .counterfactual_text import what_if
 from .explanation import Attribution, Evidence, Explanation, Look
 from .sentence import sentence, where
+from .unseen_text import nearest_lines, unseen_lines
 from .verify import Check
 from .words import (
     NAME,
@@ -38,7 +39,7 @@ _INDENT = " " * 10
 
 def text(explanation: Explanation) -> str:
     """At most 96 columns, no colours, control characters of the log taken out. Values in bits."""
-    sections = [sentence(explanation), _header(explanation)]
+    sections = [sentence(explanation), _header(explanation), unseen_lines(explanation)]
     if explanation.span:
         sections.append(_span(explanation))
     if explanation.detector == "counts":
@@ -46,10 +47,11 @@ def text(explanation: Explanation) -> str:
     if explanation.parts:
         sections.append(_parts(explanation))
     for attribution in explanation.attributions:
+        near = nearest_lines(attribution)
         if explanation.span or explanation.parts:
-            sections.append(_excessive(explanation, attribution) + _evidence(attribution))
+            sections.append(_excessive(explanation, attribution) + near + _evidence(attribution))
         else:
-            sections += [_expected(attribution), _evidence(attribution)]
+            sections += [near, _expected(attribution), _evidence(attribution)]
             sections += [_surprise(attribution), _paths(attribution)]
             if lines := looks(attribution):
                 sections.append(["Why the heads looked there", *(f"  {line}" for line in lines)])
