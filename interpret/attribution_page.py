@@ -186,7 +186,7 @@ def _expected(attribution: Attribution) -> tuple[Markup, ...]:
 
 def _nearest(attribution: Attribution) -> Markup:
     rows = [
-        (event_name(near.event), percent(near.alike), differing(near))
+        (event_name(near.event), percent(near.alike), "; ".join(differing(near)))
         for near in attribution.nearest
     ]
     caption = "Words in both, of all words in either; and what the event that came has otherwise"

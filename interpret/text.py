@@ -129,10 +129,10 @@ def path_shares(item: Evidence) -> str:
 def supported(support: Support, last: str) -> str:
     """How often training showed a piece of evidence before the last event, and what came next."""
     if not support.chances:
-        return f"in training never before {quoted(last)}"
+        return f"never in training before {quoted(last)}"
     return (
-        f"in training {times(support.count)} of {support.chances:,} an expected event came next, "
-        f"it being before {quoted(last)}"
+        f"{times(support.chances)} in training, {support.count:,} of them with an expected event "
+        f"next, before {quoted(last)}"
     )
 
 

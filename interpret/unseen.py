@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..model.skeleton import LONGEST_KEY
+from ..model.timestamps import without_stamp
 from ..model.vocabulary import SPECIAL
 
+_VALUE = re.compile(r"[^\W_]*(?:[0-9]|<\*>)(?:[^\W_]|<\*>)*")  # what a template leaves out
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+")  # also those of a nameLikeThis
 _NEAREST = 3
 
@@ -39,10 +41,10 @@ class Unseen:
 def nearest(line: str, names: Sequence[str]) -> tuple[Nearest, ...]:
     """The events of the vocabulary `names` most alike a raw line or a name, at most three.
 
-    |words of both| / |words of either|, in letters alone, whatever their case: numbers are what a
-    template leaves out. An event without a word in common is not near.
+    |words of both| / |words of either|, whatever their case. The time stamp that a line begins
+    with and what has a digit in it are no words. An event without a word in common is not near.
     """
-    ours = _words(line[:LONGEST_KEY])
+    ours = _words(without_stamp(line[:LONGEST_KEY]))
     found = []
     for name in names[len(SPECIAL) :]:
         theirs = _words(name)
@@ -69,6 +71,6 @@ def split_unseen(statistic: float) -> Unseen:
 def _words(text: str) -> dict[str, str]:
     """The words of a text in order, each as it is first written by itself in lower case."""
     words: dict[str, str] = {}
-    for word in _WORD.findall(text):
+    for word in _WORD.findall(_VALUE.sub(" ", text)):
         words.setdefault(word.casefold(), word)
     return words

@@ -17,8 +17,9 @@ def unseen_rows(explanation: Explanation) -> list[tuple[str, float]]:
     unseen = explanation.unseen
     if unseen is None:
         return []
-    before = "none before it" if unseen.count == 1 else f"the {unseen.count - 1:,} before it"
-    rows = [(before, unseen.before), (f"this one, the {ordinal(unseen.count)}", unseen.this)]
+    rows = [(f"this one, the {ordinal(unseen.count)}", unseen.this)]
+    if unseen.count > 1:
+        rows.insert(0, (f"the {unseen.count - 1:,} before it", unseen.before))
     return [(name, value * math.log(2.0)) for name, value in rows]
 
 
@@ -46,15 +47,15 @@ def nearest_lines(attribution: Attribution) -> list[str]:
     lines = ["Known events nearest to it, by their words"]
     for near in attribution.nearest:
         lines.append(f"  {percent(near.alike):>7}  {plain(near.event)}")
-        lines.append(f"           {differing(near)}")
+        lines += [f"           {said}" for said in differing(near)]
     return [cut(line) for line in lines]
 
 
-def differing(near: Nearest) -> str:
+def differing(near: Nearest) -> list[str]:
     """What tells the unseen event from a known one."""
-    added, left_out = _listed(near.added), _listed(near.left_out)
-    said = [f"it adds {added}"] * bool(added) + [f"it leaves out {left_out}"] * bool(left_out)
-    return "; ".join(said) or "the same words, in another form"
+    both = (("it adds", near.added), ("it leaves out", near.left_out))
+    said = [f"{what} {_listed(words)}" for what, words in both if words]
+    return said or ["the same words, in another form"]
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -119,7 +119,9 @@ def test_a_rule_that_training_showed_is_told_with_how_often(
 
     assert evidence(explanation, "event 0").support == Support(20, 20)
     assert not any(warning.startswith("phantom") for warning in explanation.warnings)
-    assert "in training 20 times of 20 an expected event came next" in text(explanation)
+    assert "20 times in training, 20 of them with an expected event next, before `event 2`" in text(
+        explanation
+    )
 
 
 def test_a_rule_whose_context_training_never_showed_is_a_phantom(
@@ -130,8 +132,8 @@ def test_a_rule_whose_context_training_never_showed_is_a_phantom(
     assert evidence(explanation, "event 0").support == Support(0, 0)
     (warning,) = (w for w in explanation.warnings if w.startswith("phantom: "))
     assert "training never showed `event 0`, 2 back, before `event 3`; " in warning
-    assert "in training never before `event 3`" in text(explanation)
-    assert "in training never before `event 3`" in alert_page(explanation)
+    assert "never in training before `event 3`" in text(explanation)
+    assert "never in training before `event 3`" in alert_page(explanation)
 
 
 def test_a_rule_that_training_showed_otherwise_is_a_phantom(
