@@ -123,16 +123,17 @@ def _evidence(
         surprise=float(by_source[1, source]),
         paths=_path_shares(window, paths, index - at),
         check=checked,
-        support=_support(window, at),
+        support=_support(window, direction, at),
     )
 
 
-def _support(window: Window, at: int) -> Support | None:
+def _support(window: Window, direction: Direction, at: int) -> Support | None:
     """How often training showed the event at an index before the last one, and what came then."""
     tokens, index = window.alert.tokens, window.index
     if at == index - 1:
         return None
-    expected = headline(window.activations.logits[-1], tokens[index]).against
+    logits = window.activations.logits[-1]
+    expected = direction.against or headline(logits, tokens[index]).against
     contexts = window.reference.contexts
     return contexts.support(tokens[at], tokens[index - 1], expected, window.weights.d_vocab)
 

@@ -6,13 +6,15 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..model.skeleton import LONGEST_KEY
 from ..model.timestamps import without_stamp
 from ..model.vocabulary import SPECIAL
 
-_VALUE = re.compile(r"[^\W_]*(?:[0-9]|<\*>)(?:[^\W_]|<\*>)*")  # what a template leaves out
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+")  # also those of a nameLikeThis
+_PIECE = re.compile(r"(?:[^\W_]|<\*>)+")
+_VALUE = re.compile(r"[\d<]")  # in what a template leaves out
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+")  # of a pieceLikeThis
 _NEAREST = 3
 
 
@@ -47,7 +49,7 @@ def nearest(line: str, names: Sequence[str]) -> tuple[Nearest, ...]:
     ours = _words(without_stamp(line[:LONGEST_KEY]))
     found = []
     for name in names[len(SPECIAL) :]:
-        theirs = _words(name)
+        theirs = _words_of_name(name)
         if both := len(ours.keys() & theirs.keys()):
             found.append((both / (len(ours) + len(theirs) - both), name, theirs))
     found.sort(key=lambda each: -each[0])
@@ -68,9 +70,17 @@ def split_unseen(statistic: float) -> Unseen:
     return Unseen(count, math.log2(count), math.log2((1 + count) / count))
 
 
+@lru_cache(maxsize=4096)
+def _words_of_name(name: str) -> dict[str, str]:
+    """Those of the vocabulary stay the same, and taking them apart takes most of the time."""
+    return _words(name)
+
+
 def _words(text: str) -> dict[str, str]:
     """The words of a text in order, each as it is first written by itself in lower case."""
     words: dict[str, str] = {}
-    for word in _WORD.findall(_VALUE.sub(" ", text)):
-        words.setdefault(word.casefold(), word)
+    for piece in _PIECE.findall(text):
+        if not _VALUE.search(piece):
+            for word in [piece] if piece.islower() else _WORD.findall(piece):
+                words.setdefault(word.casefold(), word)
     return words
