@@ -12,6 +12,7 @@ from .markup import Markup, join, tag
 from .page import facts, note, page, prose, section, signed_bars, table
 from .sentence import sentence
 from .svg import bar, strip
+from .unseen_text import unseen_question, unseen_rows
 from .words import bits, clean, clock, date, percent
 
 _SPAN = 12  # drift, level: events listed
@@ -40,6 +41,9 @@ def alert_page(explanation: Explanation) -> str:
         sections.append(_parts(explanation))
     if explanation.span:
         sections.append(_span(explanation))
+    if rows := unseen_rows(explanation):
+        caption = unseen_question(explanation)
+        sections.append(section("The statistic", signed_bars(caption, rows)))
     if len(explanation.attributions) == 1:
         sections += attribution_sections(explanation.attributions[0], level=2)
     else:
@@ -170,7 +174,8 @@ def _foot(explanation: Explanation) -> Markup:
         [
             tag(
                 "p",
-                f"The parts add up within {explanation.completeness_error:.0e}. Recomputed: "
+                f"The parts add up within {explanation.completeness_error:.0e}. "
+                f"{'Added up' if explanation.parts else 'Recomputed'}: "
                 f"{explanation.recomputed:.5f}; served: {explanation.served:.5f}.",
             ),
             tag(

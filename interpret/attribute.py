@@ -7,10 +7,13 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float64, Int
 
-from .directions import Direction, base_rate, largest, ranked, softmax
+from ..model.vocabulary import NEW
+from .contexts import Support
+from .directions import Direction, base_rate, headline, largest, ranked, softmax
 from .explanation import Attribution, Evidence, Look, Outcome, PathShare, Surprise, Term
 from .looks import TOLD, look
 from .paths import Paths, expand
+from .unseen import Nearest, nearest
 from .verify import check
 from .window import Window
 
@@ -69,6 +72,7 @@ def attribute(window: Window, view: View, *, checks: bool) -> tuple[Attribution,
         terms=_terms(window, direction, paths),
         evidence=evidence,
         completeness_error=float(np.abs(errors).max()),
+        nearest=_nearest(window),
     )
     return attribution, paths
 
@@ -120,7 +124,19 @@ def _evidence(
         surprise=float(by_source[1, source]),
         paths=_path_shares(window, paths, index - at, split=rank <= TOLD),
         check=checked,
+        support=_support(window, direction, at),
     )
+
+
+def _support(window: Window, direction: Direction, at: int) -> Support | None:
+    """How often training showed the event at an index before the last one, and what came then."""
+    tokens, index = window.alert.tokens, window.index
+    if at == index - 1:
+        return None
+    logits = window.activations.logits[-1]
+    expected = direction.against or headline(logits, tokens[index]).against
+    contexts = window.reference.contexts
+    return contexts.support(tokens[at], tokens[index - 1], expected, window.weights.d_vocab)
 
 
 def _path_shares(window: Window, paths: Paths, lag: int, *, split: bool) -> tuple[PathShare, ...]:
@@ -170,6 +186,15 @@ def _middle(window: Window, path: int, lag: int) -> int:
     brought, read = (layer.pattern for layer in window.activations.layers)
     at_work = read[second, -1] * brought[first, :, -lag]
     return len(at_work) - int(np.argmax(at_work))
+
+
+def _nearest(window: Window) -> tuple[Nearest, ...]:
+    """Known events like the one explained, if that is not known and it is known what it says."""
+    alert, index = window.alert, window.index
+    said = alert.text if index == len(alert.tokens) - 1 else alert.lines[index]
+    if alert.tokens[index] != NEW or said is None:
+        return ()
+    return nearest(said, window.vocabulary.names)
 
 
 def _outcome(window: Window, order: Int[Array, " ranked"], token: int) -> Outcome:

@@ -10,7 +10,8 @@ from .markup import Markup, join, tag
 from .page import note, prose, section, signed_bars, table, waterfall
 from .sentence import where
 from .svg import Node, arcs, bar
-from .text import by_path, checked, path_shares, question
+from .text import by_path, checked, path_shares, question, supported
+from .unseen_text import differing
 from .words import SPOKEN, bits, clean, ordinal, percent, signed
 
 ROW, GAP = 3.25, 1.75  # em: height of an event on the ribbon, and of events left out
@@ -24,7 +25,11 @@ _NOTABLE = 0.02  # share of the surprise below which an event has no bar of its 
 
 def attribution_sections(attribution: Attribution, *, level: int) -> list[Markup]:
     """The sections of an event explained, their headings of a level."""
+    near = []
+    if attribution.nearest:
+        near.append(section("Known events nearest to it", _nearest(attribution), level=level))
     return [
+        *near,
         section("The evidence in the stream", *_ribbon(attribution), level=level),
         section("The surprise, part by part", _surprise(attribution), level=level),
         section("Expected instead", *_expected(attribution), level=level),
@@ -180,6 +185,15 @@ def _expected(attribution: Attribution) -> tuple[Markup, ...]:
     return tag("p", about, class_="note"), table("The most probable events", head, rows)
 
 
+def _nearest(attribution: Attribution) -> Markup:
+    rows = [
+        (event_name(near.event), percent(near.alike), "; ".join(differing(near)))
+        for near in attribution.nearest
+    ]
+    caption = "Words in both, of all words in either; and what the event that came has otherwise"
+    return table(caption, ("Event", "alike", "difference"), rows, class_="listing")
+
+
 def _outcome(outcome: Outcome, *, came: bool) -> Markup:
     if not came:
         return event_name(outcome.event)
@@ -200,12 +214,15 @@ def _evidence(attribution: Attribution, level: int) -> list[Markup]:
     parts = [note(question(attribution))]
     for item in attribution.evidence:
         against = "" if item.rank else "; spoke against"
-        check = [tag("p", checked(item.check, attribution.total))] if item.check else []
+        support = [tag("p", supported(item.support, attribution.last))] if item.support else []
+        check = [tag("p", checked(item.event, item.check, attribution.total))] if item.check else []
         heading = tag(
             f"h{level}", event_name(item.event), tag("span", f"{signed(item.value)} bits")
         )
         told = tag("p", f"{where(item)}{against}; {path_shares(item)}")
-        parts.append(tag("article", heading, told, *raw_line(item.line), *check, class_="evidence"))
+        parts.append(
+            tag("article", heading, told, *raw_line(item.line), *support, *check, class_="evidence")
+        )
     total = ("Total", attribution.total)
     parts.append(waterfall("All of it together", evidence_rows(attribution), total))
     paths = by_path(attribution)

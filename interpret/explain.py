@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Float64
-from numpy.typing import NDArray
+from jaxtyping import Float64
 
 from ..model.alert import DETECTORS, Alert
 from ..model.errors import InputError
 from ..model.kernels import LEVEL_PRIOR
-from ..model.vocabulary import NEW, Vocabulary
-from ..model.weights import Weights
+from ..model.vocabulary import NEW
 from .activations import predict, run
 from .attribute import attribute
 from .counterfactual import Instead, instead, repair
@@ -23,43 +21,15 @@ from .counts import split_counts
 from .directions import entropy, headline, own_expectation, surprisal
 from .doubts import doubts
 from .explanation import DetectorShare, Excess, Explanation
+from .readable import Readable
 from .reference import read_reference
+from .unseen import split_unseen
 from .window import Window, receptive_field, whole
 
 Array = np.ndarray
 
 _EVENT = DETECTORS.index("event")
 _WORST = 3  # drift and level: events of the span that are attributed
-
-
-@runtime_checkable
-class _Threshold(Protocol):
-    def limits(self) -> Float64[np.ndarray, " detectors"]: ...
-
-
-@runtime_checkable
-class _Calibration(Protocol):
-    @property
-    def kappa(self) -> float: ...
-    @property
-    def usual(self) -> float: ...
-    def of(self, joined: bool) -> _Threshold: ...
-
-
-@runtime_checkable
-class Readable(Protocol):
-    """What an explanation needs of a model."""
-
-    @property
-    def weights(self) -> Weights: ...
-    @property
-    def vocabulary(self) -> Vocabulary: ...
-    @property
-    def reference(self) -> Mapping[str, NDArray[np.generic]]: ...
-    @property
-    def calibration(self) -> _Calibration: ...
-    @property
-    def count_vectors(self) -> Float32[np.ndarray, "vectors d_vocab"]: ...
 
 
 def explain(
@@ -96,13 +66,7 @@ def explain(
 def _surprising(model: Readable, alert: Alert, later: Sequence[int], checks: bool) -> Explanation:
     """event, end, new: the observed event against what was expected in its place."""
     observed = len(alert.tokens) - 1
-    field = receptive_field(model.weights)
     window = _window(model, alert, observed)
-    warnings = []
-    if not whole(alert, observed, field):
-        warnings.append(
-            f"only {observed} of the {field} events that the score depends on are at hand"
-        )
     attribution, paths = attribute(window, headline, checks=checks)
     # After an end nothing comes, and an unseen event is one whatever came before.
     after = checks and alert.detector != "end"
@@ -111,9 +75,9 @@ def _surprising(model: Readable, alert: Alert, later: Sequence[int], checks: boo
     before = before and attribution.surprise.surprisal > alert.limit
     odd = _event_limit(model, alert)
     other = instead(window, later, odd) if after else None
-    if other and alert.detector == "new":
-        news = math.exp2(alert.statistic) - 2.0 + later.count(NEW)
-        other = _judged(other, alert, math.log2(1.0 + news))
+    unseen = split_unseen(alert.statistic) if alert.detector == "new" else None
+    if other and unseen:
+        other = _judged(other, alert, math.log2(unseen.count + later.count(NEW)))
     return _explanation(
         alert,
         view=attribution.view,
@@ -121,9 +85,10 @@ def _surprising(model: Readable, alert: Alert, later: Sequence[int], checks: boo
         recomputed=attribution.surprise.surprisal,
         served=alert.surprisal,
         attributions=(attribution,),
+        unseen=unseen,
         instead=other,
         repair=repair(window, alert.limit, odd) if before else None,
-        warnings=(*warnings, *doubts(window, attribution, paths)),
+        warnings=doubts(window, attribution, paths),
     )
 
 
@@ -162,8 +127,8 @@ def _summed(model: Readable, alert: Alert, later: Sequence[int], checks: bool) -
     ]
     if missing:
         warnings.append(
-            f"{missing} of the {alert.span} events of the span came before what is at hand; their "
-            "sum is what the statistic leaves for them"
+            f"{missing} of the {alert.span} events of the span are no longer at hand with all that "
+            "they depend on; their sum is what the statistic leaves for them"
         )
     earlier = alert.statistic - recomputed if missing else 0.0
     other = None
@@ -189,6 +154,8 @@ def _summed(model: Readable, alert: Alert, later: Sequence[int], checks: bool) -
         attributions=tuple(attribution for attribution, _ in explained),
         span=tuple(shares),
         earlier=earlier,
+        events=alert.span,
+        at_hand=len(shares),
         instead=other,
         warnings=tuple(dict.fromkeys(warnings)),
     )
@@ -216,8 +183,10 @@ def _together(model: Readable, alert: Alert, later: Sequence[int], checks: bool)
         served=alert.statistic,
         attributions=(attribution,),
         parts=tuple(parts),
+        events=alert.span,
+        at_hand=len(at_hand),
         instead=other and _judged(other, alert, math.nan),
-        warnings=tuple(doubts(window, attribution, paths)),
+        warnings=doubts(window, attribution, paths),
     )
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass
-from types import UnionType
-from typing import Any, cast, get_args, get_origin, get_type_hints
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from ..model.errors import InputError
+from .contexts import Support
 from .counterfactual import Instead, Repair
+from .plain import from_plain, to_plain
+from .unseen import Nearest, Unseen
 from .verify import Check
 
 SCHEMA_VERSION = 1
@@ -113,6 +115,7 @@ class Evidence:
     surprise: float  # share of the surprisal
     paths: tuple[PathShare, ...]  # strongest first
     check: Check | None
+    support: Support | None = None  # None of the last event, and where it is not known
 
     @property
     def bits(self) -> float:
@@ -154,6 +157,7 @@ class Attribution:
     terms: tuple[Term, ...]
     evidence: tuple[Evidence, ...]  # strongest first; events that spoke against come last
     completeness_error: float  # |Σ terms − total|, with all terms
+    nearest: tuple[Nearest, ...] = ()  # to an unseen event whose line or name is at hand
 
 
 @dataclass(frozen=True)
@@ -213,9 +217,11 @@ class Similar:
 class Explanation:
     """Why an alert was raised: `total` is exactly the sum of what is listed.
 
-    event, end, new: `total` is that of the one attribution. drift, level: the statistic, the sum of
+    event, end, new: `total` is that of the one attribution; the statistic of new is the sum of
+    `unseen`. drift, level: the statistic, the sum of
     `span` and `earlier`. counts: the statistic, the sum of `counts`. stream: the statistic, the sum
-    of `parts`; its attribution is of the most surprising event at hand.
+    of `parts`; its attribution is of the most surprising event at hand. An event is at hand if all
+    that its prediction depends on is among the alert's tokens.
     """
 
     alert: str
@@ -234,9 +240,12 @@ class Explanation:
     served: float  # observed event's surprisal; the statistic of counts, and of a whole span
     attributions: tuple[Attribution, ...] = ()  # drift, level: the span's worst events
     span: tuple[Excess, ...] = ()  # largest first
-    earlier: float = 0.0  # drift, level: events whose whole context is not at hand
+    earlier: float = 0.0  # drift, level: what is left for events no longer at hand
+    events: int = 0  # drift, level, stream: that it is about; 0: not known (earlier versions)
+    at_hand: int = 0  # … of these
     counts: tuple[CountShare, ...] = ()  # largest first
     parts: tuple[DetectorShare, ...] = ()  # largest first
+    unseen: Unseen | None = None  # new: the sum of its parts is the statistic
     instead: Instead | None = None  # of the first attribution's event
     repair: Repair | None = None
     model_name: str = ""  # under which a service has the model; "": it has none
@@ -251,18 +260,20 @@ class Explanation:
     @property
     def completeness_error(self) -> float:
         """The largest |Σ terms − total| among all parts."""
-        parts = (
-            [self.total - sum(part.value for part in self.span) - self.earlier] if self.span else []
-        )
+        parts = []
+        if self.detector in ("drift", "level"):
+            parts.append(self.total - sum(part.value for part in self.span) - self.earlier)
         if self.counts:
             parts.append(self.total - sum(part.value for part in self.counts))
         if self.parts:
             parts.append(self.total - sum(part.value for part in self.parts))
+        if self.unseen:
+            parts.append(self.statistic - self.unseen.before - self.unseen.this)
         return max([a.completeness_error for a in self.attributions] + [abs(p) for p in parts])
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value that fits schema version 1."""
-        value: dict[str, Any] = _finite(asdict(self))
+        value: dict[str, Any] = to_plain(asdict(self))
         value["version"] = SCHEMA_VERSION
         value["gap"] = self.gap
         value["completeness_error"] = self.completeness_error
@@ -280,39 +291,10 @@ class Explanation:
                 f"{value.get('version')!r}; use the client of the service's own version"
             )
         try:
-            explanation: Explanation = _read(cls, value)
+            explanation: Explanation = from_plain(cls, value)
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"the explanation does not fit the schema ({error}); use the client of the "
                 "service's own version"
             ) from error
         return explanation
-
-
-def _read(kind: Any, value: Any) -> Any:
-    """A JSON value as the type that a field is declared with; a float that is null is unknown.
-
-    Fields that are not known here are passed over: a newer service may send more.
-    """
-    if is_dataclass(kind):
-        hints = get_type_hints(kind)
-        fields = {name: _read(hint, value[name]) for name, hint in hints.items() if name in value}
-        return cast(Any, kind)(**fields)
-    if get_origin(kind) is tuple:
-        return tuple(_read(get_args(kind)[0], item) for item in value)
-    if isinstance(kind, UnionType):
-        return None if value is None else _read(get_args(kind)[0], value)
-    if kind is float:
-        return math.nan if value is None else float(value)
-    if not isinstance(value, kind):
-        raise TypeError(f"expected {kind.__name__}, got {value!r}")
-    return value
-
-
-def _finite(value: Any) -> Any:
-    """Lists for tuples and null for nan, which JSON has not."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

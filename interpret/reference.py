@@ -17,6 +17,7 @@ from ..model.reference import n_paths
 from ..model.vocabulary import END
 from ..model.weights import Weights
 from .activations import Activations, embedding_values, run
+from .contexts import Contexts, read_contexts
 
 Array = np.ndarray
 
@@ -38,6 +39,7 @@ class Reference:
     outcomes: Int[Array, " d_vocab"]  # how often each token is the event predicted
     pairs: Int[Array, " pairs"]  # sorted: d_vocab · last event + next event
     pair_counts: Int[Array, " pairs"]
+    contexts: Contexts
 
     def base_rates(self) -> Float64[Array, " d_vocab"]:
         """Each token's share among the events of training, none quite zero (half a count more)."""
@@ -100,7 +102,8 @@ def fit_reference(
 def read_reference(arrays: Mapping[str, NDArray[np.generic]], weights: Weights) -> Reference:
     """The reference in `arrays`; without one, biases for means: what heads bring from nothing."""
     if arrays:
-        return Reference(**{name: arrays[name] for name in Reference.__dataclass_fields__})
+        named = [name for name in Reference.__dataclass_fields__ if name != "contexts"]
+        return Reference(**{n: arrays[n] for n in named}, contexts=read_contexts(arrays))
     mean = _bias_outputs(weights)
     d_vocab = weights.d_vocab
     return Reference(
@@ -110,6 +113,7 @@ def read_reference(arrays: Mapping[str, NDArray[np.generic]], weights: Weights) 
         outcomes=np.zeros(d_vocab, dtype=np.int64),
         pairs=np.zeros(0, dtype=np.int64),
         pair_counts=np.zeros(0, dtype=np.int64),
+        contexts=read_contexts(arrays),
     )
 
 

@@ -14,6 +14,7 @@ from .words import (
     bits,
     chance,
     clock,
+    ordinal,
     percent,
     quoted,
     times,
@@ -29,17 +30,17 @@ def sentence(explanation: Explanation) -> list[str]:
         said = _counts_sentence(explanation)
     elif explanation.parts:
         said = _parts_sentence(explanation)
-    elif explanation.span:
+    elif explanation.detector in ("drift", "level"):
         said = _span_sentence(explanation)
     else:
-        said = _event_sentence(explanation.detector, explanation.attributions[0])
+        said = _event_sentence(explanation, explanation.attributions[0])
     return textwrap.wrap(said, WIDTH, break_long_words=True, break_on_hyphens=False)
 
 
-def _event_sentence(detector: str, attribution: Attribution) -> str:
-    observed, surprise = attribution.observed, attribution.surprise
+def _event_sentence(explanation: Explanation, attribution: Attribution) -> str:
+    observed, surprise, unseen = attribution.observed, attribution.surprise, explanation.unseen
     saw = f"saw {quoted(observed.event)} ({chance(observed.probability)})"
-    if detector == "end":
+    if explanation.detector == "end":
         saw = f"but the stream ended ({chance(observed.probability)})"
     rare = f"because {_it(observed)} is rare anywhere"
     parts = [
@@ -55,7 +56,10 @@ def _event_sentence(detector: str, attribution: Attribution) -> str:
     if round(rest / math.log(2.0), 1):
         parts.append(f"{bits(rest)} from the rest")
     split = ", ".join(parts)
-    return f"{_expectation(attribution)}, {saw}. Surprise {bits(surprise.surprisal)} bits: {split}."
+    said = f"{_expectation(attribution)}, {saw}. Surprise {bits(surprise.surprisal)} bits: {split}."
+    if unseen is None or unseen.count == 1:
+        return said
+    return f"{said} It is the {ordinal(unseen.count)} unseen event of this stream."
 
 
 def _expectation(attribution: Attribution) -> str:
@@ -76,32 +80,52 @@ def _it(outcome: Outcome) -> str:
 
 
 def _span_sentence(explanation: Explanation) -> str:
-    worst = explanation.span[:3]
+    total, limit = bits(explanation.total), bits(explanation.limit)
     if explanation.detector == "drift":
+        # Earlier versions wrote of the span's length only what was at hand.
+        known = explanation.events or not explanation.earlier
+        many = _events(explanation.events or len(explanation.span))
         said = (
-            f"Over {len(explanation.span)} events this stream was {bits(explanation.total)} bits "
-            f"more surprising than the model expects of itself (limit {bits(explanation.limit)})"
+            f"Over {'' if known else 'more than '}{many} this stream was {total} bits more "
+            f"surprising than the model expects of itself (limit {limit})"
         )
     else:
         said = (
             "This stream is finished, and its events were more surprising than usual all along, by "
-            f"{bits(explanation.total)} bits each (limit {bits(explanation.limit)})"
+            f"{total} bits each (limit {limit})"
         )
-    if explanation.earlier:
-        said += f", {bits(explanation.earlier)} of them from events no longer at hand"
+    if explanation.earlier and not explanation.span:
+        said += ", all of it in events no longer at hand"
+    elif explanation.earlier:
+        said += (
+            f": {bits(explanation.total - explanation.earlier)} in the "
+            f"{_events(len(explanation.span))} at hand, {bits(explanation.earlier)} in those no "
+            "longer at hand"
+        )
+    worst = [part for part in explanation.span[:3] if part.value > 0.0]
     if not worst:
         return said + "."
     named = ", ".join(f"{quoted(part.event)} {bits(part.value)}" for part in worst)
-    return f"{said}; most of it: {named}."
+    return f"{said}. Largest{' at hand' if explanation.earlier else ''}: {named}."
+
+
+def _events(many: int) -> str:
+    return f"{many:,} event{'' if many == 1 else 's'}"
 
 
 def _parts_sentence(explanation: Explanation) -> str:
     first = explanation.attributions[0]
     named = ", ".join(f"{part.detector} {part.score:.1f}" for part in explanation.parts[:3])
+    among = f" of the {_events(explanation.at_hand)} at hand"
+    if not explanation.at_hand:
+        among = " of what is at hand"
+    elif explanation.at_hand >= explanation.events:
+        among = ""
     return (
         "No detector alone is sure that something is wrong in this stream, but together "
         f"they are ({explanation.total:.1f}, limit {explanation.limit:.1f}): {named}. Most "
-        f"surprising was {quoted(first.observed.event)}, by {bits(first.surprise.surprisal)} bits."
+        f"surprising{among} was {quoted(first.observed.event)}, by "
+        f"{bits(first.surprise.surprisal)} bits."
     )
 
 

@@ -6,10 +6,13 @@ import math
 import textwrap
 from collections import defaultdict
 
+from ..model.vocabulary import PAST, SPECIAL, START
+from .contexts import Support
 from .counterfactual_text import what_if
 from .explanation import Attribution, Evidence, Explanation
 from .looks_text import looks
 from .sentence import sentence, where
+from .unseen_text import nearest_lines, unseen_lines
 from .verify import Check
 from .words import (
     NAME,
@@ -25,17 +28,19 @@ from .words import (
     plain,
     quoted,
     signed,
+    times,
 )
 
 _COUNTS = 8  # counts: events listed
 _SPAN = 8  # drift: events listed
 _PATHS = 5
+_BEGINNINGS = (SPECIAL[START], SPECIAL[PAST])
 _INDENT = " " * 10
 
 
 def text(explanation: Explanation) -> str:
     """At most 96 columns, no colours, control characters of the log taken out. Values in bits."""
-    sections = [sentence(explanation), _header(explanation)]
+    sections = [sentence(explanation), _header(explanation), unseen_lines(explanation)]
     if explanation.span:
         sections.append(_span(explanation))
     if explanation.detector == "counts":
@@ -43,10 +48,11 @@ def text(explanation: Explanation) -> str:
     if explanation.parts:
         sections.append(_parts(explanation))
     for attribution in explanation.attributions:
+        near = nearest_lines(attribution)
         if explanation.span or explanation.parts:
-            sections.append(_excessive(explanation, attribution) + _evidence(attribution))
+            sections.append(_excessive(explanation, attribution) + near + _evidence(attribution))
         else:
-            sections += [_expected(attribution), _evidence(attribution)]
+            sections += [near, _expected(attribution), _evidence(attribution)]
             sections += [_surprise(attribution), _paths(attribution)]
             sections.append(_looks(attribution))
     sections += [what_if(explanation), _footer(explanation)]
@@ -94,8 +100,10 @@ def _evidence(attribution: Attribution) -> list[str]:
         lines.append(f"{_INDENT}{where(item)}; {path_shares(item)}")
         if item.line and clean(item.line) != clean(item.event):
             lines.append(f"{_INDENT}{clean(item.line)}")
+        if item.support:
+            lines.append(f"{_INDENT}{supported(item.support, attribution.last)}")
         if item.check:
-            lines.append(f"{_INDENT}{checked(item.check, attribution.total)}")
+            lines.append(f"{_INDENT}{checked(item.event, item.check, attribution.total)}")
     lines.append(f"{bar(attribution.others, largest)} all other events, and heads at rest")
     lines.append(f"{bar(attribution.base, largest)} the average case")
     return [cut(line) for line in lines]
@@ -118,12 +126,24 @@ def path_shares(item: Evidence) -> str:
     return ", ".join(f"{path.name} {signed(path.value)}" for path in item.paths)
 
 
-def checked(check: Check, total: float) -> str:
-    """What the check of a piece of evidence came to."""
-    replaced = "the other beginning" if check.draws == 1 else "other events"
-    error = f" ± {bits(check.standard_error)}" if check.draws > 1 else ""
+def supported(support: Support, last: str) -> str:
+    """How often training showed a piece of evidence before the last event, and what came next."""
+    if not support.chances:
+        return f"never in training before {quoted(last)}"
     return (
-        f"check {check.verdict}: with {replaced} in its place {bits(total - check.effect)}{error} "
+        f"{times(support.chances)} in training, {support.count:,} of them with an expected event "
+        f"next, before {quoted(last)}"
+    )
+
+
+def checked(event: str, check: Check, total: float) -> str:
+    """What the check of a piece of evidence came to; a single draw has no standard error."""
+    replaced, verdict, error = "other events", check.verdict, f" ± {bits(check.standard_error)}"
+    if check.draws == 1:
+        replaced = "the one other event" if event not in _BEGINNINGS else "the other beginning"
+        verdict, error = "of one draw" if verdict == "single" else verdict, ""
+    return (
+        f"check {verdict}: with {replaced} in its place {bits(total - check.effect)}{error} "
         f"bits, not {bits(total)}"
     )
 
@@ -251,7 +271,8 @@ def _footer(explanation: Explanation) -> list[str]:
         f"The parts add up within {explanation.completeness_error:.0e}{unit}.",
     ]
     served = f"{explanation.recomputed:.5f}{unit}; served: {explanation.served:.5f}{unit}."
-    lines.append(f"{quantity} recomputed: {served}")
+    how = "added up" if explanation.parts else "recomputed"
+    lines.append(f"{quantity} {how}: {served}")
     for warning in explanation.warnings:
         lines += textwrap.wrap(clean(warning), WIDTH, initial_indent="! ", subsequent_indent="  ")
     return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,12 +25,13 @@ class Check:
     """What happened to the total when other events stood in the evidence's place.
 
     `verdict`: "confirmed", the total moved as claimed by more than two standard errors; "weak", as
-    claimed, but by less; "failed", the other way.
+    claimed, but by less; "single", as claimed, with the one other event that there was to try;
+    "failed", the other way.
     """
 
     draws: int
     effect: float  # total as it was − mean of the totals after replacement, nats
-    standard_error: float
+    standard_error: float  # nan of a single draw
     verdict: str
 
 
@@ -46,18 +48,23 @@ def check(
     logits = replaced_logits(weights, activations, position, tokens)
     effects = direction.total - direction.measure(logits)
     effect = float(effects.mean())
-    error = float(effects.std() / np.sqrt(len(effects) - 1)) if len(effects) > 1 else 0.0
+    single = len(effects) == 1
+    error = math.nan if single else float(effects.std() / np.sqrt(len(effects) - 1))
     if effect * value <= 0.0:
-        return Check(len(tokens), effect, error, "failed")
-    confirmed = abs(effect) > 2.0 * error
-    return Check(len(tokens), effect, error, "confirmed" if confirmed else "weak")
+        verdict = "failed"
+    elif single:
+        verdict = "single"
+    else:
+        verdict = "confirmed" if abs(effect) > 2.0 * error else "weak"
+    return Check(len(tokens), effect, error, verdict)
 
 
 def replacements(token: int, reference: Reference) -> Int[Array, " draws"]:
     """Typical events other than `token`: evenly spaced quantiles of how often each is read.
 
     The spread of such draws is at most that of random ones, so their standard error is on the safe
-    side, and nothing is left to chance. A stream's beginning is replaced by the other kind.
+    side, and nothing is left to chance. A stream's beginning is replaced by the other kind. Where
+    all draws would be the same event, there is one: its repetition would prove nothing.
     """
     if token in (START, PAST):
         return np.array([PAST if token == START else START])
@@ -70,7 +77,8 @@ def replacements(token: int, reference: Reference) -> Int[Array, " draws"]:
         return np.array([PAST])
     order = np.argsort(-weight, kind="stable")
     share = np.cumsum(weight[order]) / weight.sum()
-    return np.asarray(order[np.searchsorted(share, (np.arange(DRAWS) + 0.5) / DRAWS)])
+    drawn = order[np.searchsorted(share, (np.arange(DRAWS) + 0.5) / DRAWS)]
+    return np.asarray(drawn[:1] if (drawn == drawn[0]).all() else drawn)
 
 
 def cancels(first: float, virtual: float) -> bool:

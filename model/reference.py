@@ -21,7 +21,8 @@ def n_paths(n_layers: int, n_heads: int) -> int:
 def check_reference(decoder: DecoderConfig, arrays: Mapping[str, NDArray[np.generic]]) -> None:
     """ModelError unless the arrays are of this decoder.
 
-    There may be none, as biases stand in for them; earlier versions kept no windows and no skips.
+    There may be none, as biases stand in for them; earlier versions kept no windows, skips or
+    contexts.
     """
     if not arrays:
         return
@@ -42,6 +43,10 @@ def check_reference(decoder: DecoderConfig, arrays: Mapping[str, NDArray[np.gene
     if "skips" in arrays:
         _counts(arrays, "skips", (skips, 3), below=d_vocab)
         _counts(arrays, "skip_counts", (skips, 2))
+    if "contexts" in arrays:
+        _counts(arrays, "contexts", (size["contexts"],), below=d_vocab**3)
+        _counts(arrays, "context_counts", (size["contexts"],))
+        _counts(arrays, "contexts_of", (size.get("contexts_of", 0),), below=d_vocab)
 
 
 def _numbers(arrays: Mapping[str, NDArray[np.generic]], name: str, shape: tuple[int, ...]) -> None:

@@ -293,6 +293,12 @@ def _any_format() -> list[Callable[[str], re.Match[str] | None]]:
     ]
 
 
+def without_stamp(line: str) -> str:
+    """The line behind the time stamp that it begins with, if it begins with one."""
+    found = next(filter(None, (match(line) for match in _any_format())), None)
+    return line[found.end() :] if found else line
+
+
 def parse_time(value: object) -> float:
     """Unix seconds of a field: a number (seconds, ms, µs or ns), or text; nan if it is neither."""
     if isinstance(value, bool) or value is None:

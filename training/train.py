@@ -18,9 +18,11 @@ import torch
 from jaxtyping import Bool
 from numpy.typing import NDArray
 
+from ..interpret.contexts import fit_contexts
 from ..interpret.reference import fit_reference
 from ..interpret.sample import draw_windows
 from ..interpret.skips import fit_skips
+from ..interpret.window import receptive_field
 from ..model.calibration import Calibration, conformal_threshold
 from ..model.config import StreamConfig
 from ..model.event import EventConfig
@@ -197,7 +199,10 @@ def _reference(config: TrainConfig, data: Data, learned: Learned) -> dict[str, N
     reference = fit_reference(weights, known.tokens, known.counts, seed=config.seed)
     windows = draw_windows(weights, held, seed=config.seed)
     arrays = {**reference, **windows}
-    return {**arrays, **fit_skips(weights, arrays, known.tokens, known.counts)}
+    skips = fit_skips(weights, arrays, known.tokens, known.counts)
+    reach = receptive_field(weights) - 1
+    contexts = fit_contexts(arrays, known.tokens, known.counts, reach=reach)
+    return {**arrays, **skips, **contexts}
 
 
 def _history(data: Data, learned: Learned) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from offscript.interpret.card import Card
+from offscript.interpret.contexts import fit_contexts
 from offscript.interpret.reading import read_model
 from offscript.interpret.reference import fit_reference
 from offscript.interpret.sample import draw_windows
@@ -74,7 +75,8 @@ def make_kept() -> Callable[..., SimpleNamespace]:
         ]
         reference = fit_reference(weights, sequences, windows=10)
         reference = {**reference, **draw_windows(weights, sequences)}
-        model.reference = {**reference, **fit_skips(weights, reference, sequences)}
+        contexts = fit_contexts(reference, sequences, np.ones(12, np.int64), reach=20)
+        model.reference = {**reference, **fit_skips(weights, reference, sequences), **contexts}
         model.summary, model.sha256 = {}, "0" * 64
         return model
 

@@ -8,18 +8,22 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 
+import offscript.interpret
 from offscript.interpret.alert_page import alert_page
 from offscript.interpret.explain import explain
 from offscript.interpret.explanation import Explanation, Said, Similar
 from offscript.interpret.markup import join, tag
 from offscript.interpret.page import waterfall
 from offscript.interpret.sentence import sentence
+from offscript.interpret.text import text
 from offscript.model.alert import Alert
 from offscript.model.errors import InputError
 from offscript.model.vocabulary import END, NEW, START
@@ -27,6 +31,7 @@ from offscript.model.weights import Weights
 
 Make = Callable[..., SimpleNamespace]
 
+SCHEMA = json.loads((Path(offscript.interpret.__file__).parent / "schema.json").read_text())
 TOKENS = (START, *np.random.default_rng(7).integers(4, 12, size=30).tolist())
 EVIL = "</style><script>alert(1)</script>\"'><img src=x onerror=alert(1)>\u202e\x1b[2J"
 DETECTORS: dict[str, tuple[int, dict[str, Any]]] = {
@@ -191,6 +196,25 @@ def test_an_explanation_comes_back_from_its_json(
     value = json.loads(json.dumps({**explanation.to_json(), "added_later": 1}))
 
     assert Explanation.from_json(value) == explanation
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_json_of_an_earlier_version_is_read_and_told(
+    make_random: Make, make_alert: Callable[..., Alert], detector: str
+) -> None:
+    value = explained(make_random, make_alert, detector).to_json()
+    for field in ("events", "at_hand", "unseen"):
+        del value[field]
+    for attribution in value["attributions"]:
+        del attribution["nearest"]
+        for evidence in attribution["evidence"]:
+            del evidence["support"]
+
+    earlier = Explanation.from_json(value)
+
+    jsonschema.validate(value, SCHEMA)
+    assert " ".join(sentence(earlier)) in " ".join(text(earlier).split())
+    assert Page(alert_page(earlier)).named("svg")
 
 
 def test_json_that_does_not_fit_is_refused_in_one_clear_line(

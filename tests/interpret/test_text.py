@@ -2,14 +2,18 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from offscript.interpret.alert_page import alert_page
 from offscript.interpret.explain import explain
+from offscript.interpret.explanation import Explanation
+from offscript.interpret.sentence import sentence
 from offscript.interpret.text import text
-from offscript.interpret.words import ago, chance, clean, clock, ordinal, percent
+from offscript.interpret.words import ago, bits, chance, clean, clock, ordinal, percent
 from offscript.model.alert import Alert
 from offscript.model.vocabulary import END, NEW, START
 from offscript.model.weights import Weights
@@ -87,8 +91,59 @@ def test_drift_is_told_by_its_worst_events(
     shown = text(explain(make_random(), make_alert(tokens, "drift", span=20)))
 
     assert shown.startswith("Over 20 events this stream was ")
+    assert "no longer at hand" not in shown
     assert "Excess by event" in shown
     assert "12 other events" in shown
+
+
+def test_a_span_is_told_by_its_own_length_and_by_what_of_it_is_at_hand(
+    make_random: Make, make_alert: Callable[..., Alert]
+) -> None:
+    tokens = np.random.default_rng(0).integers(4, 12, size=9).tolist()
+    model = make_random(window=4)  # a prediction depends on 7 tokens
+
+    explanation = explain(model, make_alert(tokens, "drift", span=40, statistic=400.0))
+
+    said = " ".join(sentence(explanation))
+    assert said.startswith("Over 40 events this stream was 577.1 bits more surprising")
+    at_hand = sum(part.value for part in explanation.span)
+    assert f": {bits(at_hand)} in the 2 events at hand, {bits(400.0 - at_hand)} in those" in said
+    assert "Largest at hand: `" in said
+    earlier = replace(explanation, events=0, at_hand=0)  # as it comes from an earlier version
+    assert sentence(earlier)[0].startswith("Over more than 2 events ")
+    one = explain(model, make_alert((START, 5), "drift", span=1, statistic=1.0))
+    assert sentence(one)[0].startswith("Over 1 event this")
+
+
+@pytest.mark.parametrize("detector", ["drift", "level"])
+def test_a_span_of_which_nothing_is_at_hand_is_told_without_its_parts(
+    make_random: Make, make_alert: Callable[..., Alert], detector: str
+) -> None:
+    alert = make_alert((5, 6, 7), detector, span=40, statistic=4.0)
+
+    explanation = explain(make_random(window=4), alert)
+
+    assert explanation.completeness_error == 0.0
+    shown = " ".join(text(explanation).split())
+    assert "), all of it in events no longer at hand. " in shown
+    assert "40 of the 40 events of the span are no longer at hand" in shown
+    assert "), all of it in events no longer at hand." in alert_page(explanation)
+    assert Explanation.from_json(explanation.to_json()) == explanation
+
+
+def test_the_most_surprising_event_is_said_to_be_that_of_those_at_hand(
+    make_random: Make, make_alert: Callable[..., Alert]
+) -> None:
+    tokens = tuple(np.random.default_rng(0).integers(4, 12, size=20).tolist())
+    scores = {"event": 5.0, "counts": 4.0}
+
+    def said(tokens: tuple[int, ...], span: int) -> str:
+        alert = make_alert(tokens, "stream", scores=scores, span=span)
+        return " ".join(sentence(explain(make_random(window=4), alert)))
+
+    assert "Most surprising of the 13 events at hand was `" in said(tokens, 500)
+    assert "Most surprising was `" in said((START, *tokens), 20)
+    assert "Most surprising of what is at hand was `" in said(tokens[:5], 500)
 
 
 def test_no_line_is_wider_than_96_and_nothing_obeys_the_log(

@@ -14,7 +14,7 @@ import pytest
 
 from offscript.model.errors import InputError
 from offscript.model.logs import read_lines
-from offscript.model.timestamps import TimeReader, find_format, parse_time
+from offscript.model.timestamps import TimeReader, find_format, parse_time, without_stamp
 
 DATED = [
     ("2026-11-23 08:07:00.123 UTC [5] LOG:  x", "iso@0", "2026-11-23T08:07:00.123Z"),
@@ -183,3 +183,9 @@ def test_the_stamps_of_all_public_samples_are_found(data: Path, tmp_path: Path) 
         "Windows": "iso@0",
         "Zookeeper": "iso@0",
     }
+
+
+def test_a_line_is_read_without_the_stamp_that_it_begins_with() -> None:
+    assert without_stamp("2026-11-23 10:34:48.735 UTC [6b04] LOG: up").strip() == "[6b04] LOG: up"
+    assert without_stamp("Dec 10 06:55:46 host sshd: up").strip() == "host sshd: up"
+    assert without_stamp("up since 10:34:48") == "up since 10:34:48"

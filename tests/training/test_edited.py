@@ -76,7 +76,8 @@ def test_what_derives_from_weights_is_made_anew_and_what_does_not_is_kept(
     before = load_model(tiny_model)
 
     assert not np.array_equal(version.reference["means"], before.reference["means"])
-    for name in ("last", "outcomes", "pairs", "pair_counts", "skips", "skip_counts"):
+    counted = ("last", "outcomes", "pairs", "pair_counts", "skips", "skip_counts", "contexts")
+    for name in counted:
         assert np.array_equal(version.reference[name], before.reference[name])
     assert version.calibration == before.calibration
     assert "sensitivity" in before.summary
