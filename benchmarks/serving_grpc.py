@@ -36,6 +36,11 @@ def raw(lines: Sequence[str], size: int) -> list[pb.EventBatch]:
     return [pb.EventBatch(lines=lines[at : at + size]) for at in range(0, len(lines), size)]
 
 
+def bearer(token: str) -> tuple[tuple[str, str], ...] | None:
+    """What a call says of who makes it; nothing without a token."""
+    return (("authorization", f"Bearer {token}"),) if token else None
+
+
 def rows_per_second(address: str, batches: Sequence[pb.EventBatch]) -> float:
     """As fast as the service takes them, to the last acknowledgement."""
     rows = sum(len(batch.lines) or len(batch.name_ix) for batch in batches)
@@ -49,7 +54,7 @@ def rows_per_second(address: str, batches: Sequence[pb.EventBatch]) -> float:
 
 
 def latencies(
-    address: str, batches: Sequence[pb.EventBatch], *, rate: float
+    address: str, batches: Sequence[pb.EventBatch], *, rate: float, token: str = ""
 ) -> Float64[np.ndarray, " batches"]:
     """Seconds from when each batch was due to its acknowledgement; `rate`: batches a second.
 
@@ -69,6 +74,6 @@ def latencies(
             yield batch
 
     with grpc.insecure_channel(address, options=[("grpc.max_receive_message_length", -1)]) as at:
-        for index, _ in enumerate(DetectorStub(at).Score(requests())):
+        for index, _ in enumerate(DetectorStub(at).Score(requests(), metadata=bearer(token))):
             taken[index] = time.perf_counter() - start - due[index]
     return taken

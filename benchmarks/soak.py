@@ -3,10 +3,12 @@
 Each row is what one scenario came to, on the recording's events and the default preset, with the
 service in a process of its own. `soak`: events by name for minutes on end; of
 `rss_slope_mb_per_minute` a line is fitted to its memory after the first fifth. `leak` is the same
-with a leak of eight bytes an event planted in the service, which that slope must show.
-`killed`, `reloaded`, `overloaded` and `drained` are told in `soak_faults.py`. `many_streams`: two
-million streams where a hundred thousand are kept; `many_lines`: raw lines each of which looks like
-no other.
+with a leak of eight bytes an event planted in the service, and `found_share` by how much steeper
+that slope is, as a share of what is leaked.
+`killed`, `reloaded`, `overloaded` and `drained` are told in `soak_faults.py`; `cancelled`,
+`connected`, `unread` and `limited` in `soak_callers.py`. `many_streams`: two million
+streams where a hundred thousand are kept; `many_lines`: a million raw lines each of which looks
+like no other.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import psutil
 from ..model.folder import load_model
 from ..model.warm import warm
 from ..protos import detector_pb2 as pb
+from ..service.tokens import Scope, add_token
 from .data import data_folder
 from .replay_server import Service
 from .results import FOLDER as RESULTS
@@ -32,6 +35,7 @@ from .results import Row, run_results, write_results
 from .serving import trained
 from .serving_grpc import latencies, named, raw, rows_per_second
 from .serving_traffic import Piece, recorded, traffic
+from .soak_callers import cancelled, connected, limited, unread
 from .soak_faults import Found, drained, killed, overloaded, reloaded, twin
 
 SCENARIOS = (
@@ -39,19 +43,26 @@ SCENARIOS = (
     "reloaded",
     "overloaded",
     "drained",
+    "cancelled",
+    "connected",
+    "unread",
+    "limited",
     "many_streams",
     "many_lines",
-    "leak",
     "soak",
+    "leak",
 )
 RATE = 50_000.0  # events a second
 KEPT = 100_000  # streams
+LIMIT = 40_000.0  # events a second of a sender, where they are limited
 _SIZE = 256
+_LEAKED = 8  # bytes an event
+_CAP_MB = 1024.0  # of the service's memory, whatever comes
 _LEAKING = Path(__file__).with_name("soak_leak.py")
 
 
 def steady(
-    service: Service, coming: Iterator[Piece], *, minutes: float, rate: float, most: float
+    service: Service, coming: Iterator[Piece], *, minutes: float, rate: float, most: float | None
 ) -> Found:
     """Memory and latency at one rate; `most`: megabytes a minute that memory may grow."""
     process = psutil.Process(service.pid)
@@ -80,7 +91,7 @@ def many(service: Service, batches: Iterator[pb.EventBatch], count: int) -> Foun
     while piece := list(islice(batches, 64)):
         rates.append(rows_per_second(service.address, piece))
     yield "rows_per_second", float(np.median(rates)), count, None
-    yield "rss_mb", process.memory_info().rss / 1e6, 1, None
+    yield "rss_mb", process.memory_info().rss / 1e6, 1, _CAP_MB
     began = time.perf_counter()
     with urllib.request.urlopen(service.metrics, timeout=30.0) as answer:
         text = answer.read().decode()
@@ -102,6 +113,15 @@ def strange_lines(lines: Sequence[str], count: int) -> Iterator[pb.EventBatch]:
     words = ("".join(chr(97 + int(d)) for d in f"{at:07d}") for at in range(count))
     strange = [f"{lines[at % len(lines)]} {w} {w[::-1]}x" for at, w in enumerate(words)]
     yield from raw(strange, 1024)
+
+
+def leak_found(rows: Sequence[Row]) -> float | None:
+    """How much steeper memory grows with the leak, as a share of it; None unless both were run."""
+    slope = {row.dataset: row.value for row in rows if row.measure == "rss_slope_mb_per_minute"}
+    rate = {row.dataset: row.value for row in rows if row.measure == "events_per_second"}
+    if not {"soak", "leak"} <= slope.keys():
+        return None
+    return (slope["leak"] - slope["soak"]) / (60.0 * rate["leak"] * _LEAKED / 1e6)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -129,6 +149,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             folder.mkdir()
             coming = traffic(source, 1_000, _SIZE, idle_seconds=idle, seed=number)
             kept = ["--max-streams", str(KEPT)]
+            tokens = []
+            if scenario == "limited":
+                file = folder / "tokens"
+                tokens = [add_token(file, name, [Scope.SEND]) for name in ("greedy", "modest")]
+                kept += ["--tokens", str(file), "--sender-events", str(LIMIT)]
             program = [str(_LEAKING)] if scenario == "leak" else ["-m", "offscript.cli"]
             with Service(path, folder, kept, program=program) as service:
                 match scenario:
@@ -141,22 +166,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
                         found = overloaded(service, coming, senders=24, seconds=30.0)
                     case "drained":
                         found = drained(service, coming, streams=100)
+                    case "cancelled":
+                        found = cancelled(service, coming, 10_000)
+                    case "connected":
+                        found = connected(service, coming, 1_000)
+                    case "unread":
+                        found = unread(service, coming, readers=50, seconds=10.0)
+                    case "limited":
+                        found = limited(service, coming, tokens, rate=LIMIT / 2.0)
                     case "many_streams":
                         count = 2_000_000
                         found = many(service, strange_streams(source.names, count), count)
                     case "many_lines":
-                        count = 200_000
+                        count = 1_000_000
                         found = many(service, strange_lines(source.lines or [], count), count)
                     case _:
-                        most = np.inf if scenario == "leak" else 1.0
+                        most = None if scenario == "leak" else 1.0
                         minutes = options.minutes
                         found = steady(service, coming, minutes=minutes, rate=RATE, most=most)
+                setting = f"{model.summary['preset']} {model.sha256[:12]}"
                 for measure, value, n, target in found:
-                    wanted = None if target is None or np.isinf(target) else target
-                    setting = f"{model.summary['preset']} {model.sha256[:12]}"
-                    row = Row(scenario, "offscript_service", setting, measure, value, n=n)
-                    rows.append(row if wanted is None else Row(**{**vars(row), "target": wanted}))
+                    rows.append(
+                        Row(
+                            scenario,
+                            "offscript_service",
+                            setting,
+                            measure,
+                            value,
+                            n=n,
+                            target=target,
+                        )
+                    )
                     print(f"  {scenario} {measure} {value:g} of {n:,}", flush=True)
+        if share := leak_found(rows):
+            rows.append(Row("leak", "offscript_service", setting, "found_share", share, target=0.5))
     results = run_results("soak", rows, seed=0, seconds=time.perf_counter() - began)
     print(write_results(results, options.results))
 
