@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -16,7 +15,9 @@ from .options import parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 0 if it went well, 2 with one line on standard error if not."""
+    """Run a command; 0 if it went well, 2 with one line on standard error if not, 1 from `send` if
+    lines were dropped.
+    """
     # Matrices here are small: BLAS threads would wait for one another longer than they compute.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # gRPC's own lines on every broken handshake: nobody on the network may fill our log.
@@ -146,37 +147,9 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _send(options: argparse.Namespace) -> int:
-    from .service.credentials import credentials_of
-    from .service.send import Sent, send
+    from .service.operate import send_logs
 
-    def end(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    def progress(sent: Sent) -> None:
-        if sys.stderr.isatty():
-            print(f"\r{sent.events:,} events, {sent.alerts:,} alerts", end="", file=sys.stderr)
-
-    before = signal.signal(signal.SIGTERM, end)  # as Ctrl-C does: what was read is still sent
-    try:
-        sent = send(
-            options.logs,
-            options.to,
-            model=options.model,
-            credentials=credentials_of(options),
-            follow=options.follow,
-            progress=progress,
-            say=lambda line: print(f"offscript: {line}", file=sys.stderr),
-        )
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
-    print(
-        f"sent {sent.lines:,} lines: {sent.events:,} events scored, {sent.alerts:,} alerts; "
-        f"{sent.unkeyed:,} lines without a stream key, {sent.broken:,} broken, "
-        f"{sent.continuations:,} that go on with the record before",
-    )
-    return 130 if sent.interrupted else 0
+    return send_logs(options)
 
 
 def _alerts(options: argparse.Namespace) -> int:

@@ -140,6 +140,19 @@ def parser() -> argparse.ArgumentParser:
         help="of the service's models, the one that is to score it; without, the default one",
     )
     send.add_argument("--follow", action="store_true", help="go on with what is added, as tail -F")
+    send.add_argument(
+        "--position",
+        type=Path,
+        metavar="FILE",
+        help="with --follow: keep in this file how far was sent, and go on there after a restart",
+    )
+    send.add_argument(
+        "--drop-after",
+        type=float,
+        metavar="SECONDS",
+        help="from standard input: drop lines once the service has acknowledged nothing for so "
+        "long and no more can wait (60; inf: never), so that who writes does not stand still",
+    )
 
     alerts = command(
         "alerts",

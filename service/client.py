@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -21,9 +21,9 @@ from .config import LINE_CHARACTERS, MESSAGE_BYTES
 from .credentials import Credentials
 from .errors import from_rpc, may_pass, retry_seconds
 from .outbox import Outbox
+from .sender import Sender
 
 _WINDOW = 32  # batches under way
-_IDLE_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 5.0
 _CALL_SECONDS = 30.0
 
@@ -40,7 +40,8 @@ class Client:
     `event`, `line` and `end` only gather; what they got is sent when a batch is full or 20 ms
     later, and sent again if the connection breaks before it is acknowledged. They wait while too
     much is under way. `acknowledged` is called with each acknowledgement, `waiting` with the reason
-    when the service is away; both from the thread that talks to it.
+    when the service is away, `sending` with each batch before it goes out; all from threads that
+    talk to it. `again` are batches that a client before this one may have sent, to go out first.
     """
 
     def __init__(
@@ -51,12 +52,12 @@ class Client:
         credentials: Credentials = Credentials(),  # noqa: B008 - it never changes
         acknowledged: Callable[[pb.ScoreBatch], None] = lambda _: None,
         waiting: Callable[[str], None] = lambda _: None,
+        sending: Callable[[pb.EventBatch], None] = lambda _: None,
+        again: Sequence[pb.EventBatch] = (),
     ) -> None:
         self._address = address
         self._credentials = credentials
         self._metadata = credentials.metadata
-        self._acknowledged = acknowledged
-        self._waiting = waiting
         self._channel = credentials.channel(
             address,
             options=[
@@ -69,10 +70,19 @@ class Client:
             ],
         )
         self._stub = DetectorStub(self._channel)
-        self._outbox = Outbox(uuid.uuid4().hex, _WINDOW, model)
+        self._outbox = Outbox(uuid.uuid4().hex, _WINDOW, model, again)
         self._closing = threading.Event()
-        self._error: Exception | None = None  # that sending again does not mend
-        self._sender: threading.Thread | None = None
+        self._sender = Sender(
+            self._outbox,
+            lambda batches: self._stub.Score(batches, metadata=self._metadata),
+            self._wait_to_retry,
+            self._closing,
+            acknowledged=acknowledged,
+            waiting=lambda error: waiting(str(self._translated(error))),
+            sending=sending,
+        )
+        if again:
+            self._sender.start()
 
     def __enter__(self) -> Client:  # noqa: PYI034 - beartype checks no Self in a plain class
         return self
@@ -92,7 +102,7 @@ class Client:
     ) -> None:
         """Send one event by name; `time` in unix seconds, `started` for the first of a stream."""
         micros = 0 if time is None else round(time * 1e6)
-        self._make_room()
+        self._sender.make_room()
         self._outbox.add(stream=stream, name=name, time_micros=micros, started=started)
 
     def line(self, line: str, *, stream: str | None = None, time: float | None = None) -> None:
@@ -101,26 +111,30 @@ class Client:
         Of an endless line the beginning is sent, which says what kind of event it is.
         """
         micros = 0 if time is None else round(time * 1e6)
-        self._make_room()
+        self._sender.make_room()
         self._outbox.add(stream=stream, line=line[:LINE_CHARACTERS], time_micros=micros)
 
     def end(self, stream: str) -> None:
         """Say that a stream is over."""
-        self._make_room()
+        self._sender.make_room()
         self._outbox.end(stream)
 
-    def flush(self, timeout: float | None = None) -> bool:
-        """Wait until all is acknowledged; False if that takes longer than `timeout` seconds."""
-        self._outbox.complete()
-        deadline = None if timeout is None else time.monotonic() + timeout
-        with self._outbox.changed:
-            while len(self._outbox):
-                self._raise_error()
-                left = None if deadline is None else deadline - time.monotonic()
-                if left is not None and left <= 0:
-                    return False
-                self._outbox.changed.wait(left)
-        return True
+    def has_room(self, patience: float) -> bool:
+        """Wait until something can be added without waiting; False once the service has
+        acknowledged nothing for `patience` seconds, and from then on at once, until it does.
+        """
+        return self._sender.make_room(patience)
+
+    def flush(self, timeout: float = math.inf, *, patience: float = math.inf) -> bool:
+        """Wait until all is acknowledged; False if that takes longer than `timeout` seconds, or
+        nothing was acknowledged for `patience` seconds.
+        """
+        return self._sender.flush(timeout, patience)
+
+    @property
+    def unacknowledged(self) -> int:
+        """Rows that may not have arrived."""
+        return self._outbox.rows
 
     def score_once(self, batch: pb.EventBatch) -> pb.ScoreBatch:
         """Score one batch in a call of its own."""
@@ -248,54 +262,7 @@ class Client:
         self._closing.set()
         self._outbox.connect()
         self._channel.close()
-        if self._sender is not None:
-            self._sender.join()
-
-    def _make_room(self) -> None:
-        """Wait until something may be added; the thread that sends starts with the first."""
-        if self._sender is None:
-            self._sender = threading.Thread(target=self._send, name="sender", daemon=True)
-            self._sender.start()
-        with self._outbox.changed:
-            while self._outbox.full:
-                self._raise_error()
-                self._outbox.changed.wait()
-        self._raise_error()
-
-    def _raise_error(self) -> None:
-        if self._error is not None:
-            raise self._error
-
-    def _send(self) -> None:
-        try:
-            self._talk()
-        except Exception as error:  # noqa: BLE001 - it is raised where this thread is waited for
-            self._error = error
-            self._outbox.connect()  # wakes whoever waits
-
-    def _talk(self) -> None:
-        failures = 0
-        while not self._closing.is_set():
-            batches = self._batches(self._outbox.connect())
-            try:
-                for reply in self._stub.Score(batches, metadata=self._metadata):
-                    failures = 0
-                    if reply.HasField("drain"):
-                        self._outbox.connect()  # ends the batches, not the answers
-                    else:
-                        self._acknowledged(reply)
-                        self._outbox.acknowledge(reply.seq)
-            except grpc.RpcError as error:
-                failures += 1
-                if failures == 1 and may_pass(error) and not self._closing.is_set():
-                    self._waiting(str(self._translated(error)))
-                self._wait_to_retry(error, failures)
-
-    def _batches(self, connection: int) -> Iterator[pb.EventBatch]:
-        while self._outbox.connection == connection:
-            batch = self._outbox.next(connection, _IDLE_SECONDS)
-            if batch is not None:
-                yield batch
+        self._sender.join()
 
     def _wait_to_retry(self, error: grpc.RpcError, failures: int) -> None:
         """Wait as long as the service asks, or ever longer; raises what no retry mends."""

@@ -58,6 +58,7 @@ class ServiceConfig:
     sender_bytes: int = 0  # of the same, accepted and not scored yet; 0: no limit
     grace_seconds: float = 10.0  # for clients to finish when the service stops
     spool_bytes: int = 256 << 20  # raw lines kept on disk for alerts to come; 0: none
+    redact: Path | None = None  # own patterns of what is secret in a line, besides the known ones
 
     def __post_init__(self) -> None:
         for name in self.models:

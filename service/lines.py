@@ -10,6 +10,7 @@ from jaxtyping import Int64
 
 from ..model.finding import Finding
 from ..model.vocabulary import END
+from .own_patterns import OwnPatterns
 from .redaction import redact
 from .spool import Spool
 from .ticket import Part
@@ -22,8 +23,9 @@ Positions = Int64[np.ndarray, " events"] | None  # in the spool, −1 where ther
 class Lines:
     """Keeps lines in a spool, if there is one; one thread owns it."""
 
-    def __init__(self, spool: Spool | None, repeat_seconds: float) -> None:
+    def __init__(self, spool: Spool | None, repeat_seconds: float, own: OwnPatterns) -> None:
         self._spool = spool
+        self._own = own
         self._repeat_seconds = repeat_seconds
         self._causes: dict[tuple[str, str, int, int], float] = {}  # of alerts, and when
 
@@ -57,8 +59,12 @@ class Lines:
             if positions is not None and finding.index >= 0 and positions[finding.index] >= 0:
                 position = int(positions[finding.index])
             lines = list(self._spool.window(finding.stream, finding.times, position))
-        lines[-1] = _own(finding, part, begin)
+        lines[-1] = self._last(finding, part, begin)
         return lines
+
+    def redacted(self, text: str) -> str:
+        """A line, or the name that an event came with, without what is secret in it."""
+        return redact([text], self._own)[0]
 
     def begin_anew(self) -> None:
         """Events have other numbers from now on, so no alert repeats one before."""
@@ -68,6 +74,12 @@ class Lines:
         if self._spool is not None:
             self._spool.close()
 
+    def _last(self, finding: Finding, part: Part | None, begin: int) -> str | None:
+        """The observed event's own line; an end has none."""
+        if part is None or part.lines is None or finding.index < 0 or finding.token == END:
+            return None
+        return self.redacted(part.lines[finding.index - begin])
+
     def _is_repeat(self, finding: Finding) -> bool:
         cause = (finding.stream, finding.detector, finding.token, finding.expected)
         last = self._causes.pop(cause, -math.inf)
@@ -75,10 +87,3 @@ class Lines:
         if len(self._causes) > _CAUSES:
             del self._causes[next(iter(self._causes))]
         return abs(finding.time - last) <= self._repeat_seconds
-
-
-def _own(finding: Finding, part: Part | None, begin: int) -> str | None:
-    """The observed event's own line; an end has none."""
-    if part is None or part.lines is None or finding.index < 0 or finding.token == END:
-        return None
-    return redact([part.lines[finding.index - begin]])[0]

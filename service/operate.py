@@ -1,8 +1,9 @@
-"""The commands of those who keep a service: verdicts, suppressions, models, the audit trail."""
+"""The commands of who keeps a service: logs, verdicts, suppressions, models, the audit trail."""
 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from ..model.errors import InputError
@@ -10,6 +11,48 @@ from ..protos import detector_pb2 as pb
 from .client import Client
 from .credentials import credentials_of
 from .listing import as_json, deed_line, seconds, suppression_line
+from .send import Sent, send
+
+
+def send_logs(options: argparse.Namespace) -> int:
+    """Send logs, and say what came of it; 1 if lines were dropped."""
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def progress(sent: Sent) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{sent.events:,} events, {sent.alerts:,} alerts", end="", file=sys.stderr)
+
+    before = signal.signal(signal.SIGTERM, end)  # as Ctrl-C does: what was read is still sent
+    try:
+        sent = send(
+            options.logs,
+            options.to,
+            model=options.model,
+            credentials=credentials_of(options),
+            follow=options.follow,
+            position=options.position,
+            drop_seconds=options.drop_after,
+            progress=progress,
+            say=lambda line: print(f"offscript: {line}", file=sys.stderr),
+        )
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    print(
+        f"sent {sent.lines:,} lines: {sent.events:,} events scored, {sent.alerts:,} alerts; "
+        f"{sent.unkeyed:,} lines without a stream key, {sent.broken:,} broken, "
+        f"{sent.continuations:,} that go on with the record before",
+    )
+    if sent.dropped:
+        print(
+            f"offscript: {sent.dropped:,} lines were dropped or not acknowledged", file=sys.stderr
+        )
+    if sent.interrupted:
+        return 130
+    return 1 if sent.dropped else 0
 
 
 def feedback(options: argparse.Namespace) -> int:

@@ -133,6 +133,13 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
         help="who may call, and for what; offscript token writes it",
     )
     serve.add_argument(
+        "--redact",
+        type=Path,
+        metavar="FILE",
+        help="what is secret in a line, besides passwords, tokens and card numbers: regular "
+        "expressions, one a line; of one with a group that is taken out, else all of what matches",
+    )
+    serve.add_argument(
         "--alertmanager",
         metavar="URL",
         help="tell this Alertmanager what fires, by kind of alert: http://127.0.0.1:9093",
@@ -185,6 +192,7 @@ def config_of(options: argparse.Namespace) -> ServiceConfig:
         threads=options.threads,
         sender_events=options.sender_events,
         sender_bytes=options.sender_megabytes << 20,
+        redact=options.redact,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 
 from ..model.event import well_formed
 from ..protos import detector_pb2 as pb
@@ -18,14 +19,16 @@ class Outbox:
     """Batches in the order of their numbers. One thread adds, another one sends and acknowledges.
 
     A row that differs in kind from those gathered (named or raw, with a time or without) begins a
-    new batch, as a batch has one kind.
+    new batch, as a batch has one kind. `again` are batches with numbers of another client's.
     """
 
-    def __init__(self, client: str, window: int, model: str = "") -> None:
+    def __init__(
+        self, client: str, window: int, model: str = "", again: Sequence[pb.EventBatch] = ()
+    ) -> None:
         self._client = client
         self._model = model
         self._window = window
-        self._batches: deque[pb.EventBatch] = deque()  # complete, not acknowledged
+        self._batches = deque(again)  # complete, not acknowledged
         self._sent = 0  # of these, on the current connection
         self.connection = 0
         self._open: _Gathering | None = None
@@ -97,11 +100,21 @@ class Outbox:
                     self.changed.wait(min(deadline, linger) - now)
         return None
 
-    def acknowledge(self, seq: int) -> None:
-        """Forget the batches up to `seq`."""
+    @property
+    def rows(self) -> int:
+        """Rows that are not acknowledged."""
         with self.changed:
-            while self._batches and self._batches[0].seq <= seq:
-                self._batches.popleft()
+            batches = [*self._batches, *([] if self._open is None else [self._open.batch])]
+            return sum(len(batch.lines) or len(batch.name_ix) for batch in batches)
+
+    def acknowledge(self, seq: int) -> None:
+        """Forget the batches up to the first with the number `seq`, which is acknowledged before
+        any other with the same.
+        """
+        with self.changed:
+            known = seq in (batch.seq for batch in self._batches)
+            while known:
+                known = self._batches.popleft().seq != seq
                 self._sent = max(0, self._sent - 1)
             self.changed.notify_all()
 

@@ -18,20 +18,44 @@ from .line_kernels import (
     PAST_ASCII,
     find_suspects,
 )
+from .own_patterns import OwnPatterns, redact_own
 
 _Replacement = Callable[[re.Match[str]], str]
 
 _KEYS = ("password", "passwd", "pwd", "secret", "token", "api_key", "api-key", "apikey")
-_VALUE = r"(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&\"'<]+)"
+_KEY = rf"(?:{'|'.join(_KEYS)})[\w-]{{0,64}}"
+_ESCAPES = r"\\{0,8}"  # of a quote, in JSON that lies in JSON
+_QUOTE = rf"{_ESCAPES}[\"']"
+_NEXT = rf"{_QUOTE}[\w.-]{{1,64}}{_QUOTE}[ \t]*:"  # the next key of JSON
+# What ends a value without quotes: the next pair, a quote around it all, or the sentence.
+_STOP = (
+    rf"[,;&](?:[\w.-]{{1,64}}=|[ \t]*{_NEXT}|\s|\Z)"
+    rf"|{_QUOTE}(?:[\s,;:}}\])>]|\Z)"
+)
+_PLAIN = rf"(?:(?!{_STOP})\S)+"
+# To the next quote of the same kind, or to the end of a line that was cut. What follows without a
+# space belongs to it, as in a shell. A quote before the next pair ends something, and begins none.
+_QUOTED = (
+    rf"(?P<escapes>{_ESCAPES})(?P<quote>[\"'])(?![ \t]+[\w.-]{{1,64}}=|,[ \t]*{_NEXT})"
+    r"(?:(?!(?<!\\)(?P=escapes)(?P=quote)).)*"
+    rf"(?:(?P=escapes)(?P=quote)(?:(?![,;&:}}\])>]){_PLAIN})?)?"
+)
+_VALUE = rf"(?:{_QUOTED}|(?:(?:bearer|basic)[ \t]+)?{_PLAIN})"
 _CARD = re.compile(r"(?<![\w.-])[3-6]\d{3}(?:[ -]?\d){9,12}(?![\w-])")
 # (words in lower case of which one begins every match; pattern; what replaces it)
 # Anybody may write a line, so no pattern may take time that grows with the square of its length:
 # what can begin at many places has a bound.
+_OPTION = ("--",)
 _PATTERNS: list[tuple[tuple[str, ...], re.Pattern[str], _Replacement]] = [
     (
         ("passw", "pwd", "secret", "token", "api"),
+        re.compile(rf"(?i)({_KEY}(?:{_ESCAPES}[\"'\]]){{0,2}}[ \t]*[=:]{{1,3}}>?[ \t]*){_VALUE}"),
+        lambda found: f"{found[1]}<redacted>",
+    ),
+    (
+        _OPTION,
         re.compile(
-            rf"(?i)((?:{'|'.join(_KEYS)})[\w-]{{0,64}}[\"']?[ \t]*(?:[=:]|=>)[ \t]*){_VALUE}"
+            rf"(?i)((?<![\w-])--(?=\w)[\w-]{{0,64}}?{_KEY}(?:{_QUOTE},[ \t]*|[ \t]+))(?!--){_VALUE}"
         ),
         lambda found: f"{found[1]}<redacted>",
     ),
@@ -48,7 +72,8 @@ _PATTERNS: list[tuple[tuple[str, ...], re.Pattern[str], _Replacement]] = [
 
 def _tables() -> tuple[NDArray[Any], ...]:
     """The words as `find_suspects` takes them."""
-    words = [word.encode() for alike, _, _ in _PATTERNS for word in alike]
+    # An option's name holds one of the first pattern's words: a ruler of hyphens is none.
+    words = [word.encode() for alike, _, _ in _PATTERNS if alike != _OPTION for word in alike]
     pairs = np.full((256, 256), ORDINARY, np.uint8)
     for word in words:
         for first, second in product(*zip(word[:2], word[:2].upper(), strict=True)):
@@ -64,12 +89,14 @@ def _tables() -> tuple[NDArray[Any], ...]:
 _FOLDED, _PAIRS, _WORDS, _BOUNDS = _tables()
 
 
-def redact(lines: Sequence[str]) -> list[str]:
+def redact(lines: Sequence[str], own: OwnPatterns = ()) -> list[str]:
     """The lines without passwords, tokens, bearer and basic credentials, AWS keys, JSON web tokens,
-    passwords in URLs and payment card numbers. A line end inside a line becomes a space.
+    passwords in URLs, payment card numbers, and what `own` patterns find. A line end inside a line
+    becomes a space.
 
     Most lines hold none of the words that a pattern needs, nor a number as long as a card's.
     """
+    lines = redact_own(lines, own)
     text = "\n".join((*lines, ""))
     if text.count("\n") != len(lines):
         lines = [line.replace("\n", " ") for line in lines]

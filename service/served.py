@@ -24,6 +24,7 @@ from .config import ServiceConfig
 from .drift import Drift
 from .late import Late
 from .metrics import ModelMetrics
+from .own_patterns import read_patterns
 from .reading import Reader
 from .sequel import sequel
 from .shard import Shard
@@ -98,6 +99,7 @@ class Served:
         self._store = store
         self._config = config
         self._writer = writer
+        self._own = () if config.redact is None else read_patterns(config.redact)
         self._reader = Reader(model)
         self._drift: Drift
         self._shards: list[Shard] = []
@@ -124,6 +126,7 @@ class Served:
                 self._config,
                 name=self.name,
                 spool=self._spool(number),
+                own=self._own,
                 writer=self._writer,
                 metrics=self.metrics,
                 drift=self._drift,
@@ -241,7 +244,8 @@ class Served:
         if not folders:
             return None
         try:
-            return Spool(folders[number], self._config.spool_bytes // self._config.threads)
+            size = self._config.spool_bytes // self._config.threads
+            return Spool(folders[number], size, self._own)
         except OSError as error:
             logger.warning("raw lines are not kept: %s: %s", error.filename, error.strerror)
             return None

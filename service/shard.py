@@ -30,7 +30,7 @@ from .drift import Drift
 from .feeding import feed, joined, strongest
 from .lines import Lines, Positions
 from .metrics import ModelMetrics
-from .redaction import redact
+from .own_patterns import OwnPatterns
 from .saving import Saving
 from .spool import Spool
 from .stored import StoredAlert
@@ -57,6 +57,7 @@ class Shard:
         *,
         name: str,
         spool: Spool | None,
+        own: OwnPatterns,
         writer: Writer,
         metrics: ModelMetrics,
         drift: Drift,
@@ -65,7 +66,7 @@ class Shard:
         self._name = name  # of the model
         self._model = model
         self._config = config
-        self._lines = Lines(spool, config.repeat_seconds)
+        self._lines = Lines(spool, config.repeat_seconds, own)
         self._writer = writer
         self._metrics = metrics
         self._drift = drift
@@ -266,7 +267,7 @@ class Shard:
         text = lines[-1]
         if text is None and finding.token == NEW and finding.index >= 0 and part is not None:
             name = part.rows.name[finding.index - begin]
-            text = None if name is None else redact([name])[0]
+            text = None if name is None else self._lines.redacted(name)
         alert = replace(self._detector.alert(finding, lines, text=text), model_name=self._name)
         if math.isnan(alert.time):
             now = time.time()

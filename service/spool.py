@@ -23,6 +23,7 @@ from jaxtyping import Float64, Int64, UInt8
 
 from ..model.coded import Coded
 from .line_kernels import HEADER_BYTES, lay_out_records
+from .own_patterns import OwnPatterns
 from .redaction import redact
 
 logger = logging.getLogger("offscript")
@@ -45,11 +46,13 @@ def warm() -> None:
 class Spool:
     """The lines of the recent past in `folder`, at most `size` bytes of them. One thread owns it.
 
-    Lines that the disk does not take are not kept; scoring does not depend on them.
+    Lines that the disk does not take are not kept; scoring does not depend on them. `own` patterns
+    of secrets go with the known ones.
     """
 
-    def __init__(self, folder: Path, size: int) -> None:
+    def __init__(self, folder: Path, size: int, own: OwnPatterns = ()) -> None:
         self._folder = folder
+        self._own = own
         self._segment = max(size // _SEGMENTS, 1 << 12)  # bytes; segment n begins at n * _segment
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._heads = self._take_heads()
@@ -64,7 +67,7 @@ class Spool:
     ) -> Int64[np.ndarray, " lines"]:
         """Keep the redacted lines; returns their positions, −1 for what the disk does not take."""
         kept = np.full((len(lines), 2), _NOWHERE)
-        text = "\n".join(redact(lines)).encode(errors="replace")
+        text = "\n".join(redact(lines, self._own)).encode(errors="replace")
         data = np.array(memoryview(text))
         coded = Coded.of(streams)
         keys = np.array([_key(stream) for stream in coded.values], dtype=np.uint64)[coded.codes]

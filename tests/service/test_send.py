@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -13,10 +15,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import pytest
 
+from offscript.cli import main
 from offscript.model.errors import InputError, LogError
 from offscript.service.client import Client
 from offscript.service.config import ServiceConfig
@@ -127,6 +130,98 @@ def test_a_log_that_cannot_be_read_is_one_clear_line(running: Running, tmp_path:
         send([tmp_path / "none.log"], running.address)
     with pytest.raises(LogError, match="cannot follow"):
         send([tmp_path / "none.log"], running.address, follow=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-", "--follow"], "--follow is for files, got -"),
+        (["app.log", "--position", "p"], "--position says how far .* give --follow too"),
+        (["app.log", "--drop-after", "1"], "--drop-after is for standard input"),
+        (["-", "--drop-after", "-1"], "expected seconds for --drop-after, got -1.0"),
+        (["-", "--drop-after", "nan"], "expected seconds for --drop-after, got nan"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["send", *words, "--to", NOWHERE]) == 2
+    assert re.fullmatch(f"offscript: {said}.*\n", capsys.readouterr().err)
+
+
+@pytest.fixture
+def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[IO[str]]:
+    """The end of standard input that one writes to."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as source, os.fdopen(writing, "w") as program:
+        monkeypatch.setattr("sys.stdin", source)
+        yield program
+
+
+def test_who_writes_into_a_pipe_goes_on_without_a_service_and_what_is_lost_is_counted(
+    pipe: IO[str], session: Lines
+) -> None:
+    said: list[str] = []
+    results: list[Sent] = []
+    thread = threading.Thread(
+        target=lambda: results.append(send([Path("-")], NOWHERE, drop_seconds=0.3, say=said.append))
+    )
+    thread.start()
+    for number in range(8000):
+        pipe.write("\n".join(session(f"{number:04x}")) + "\n")
+    pipe.close()
+    thread.join(60)
+
+    assert (results[0].lines, results[0].dropped) == (40_000, 40_000)
+    assert [line.split(";")[0] for line in said] == [
+        f"no answer from a service at {NOWHERE}: Connection refused",
+        "the service has acknowledged nothing for 0.3 s",
+    ]
+
+
+@pytest.mark.slow
+def test_lines_are_dropped_only_until_the_service_is_there_again(
+    config: ServiceConfig, own_process: OwnProcess, pipe: IO[str], session: Lines
+) -> None:
+    first = own_process(config)
+    first.terminate()
+    said: list[str] = []
+    results: list[Sent] = []
+    thread = threading.Thread(
+        target=lambda: results.append(
+            send([Path("-")], first.address, drop_seconds=0.2, say=said.append)
+        )
+    )
+    thread.start()
+    for number in range(8000):
+        pipe.write("\n".join(session(f"{number:04x}")) + "\n")
+    pipe.flush()
+    while len(said) < 2:
+        time.sleep(0.01)
+    own_process(replace(config, grpc=first.address))
+    number = 8000
+    while len(said) < 3:
+        pipe.write("\n".join(session(f"{number:04x}")) + "\n")
+        pipe.flush()
+        number += 1
+        time.sleep(0.01)
+    pipe.close()
+    thread.join(60)
+
+    (sent,) = results
+    assert 0 < sent.dropped < 40_000
+    assert sent.events == sent.lines - sent.dropped == 5 * number - sent.dropped
+    assert said[2] == f"there is room again; {sent.dropped:,} lines were dropped"
+
+
+def test_a_pipe_that_lost_lines_says_so_at_the_end(
+    pipe: IO[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe.write("one\ntwo\n")
+    pipe.close()
+
+    assert main(["send", "-", "--to", NOWHERE, "--drop-after", "0"]) == 1
+    assert capsys.readouterr().err.endswith("offscript: 2 lines were dropped or not acknowledged\n")
 
 
 SEND = """
