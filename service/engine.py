@@ -97,6 +97,11 @@ class Engine:
             spools = {folder for served in self._served.values() for folder in served.spools()}
             spool.remove_others(self._store.lines, spools)
         left = sorted(self._store.states() - self._served.keys())
+        else:
+            logger.warning(
+                "raw lines are not kept, so explanations show templates: the alert store is no "
+                "file; name a folder with --lines"
+            )
         if left:
             logger.warning(
                 "the store has streams of models that are not served now, and keeps them: %s",

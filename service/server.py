@@ -123,6 +123,7 @@ class Server:
         self._store = Store(
             config.store,
             repeat_seconds=config.repeat_seconds,
+            lines=config.lines,
             incidents_per_hour=config.incidents_per_hour,
         )
         try:

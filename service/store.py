@@ -31,9 +31,15 @@ class Store:
     """All that outlives the service. Any thread may call; every method may raise StoreError."""
 
     def __init__(
-        self, url: str, *, repeat_seconds: float = 3600.0, incidents_per_hour: int = 10
+        self,
+        url: str,
+        *,
+        lines: Path | None = None,
+        repeat_seconds: float = 3600.0,
+        incidents_per_hour: int = 10,
     ) -> None:
         self._database = Database(url)
+        self._lines = lines
         self._repeat_seconds = repeat_seconds
         self._incidents_per_hour = incidents_per_hour
         self.incidents_held = 0  # that began past the budget since the store was opened
@@ -41,7 +47,9 @@ class Store:
 
     @property
     def lines(self) -> Path | None:
-        """The folder of raw lines, beside the database if that is a file."""
+        """The folder of raw lines: where it was said, else beside the database's file."""
+        if self._lines is not None:
+            return self._lines / "offscript.lines"
         path = self._database.path
         return None if path is None else path.with_name(f"{path.name}.lines")
 

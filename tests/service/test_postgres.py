@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -203,6 +204,29 @@ def test_a_service_notices_a_silent_server_and_goes_on_when_it_talks(
         assert not arrived
         assert (silent, up()) == ("offscript_store_up 0.0", "offscript_store_up 1.0")
         assert [alert.stream for alert in client.alerts()] == ["0f"]
+
+
+@on_postgres
+def test_lines_are_kept_in_the_folder_that_is_named(
+    url: str,
+    config: ServiceConfig,
+    in_process: InProcess,
+    session: Lines,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def told(key: str, folder: Path | None) -> tuple[tuple[str | None, ...], bool]:
+        caplog.clear()
+        with in_process(replace(config, store=url, lines=folder)) as service:
+            with Client(service.address) as client:
+                for line in session(key, odd=True):
+                    client.line(line)
+                assert client.flush(30)
+            (found,) = service.server._store.alerts(Filter(stream=key), limit=1)
+        return found.alert.lines[1:3], "name a folder with --lines" in caplog.text
+
+    assert told("0a", tmp_path) == (tuple(session("0a")[:2]), False)
+    assert told("0b", None) == ((None, None), True)
 
 
 def test_a_service_ends_though_its_store_says_nothing(
