@@ -4,9 +4,9 @@ Each row is what one scenario came to, on the recording's events and the default
 service in a process of its own. `soak`: events by name for minutes on end; of
 `rss_slope_mb_per_minute` a line is fitted to its memory after the first fifth. `leak` is the same
 with a leak of eight bytes an event planted in the service, which that slope must show.
-`killed`, `reloaded`, `overloaded` and `drained` are told in `soak_faults.py`. `many_streams`: two
-million streams where a hundred thousand are kept; `many_lines`: raw lines each of which looks like
-no other.
+`killed`, `postgres_away`, `reloaded`, `overloaded` and `drained` are told in `soak_faults.py`.
+`many_streams`: two million streams where a hundred thousand are kept; `many_lines`: raw lines each
+of which looks like no other.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import psutil
 
+from ..examples.postgres.server import running_server
 from ..model.folder import load_model
 from ..model.warm import warm
 from ..protos import detector_pb2 as pb
@@ -32,10 +34,11 @@ from .results import Row, run_results, write_results
 from .serving import trained
 from .serving_grpc import latencies, named, raw, rows_per_second
 from .serving_traffic import Piece, recorded, traffic
-from .soak_faults import Found, drained, killed, overloaded, reloaded, twin
+from .soak_faults import Found, away, drained, killed, overloaded, reloaded, twin
 
 SCENARIOS = (
     "killed",
+    "postgres_away",
     "reloaded",
     "overloaded",
     "drained",
@@ -130,10 +133,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
             coming = traffic(source, 1_000, _SIZE, idle_seconds=idle, seed=number)
             kept = ["--max-streams", str(KEPT)]
             program = [str(_LEAKING)] if scenario == "leak" else ["-m", "offscript.cli"]
-            with Service(path, folder, kept, program=program) as service:
+            with ExitStack() as stack:
+                store = None
+                if scenario == "postgres_away":  # what is committed has to be on disk
+                    server = stack.enter_context(running_server(synchronous_commit="on"))
+                    store = server.database()
+                service = stack.enter_context(
+                    Service(path, folder, kept, program=program, store=store)
+                )
                 match scenario:
                     case "killed":
                         found = killed(service, coming, options.rounds)
+                    case "postgres_away":
+                        found = away(service, coming, server, 30.0)
                     case "reloaded":
                         times = options.rounds
                         found = reloaded(service, coming, (path, other), times=times, rate=RATE)
