@@ -60,9 +60,12 @@ class Store:
             return last_numbers(connection)[1]
 
     def write(
-        self, alerts: Sequence[Alert], states: Sequence[tuple[str, int, Saved]] = ()
+        self,
+        alerts: Sequence[Alert],
+        states: Sequence[tuple[str, int, Saved]] = (),
+        deeds: Sequence[Deed] = (),
     ) -> list[StoredAlert]:
-        """Store alerts and the state of shards, in one transaction.
+        """Store alerts, the state of shards, and what was done elsewhere, in one transaction.
 
         An alert of a cause (model, stream, detector, observed event) that was seen less than
         `repeat_seconds` ago only makes that alert's count grow, unless it was resolved. One whose
@@ -115,6 +118,8 @@ class Store:
             held = budget.save()
             for state in states:
                 save_arrays(connection, *state)
+            for deed in deeds:
+                audit.note(connection, deed)
         self.incidents_held += held
         return [row.stored(alert) for row, alert in zip(became, alerts, strict=True)]
 
@@ -224,11 +229,6 @@ class Store:
                 suppression.add(connection, quiet, revision=revision)
                 audit.note(connection, Deed(now, who, "suppression", quiet.said))
         return self.alert(found.alert.id), quiet
-
-    def note(self, who: str, action: str, what: str) -> None:
-        """Put on the audit trail what was done elsewhere than here."""
-        with self._database.writing() as connection:
-            audit.note(connection, Deed(time.time(), who, action, what))
 
     def deeds(
         self, *, since: float = -math.inf, limit: int, before: int | None = None

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from offscript.model.alert import Alert
 from offscript.service import tables
 from offscript.service.arrays import Arrays, Saved
+from offscript.service.audit import Deed
 from offscript.tests.service.engines import Service, raw
 
 Lines = Callable[..., list[str]]
@@ -144,9 +145,13 @@ def test_pieces_of_a_round_leave_time_for_others_between_them(
     moments = list[float]()
     write = service.store.write
 
-    def watched(alerts: Sequence[Alert], states: Sequence[tuple[str, int, Saved]] = ()) -> object:
+    def watched(
+        alerts: Sequence[Alert],
+        states: Sequence[tuple[str, int, Saved]] = (),
+        deeds: Sequence[Deed] = (),
+    ) -> object:
         moments.extend(time.monotonic() for _, _, saved in states if saved.parts)
-        return write(alerts, states)
+        return write(alerts, states, deeds)
 
     monkeypatch.setattr(service.store, "write", watched)
     lines = [line for n in range(6) for line in session(f"{n:04x}")[:3]]
