@@ -55,5 +55,5 @@ def _prepare(connection: Any, _: Any) -> None:
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
     cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")  # survives a killed process
+    cursor.execute("PRAGMA synchronous=FULL")  # what is acknowledged survives a loss of power
     cursor.close()
