@@ -97,12 +97,12 @@ class Engine:
         if self._store.lines is not None:
             spools = {folder for served in self._served.values() for folder in served.spools()}
             spool.remove_others(self._store.lines, spools)
-        left = sorted(self._store.states() - self._served.keys())
         else:
             logger.warning(
                 "raw lines are not kept, so explanations show templates: the alert store is no "
                 "file; name a folder with --lines"
             )
+        left = sorted(self._store.states() - self._served.keys())
         if left:
             logger.warning(
                 "the store has streams of models that are not served now, and keeps them: %s",
@@ -127,7 +127,7 @@ class Engine:
         """Take batches of different models, all of them or none."""
         sender = SENDER.get()
         tickets = [
-            (served, Ticket(batch, partial(self._scored, served, sender)))
+            (served, Ticket(batch, partial(self._scored, served, sender), sender))
             for served, batch in ((self.of(batch.model), batch) for batch in batches)
         ]
         with self._lock:
