@@ -30,7 +30,8 @@ _TROUBLE = re.compile(r" (WARNING|ERROR|CRITICAL) |^Traceback", re.MULTILINE)
 class Service:
     """`offscript serve` on a port that stays the same across restarts, with a fresh alert store.
 
-    `options`: more of the command line; `program`: what Python runs in place of our command.
+    `options`: more of the command line; `program`: what Python runs in place of our command;
+    `store`: in place of a file in the folder.
     """
 
     def __init__(
@@ -40,11 +41,12 @@ class Service:
         options: Sequence[str] = (),
         *,
         program: Sequence[str] = ("-m", "offscript.cli"),
+        store: str | None = None,
     ) -> None:
         self._model = model
         self._options = options
         self._program = program
-        self._store = f"sqlite:///{folder / 'alerts.db'}"
+        self._store = store or f"sqlite:///{folder / 'alerts.db'}"
         self._log = folder / "serve.log"
         self._wanted = False
         with socket.create_server(("127.0.0.1", 0)) as free:

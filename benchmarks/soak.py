@@ -5,8 +5,8 @@ service in a process of its own. `soak`: events by name for minutes on end; of
 `rss_slope_mb_per_minute` a line is fitted to its memory after the first fifth. `leak` is the same
 with a leak of eight bytes an event planted in the service, and `found_share` by how much steeper
 that slope is, as a share of what is leaked.
-`killed`, `reloaded`, `overloaded` and `drained` are told in `soak_faults.py`; `cancelled`,
-`connected`, `unread` and `limited` in `soak_callers.py`. `many_streams`: two million
+`killed`, `postgres_away`, `reloaded`, `overloaded` and `drained` are told in `soak_faults.py`;
+`cancelled`, `connected`, `unread` and `limited` in `soak_callers.py`. `many_streams`: two million
 streams where a hundred thousand are kept; `many_lines`: a million raw lines each of which looks
 like no other.
 """
@@ -18,12 +18,15 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 
+from ..examples.postgres.server import running_server
 from ..model.folder import load_model
 from ..model.warm import warm
 from ..protos import detector_pb2 as pb
@@ -34,12 +37,13 @@ from .results import FOLDER as RESULTS
 from .results import Row, run_results, write_results
 from .serving import trained
 from .serving_grpc import latencies, named, raw, rows_per_second
-from .serving_traffic import Piece, recorded, traffic
+from .serving_traffic import Piece, Recorded, recorded, traffic
 from .soak_callers import cancelled, connected, limited, unread
-from .soak_faults import Found, drained, killed, overloaded, reloaded, twin
+from .soak_faults import Found, away, drained, killed, overloaded, reloaded, twin
 
 SCENARIOS = (
     "killed",
+    "postgres_away",
     "reloaded",
     "overloaded",
     "drained",
@@ -124,6 +128,71 @@ def leak_found(rows: Sequence[Row]) -> float | None:
     return (slope["leak"] - slope["soak"]) / (60.0 * rate["leak"] * _LEAKED / 1e6)
 
 
+@dataclass(frozen=True)
+class Run:
+    """What a scenario has to work with."""
+
+    model: Path
+    twin: Path
+    folder: Path  # its own
+    source: Recorded
+    coming: Iterator[Piece]
+    minutes: float
+    rounds: int
+
+    def service(self, *options: str, **more: Any) -> Service:
+        """To be used in a `with`."""
+        return Service(self.model, self.folder, ["--max-streams", str(KEPT), *options], **more)
+
+
+def found_of(scenario: str, run: Run) -> Found:
+    """What one scenario comes to, with a service of its own."""
+    coming = run.coming
+    match scenario:
+        case "postgres_away":  # what is committed has to be on disk
+            with running_server(synchronous_commit="on") as server:
+                with run.service(store=server.database()) as service:
+                    yield from away(service, coming, server, 30.0)
+        case "limited":
+            file = run.folder / "tokens"
+            tokens = [add_token(file, name, [Scope.SEND]) for name in ("greedy", "modest")]
+            with run.service("--tokens", str(file), "--sender-events", str(LIMIT)) as service:
+                yield from limited(service, coming, tokens, rate=LIMIT / 2.0)
+        case "leak":
+            with run.service(program=[str(_LEAKING)]) as service:
+                yield from steady(service, coming, minutes=run.minutes, rate=RATE, most=None)
+        case _:
+            with run.service() as service:
+                yield from _plain(scenario, run, service)
+
+
+def _plain(scenario: str, run: Run, service: Service) -> Found:
+    """A scenario of the service as it is."""
+    coming, names, lines = run.coming, run.source.names, run.source.lines or []
+    match scenario:
+        case "killed":
+            return killed(service, coming, run.rounds)
+        case "reloaded":
+            both = (run.model, run.twin)
+            return reloaded(service, coming, both, times=run.rounds, rate=RATE)
+        case "overloaded":
+            return overloaded(service, coming, senders=24, seconds=30.0)
+        case "drained":
+            return drained(service, coming, streams=100)
+        case "cancelled":
+            return cancelled(service, coming, 10_000)
+        case "connected":
+            return connected(service, coming, 1_000)
+        case "unread":
+            return unread(service, coming, readers=50, seconds=10.0)
+        case "many_streams":
+            return many(service, strange_streams(names, 2_000_000), 2_000_000)
+        case "many_lines":
+            return many(service, strange_lines(lines, 1_000_000), 1_000_000)
+        case _:
+            return steady(service, coming, minutes=run.minutes, rate=RATE, most=1.0)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the scenarios that are asked for, and write results/soak.json."""
     parser = argparse.ArgumentParser(description="The service over time and under faults.")
@@ -144,60 +213,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         source = recorded("postgres", config, model)
         idle = model.config.streams.idle_seconds
         other = twin(path, scratch / "twin")
+        setting = f"{model.summary['preset']} {model.sha256[:12]}"
         for number, scenario in enumerate(options.scenarios or SCENARIOS):
             folder = scratch / scenario
             folder.mkdir()
             coming = traffic(source, 1_000, _SIZE, idle_seconds=idle, seed=number)
-            kept = ["--max-streams", str(KEPT)]
-            tokens = []
-            if scenario == "limited":
-                file = folder / "tokens"
-                tokens = [add_token(file, name, [Scope.SEND]) for name in ("greedy", "modest")]
-                kept += ["--tokens", str(file), "--sender-events", str(LIMIT)]
-            program = [str(_LEAKING)] if scenario == "leak" else ["-m", "offscript.cli"]
-            with Service(path, folder, kept, program=program) as service:
-                match scenario:
-                    case "killed":
-                        found = killed(service, coming, options.rounds)
-                    case "reloaded":
-                        times = options.rounds
-                        found = reloaded(service, coming, (path, other), times=times, rate=RATE)
-                    case "overloaded":
-                        found = overloaded(service, coming, senders=24, seconds=30.0)
-                    case "drained":
-                        found = drained(service, coming, streams=100)
-                    case "cancelled":
-                        found = cancelled(service, coming, 10_000)
-                    case "connected":
-                        found = connected(service, coming, 1_000)
-                    case "unread":
-                        found = unread(service, coming, readers=50, seconds=10.0)
-                    case "limited":
-                        found = limited(service, coming, tokens, rate=LIMIT / 2.0)
-                    case "many_streams":
-                        count = 2_000_000
-                        found = many(service, strange_streams(source.names, count), count)
-                    case "many_lines":
-                        count = 1_000_000
-                        found = many(service, strange_lines(source.lines or [], count), count)
-                    case _:
-                        most = None if scenario == "leak" else 1.0
-                        minutes = options.minutes
-                        found = steady(service, coming, minutes=minutes, rate=RATE, most=most)
-                setting = f"{model.summary['preset']} {model.sha256[:12]}"
-                for measure, value, n, target in found:
-                    rows.append(
-                        Row(
-                            scenario,
-                            "offscript_service",
-                            setting,
-                            measure,
-                            value,
-                            n=n,
-                            target=target,
-                        )
-                    )
-                    print(f"  {scenario} {measure} {value:g} of {n:,}", flush=True)
+            run = Run(path, other, folder, source, coming, options.minutes, options.rounds)
+            for measure, value, n, target in found_of(scenario, run):
+                rows.append(
+                    Row(scenario, "offscript_service", setting, measure, value, n=n, target=target)
+                )
+                print(f"  {scenario} {measure} {value:g} of {n:,}", flush=True)
         if share := leak_found(rows):
             rows.append(Row("leak", "offscript_service", setting, "found_share", share, target=0.5))
     results = run_results("soak", rows, seed=0, seconds=time.perf_counter() - began)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 import grpc
 import numpy as np
 
+from ..examples.postgres.server import Server
 from ..model.errors import OffscriptError
 from ..model.folder import load_model, save_model
 from ..protos import detector_pb2 as pb
@@ -27,6 +29,7 @@ Found = Iterator[tuple[str, float, int, float | None]]  # measure, value, of how
 
 _SIZE = 256  # events of a batch
 _CALL_SECONDS = 60.0
+_UNKNOWN = 16  # events in a stream of their own, of each batch
 _PAUSE_SECONDS = 1.0  # between two batches of one of many calls
 _REFUSED = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE)
 
@@ -67,6 +70,66 @@ def killed(service: Service, coming: Iterator[Piece], rounds: int) -> Found:
     yield "alerts_lost", float(len(acknowledged - listed)), len(acknowledged), 0.0
     yield "events_lost", float(sent - min(sent, events)), sent, 0.0
     yield "start_seconds", float(np.median(starts)), kills, None
+
+
+def away(service: Service, coming: Iterator[Piece], server: Server, seconds: float) -> Found:
+    """PostgreSQL ends at once under load, and starts again after so many seconds.
+
+    Events acknowledged a second in as long before, meanwhile, and in as long after; alerts lost as
+    in `killed`, of streams of unknown events; `recovery_seconds`: from when the server answers
+    until the next acknowledgement.
+    """
+    heard = list[tuple[float, int]]()
+    acknowledged: set[str] = set()
+    over = threading.Event()
+
+    def hear(reply: pb.ScoreBatch) -> None:
+        heard.append((time.perf_counter(), reply.events))
+        acknowledged.update(alert.id for alert in reply.alerts)
+
+    def take_away() -> tuple[float, float]:
+        time.sleep(seconds)
+        gone = time.perf_counter()
+        server.stop(signal.SIGQUIT)
+        time.sleep(seconds)
+        server.start()
+        back = time.perf_counter()
+        time.sleep(seconds)
+        over.set()
+        return gone, back
+
+    sent = 0
+    with (
+        Client(service.address, acknowledged=hear, waiting=lambda _: None) as client,
+        ThreadPoolExecutor(1) as side,
+    ):
+        times = side.submit(take_away)
+        for piece in coming:
+            if over.is_set():
+                break
+            for stream, name, moment in zip(
+                piece.stream, piece.name, piece.time.tolist(), strict=True
+            ):
+                client.event(name, stream=stream, time=moment)
+            for at in range(_UNKNOWN):  # else hardly anything would be stored
+                moment = float(piece.time[-1])
+                client.event("unknown", stream=f"odd {sent}", time=moment, started=not at)
+            sent += len(piece) + _UNKNOWN
+        client.flush()
+        listed = {alert.id for alert in client.alerts()}
+    gone, back = times.result()
+    first = min(at for at, _ in heard if at > back)
+
+    def rate(begin: float, end: float) -> float:
+        return sum(events for at, events in heard if begin < at <= end) / (end - begin)
+
+    events = sum(events for _, events in heard)
+    yield "alerts_lost", float(len(acknowledged - listed)), len(acknowledged), 0.0
+    yield "events_lost", float(sent - min(sent, events)), sent, 0.0
+    yield "events_per_second", rate(gone - seconds, gone), sent, None
+    yield "events_per_second_away", rate(gone, back), sent, None
+    yield "events_per_second_after", rate(first, back + seconds), sent, None
+    yield "recovery_seconds", first - back, 1, 5.0
 
 
 def reloaded(

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64, UInt16
+from jaxtyping import Bool, Float64, Int32, Int64, UInt16
 from numpy.typing import NDArray
 
 from .alert import DETECTORS, Alert
@@ -25,6 +25,7 @@ from .stream_kernels import ROOM, end_rows, observe_rows, silent_rows
 from .streams import Streams
 from .vocabulary import END, NEW
 
+Clocks = Float64[np.ndarray, " sources"]
 _LOOK = 65_536  # streams looked at by one call of `end_some_idle`, in a millisecond or so
 _ROOM = 64  # findings kept before the kernel has to hand them over
 
@@ -88,12 +89,14 @@ class Detector:
         time: Float64[np.ndarray, " events"],
         *,
         started: Collection[str] = frozenset(),
+        source: Int32[np.ndarray, " events"] | int = 0,
     ) -> Observed:
         """Score events in order and feed them to their streams.
 
         `stream`, `name` and `time` (unix seconds, nan if unknown) lie side by side, one row an
         event; names not in the vocabulary count as `<new>`. `started` are streams whose first
         event is in this batch; others that are not known yet are judged by their first event.
+        `source` numbers, from 0, whose clock the silence of each event's stream is counted by.
         """
         if not len(stream) == len(name) == len(time):
             raise InputError(
@@ -110,6 +113,7 @@ class Detector:
             streams.watermark = float(np.fmax(streams.watermark, known.max()))
         tokens = self.model.vocabulary.tokens(name)
         rows = streams.assign(stream, name, moments, started)
+        streams.state["source"][rows] = source
         computed = self._scorer.computed
         evicted = self._follow()
         surprisal = np.zeros(len(rows), np.float32)
@@ -156,10 +160,11 @@ class Detector:
         """End the streams that at event time `now` have been silent for the idle time, the longest
         silent first; with a surprisal for each that was ended.
         """
-        return self._end_silent(now, 0, len(self._streams.keys), len(self._streams.keys))[0]
+        return self._end_silent(np.array([now]), 0, *[len(self._streams.keys)] * 2)[0]
 
-    def end_some_idle(self, now: float, most: int) -> tuple[Observed, bool]:
-        """The same a few at a time: go on through the streams, as they came, and end up to `most`.
+    def end_some_idle(self, now: Clocks, most: int) -> tuple[Observed, bool]:
+        """The same a few at a time: go on through the streams, as they came, and end up to `most`;
+        each by what time it is for its source, nan if that is not known.
 
         With whether more are left; if not, the next call begins anew.
         """
@@ -219,6 +224,10 @@ class Detector:
         self._follow()
         return lost
 
+    def leave(self, sources: Sequence[int]) -> None:
+        """These sources are gone: the silence of their streams is counted by the clock of 0."""
+        self._streams.leave(sources)
+
     def forget(self, rows: Int64[np.ndarray, " rows"]) -> None:
         """Forget the streams in these rows; one that returns is joined in the middle."""
         self._streams.forget(rows)
@@ -231,7 +240,7 @@ class Detector:
         self._scorer.rest(np.array(forgotten, dtype=np.int64))
         return len(forgotten)
 
-    def _end_silent(self, now: float, begin: int, end: int, most: int) -> tuple[Observed, int]:
+    def _end_silent(self, now: Clocks, begin: int, end: int, most: int) -> tuple[Observed, int]:
         """End up to `most` silent streams of rows `begin:end`; with the row to go on from."""
         if self._idle <= 0.0:
             return self._end(np.zeros(0, np.int64)), end

@@ -177,6 +177,7 @@ def begin_rows(streams, rows, joined, tick):
         stream.cusum = stream.surprise = 0.0
         stream.span = stream.news = stream.ended = 0
         stream.joined = joined[i]
+        stream.source = 0
         stream.touched = tick  # it must not look like the longest silent before its first event
         for detector in range(N_DETECTORS):
             stream.stats[detector] = 0.0
@@ -188,8 +189,9 @@ def begin_rows(streams, rows, joined, tick):
 
 @_jit
 def silent_rows(state, begin, end, now, idle, found):
-    """Look at rows `begin:end` for streams that at time `now` are silent for more than `idle`
-    seconds and have not ended, until `found` is full of them.
+    """Look at rows `begin:end` for streams that at time `now` of their source (nan: not known; of
+    one that is not there: that of 0) are silent for more than `idle` seconds and have not ended,
+    until `found` is full of them.
 
     Returns the row that comes next, and how many were found.
     """
@@ -198,7 +200,8 @@ def silent_rows(state, begin, end, now, idle, found):
         if n == room:
             return row, n
         stream = state[row]
-        if stream.ended == 0 and stream.length > 1 and now - stream.last > idle:
+        source = stream.source if stream.source < now.shape[0] else 0
+        if stream.ended == 0 and stream.length > 1 and now[source] - stream.last > idle:
             found[n] = row
             n += 1
     return end, n

@@ -31,6 +31,7 @@ STATE = np.dtype(
         ("news", np.int32),
         ("joined", np.uint8),  # 1: the beginning was not seen
         ("ended", np.uint8),
+        ("source", np.int32),  # whose clock its silence is counted by, as the caller numbers them
     ],
     align=True,
 )
@@ -204,7 +205,8 @@ class Streams:
                 )
         # Kernels look these up without asking.
         bounds = {"ring": (0, self.tally.shape[1]), "length": (1, 1 << 62)}
-        for name, (least, end) in {**bounds, "joined": (0, 2), "ended": (0, 2)}.items():
+        bounds |= {"joined": (0, 2), "ended": (0, 2), "source": (0, 1 << 31)}
+        for name, (least, end) in bounds.items():
             if n and not (least <= snapshot[name].min() and snapshot[name].max() < end):
                 raise ModelError(f"saved streams do not fit this model: {name} is out of bounds")
         since, latest, tick = snapshot["clock"].astype(np.float64).tolist()
@@ -243,6 +245,13 @@ class Streams:
         self._stale = np.ones_like(old._stale)
         had = np.flatnonzero(old.tally[:n, lost].any(axis=1)).tolist()
         return np.array([row for row in had if old.keys[row] is not None], dtype=np.int64)
+
+    def leave(self, sources: Sequence[int]) -> None:
+        """Have the streams of these sources be of source 0."""
+        source = self.state["source"]
+        rows = np.flatnonzero(np.isin(source[: len(self.keys)], sources))
+        source[rows] = 0
+        self.changed(rows)
 
     def forget(self, rows: Int64[np.ndarray, " rows"]) -> None:
         """Take back the rows of streams."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .delivery import Receiver
+from .delivery import Receiver, RefusedError
 from .incident import LASTING_SECONDS, Incident, rfc3339
 from .sink import Sent, Sink
 from .store import Store
 from .storm import Storm
 
 _LABEL = 1024  # characters
+
+_ByLabels = dict[tuple[str, ...], dict[str, Any]]
 
 
 class Alertmanager(Sink):
@@ -27,7 +29,8 @@ class Alertmanager(Sink):
         super().__init__()
         self._receiver = Receiver(url.rstrip("/") + "/api/v2/alerts")
         self._store = store
-        self._firing: dict[tuple[str, ...], dict[str, Any]] = {}  # by their labels
+        self._firing: _ByLabels = {}
+        self._refused: set[tuple[str, ...]] = set()  # for good, while they last
 
     def send(self, now: float) -> Sent:
         """Say what fires at unix time `now`, and what has ceased to."""
@@ -37,19 +40,35 @@ class Alertmanager(Sink):
         if storm is not None:
             alerts.append(_storm(storm, now, ends))
         firing = {tuple(alert["labels"].values()): alert for alert in alerts}
-        over = [
-            {**alert, "endsAt": rfc3339(now)}
+        told = {labels: alert for labels, alert in firing.items() if labels not in self._refused}
+        over = {
+            labels: {**alert, "endsAt": rfc3339(now)}
             for labels, alert in self._firing.items()
             if labels not in firing
-        ]
-        if firing or over:
-            body = json.dumps([*firing.values(), *over]).encode()
-            self._receiver.post(body, {"Content-Type": "application/json"})
-        self._firing = firing
-        return Sent(len(firing) + len(over))
+        }
+        refused = self._tell({**told, **over})
+        self._refused = (self._refused | refused.keys()) & firing.keys()
+        self._firing = {labels: told[labels] for labels in told.keys() - refused.keys()}
+        return Sent(len(told) + len(over) - len(refused), tuple(refused.values()))
 
     def close(self) -> None:
         self._receiver.close()
+
+    def _tell(self, alerts: _ByLabels) -> dict[tuple[str, ...], str]:
+        """Send these, in halves where something in them is refused; those refused, and why."""
+        if not alerts:
+            return {}
+        body = json.dumps([*alerts.values()]).encode()
+        try:
+            self._receiver.post(body, {"Content-Type": "application/json"})
+        except RefusedError as error:
+            if not error.content:
+                raise
+            if len(alerts) == 1:
+                return dict.fromkeys(alerts, str(error))
+            each, half = list(alerts.items()), len(alerts) // 2
+            return {**self._tell(dict(each[:half])), **self._tell(dict(each[half:]))}
+        return {}
 
 
 def _alert(incident: Incident, now: float, ends: float) -> dict[str, Any]:

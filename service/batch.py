@@ -33,6 +33,7 @@ class Batch:
     ended: tuple[str, ...] = ()
     want_scores: bool = False
     size: int = 0  # bytes
+    sources: Sequence[str] | None = None  # who says each row, where a client tells for others
     model: str = ""  # name of the one that is to score it; "": the default one
 
     def __len__(self) -> int:
@@ -47,6 +48,7 @@ class Rows:
     name: Sequence[str | None]
     time: Float64[np.ndarray, " events"]
     row: Int32[np.ndarray, " events"] | None = None  # of the batch; None: events are the rows
+    source: Sequence[str] | None = None  # as in the batch
     unkeyed: int = 0
     continuations: int = 0
     broken: int = 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +13,8 @@ import numpy as np
 from ..model.errors import ModelError
 from ..model.streams import SNAPSHOT, only, without_doubles
 from .arrays import Arrays
+from .clocks import MOST
+from .reading import AHEAD_SECONDS
 
 logger = logging.getLogger("offscript")
 
@@ -23,7 +27,8 @@ class Checkpoint:
 
     streams: Arrays  # the detector's snapshot, or what of it is in no part; empty if there is none
     clients: dict[str, int] = field(default_factory=dict)  # last batch scored of each
-    clocks: dict[str, float] = field(default_factory=dict)  # event time of each, unix seconds
+    clocks: Mapping[str, float] = field(default_factory=dict)  # event time of each sender
+    numbers: Mapping[str, int] = field(default_factory=dict)  # of the senders, in the streams
 
     def arrays(self, owner: str) -> Arrays:
         """All of it, for the store; `owner` names model and shard."""
@@ -34,6 +39,7 @@ class Checkpoint:
             "seqs": np.array(list(self.clients.values()), dtype=np.uint64),
             "clocks": np.array(list(self.clocks), dtype=np.str_),
             "clock_times": np.array(list(self.clocks.values()), dtype=np.float64),
+            "clock_numbers": np.array([self.numbers[s] for s in self.clocks], dtype=np.int64),
         }
 
 
@@ -47,7 +53,8 @@ def from_arrays(arrays: Arrays, owner: str, model: str) -> Checkpoint:
     """
     if not arrays:
         return Checkpoint({})
-    own = {"owner", "clients", "seqs", "complete", "clocks", "clock_times"}
+    own = {"owner", "clients", "seqs", "complete", "clocks", "clock_times", "clock_numbers"}
+    arrays = _with_numbers(arrays)
     lacking = sorted({*own, *SNAPSHOT} - arrays.keys())
     if lacking:
         raise ModelError(f"they lack {', '.join(lacking)}")
@@ -58,13 +65,25 @@ def from_arrays(arrays: Arrays, owner: str, model: str) -> Checkpoint:
             f"{model}: " if model else "",
         )
         return Checkpoint({})
-    streams: Arrays = {name: arrays[name] for name in arrays if name not in own}
+    latest = time.time() + AHEAD_SECONDS  # an earlier version took every time for true
+    last, clock = arrays["last"].astype(np.float64), arrays["clock"].astype(np.float64)
+    streams: Arrays = {
+        **{name: arrays[name] for name in arrays if name not in own},
+        "last": np.minimum(last, latest),
+        "clock": np.append(np.minimum(clock[:2], latest), clock[2:]),
+    }
     times = arrays["clock_times"].astype(np.float64).tolist()
     clocks = dict(zip(arrays["clocks"].tolist(), times, strict=True))
+    numbers = dict(zip(clocks, arrays["clock_numbers"].tolist(), strict=True))
+    if len(set(numbers.values()) & set(range(1, MOST + 1))) < len(numbers):
+        raise ModelError("their senders' numbers are out of bounds, or those of several")
     if not arrays["complete"][0]:
         streams = without_doubles(streams)
-        now = min(clocks.values(), default=math.nan)  # of the slowest client
-        silent = np.asarray(streams["last"].astype(np.float64) < now - _ACTIVE_SECONDS)
+        known = [moment for moment in times if not math.isnan(moment)]
+        now = np.full(MOST + 1, min(known, default=math.nan))  # of what is nobody's: the slowest
+        now[list(numbers.values())] = times
+        of = np.clip(streams["source"].astype(np.int64), 0, MOST)
+        silent = np.asarray(streams["last"].astype(np.float64) < now[of] - _ACTIVE_SECONDS)
         # What has changed since `clients` was true would be sent, and counted, again.
         silent &= np.asarray(streams["touched"] <= streams["clock"][2])
         logger.warning(
@@ -76,4 +95,19 @@ def from_arrays(arrays: Arrays, owner: str, model: str) -> Checkpoint:
         )
         streams = only(streams, silent)
     clients = dict(zip(arrays["clients"].tolist(), arrays["seqs"].tolist(), strict=True))
-    return Checkpoint(streams, clients, clocks)
+    return Checkpoint(streams, clients, clocks, numbers)
+
+
+def _with_numbers(arrays: Arrays) -> Arrays:
+    """What an earlier version saved, which had one time for all: that of the slowest client."""
+    if "clock_numbers" in arrays or not {"last", "clocks", "clock_times"} <= arrays.keys():
+        return arrays
+    times = arrays["clock_times"].astype(np.float64)[-MOST:]
+    slowest = 1 + int(np.argmin(times)) if len(times) else 0
+    return {
+        **arrays,
+        "clocks": arrays["clocks"][-MOST:],
+        "clock_times": times,
+        "clock_numbers": np.arange(1, len(times) + 1),
+        "source": np.full(len(arrays["last"]), slowest, dtype=np.int32),
+    }

@@ -30,6 +30,7 @@ class ServiceConfig:
     grpc: str = "127.0.0.1:50051"
     http: str = "127.0.0.1:9464"
     store: str = "sqlite:///offscript.db"
+    lines: Path | None = None  # folder of raw lines; None: beside the store, if that is a file
     tls_cert: Path | None = None  # for both ports; PEM, as the two below
     tls_key: Path | None = None
     client_ca: Path | None = None  # gRPC clients must show a certificate that it has signed

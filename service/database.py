@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import sqlalchemy as sa
 
 from ..model.errors import InputError, StoreError
 from .schema import Schema
-
-_BUSY_MILLISECONDS = 5000
-_CLAIM = 0x0FF5C217  # PostgreSQL's locks that a program may use as it likes have numbers
+from .sqlite import File
 
 # (in the database's message, what to do about it)
 _ADVICE = {
@@ -30,6 +26,20 @@ _ADVICE = {
 }
 
 
+class _Place(Protocol):
+    """Where a database is: what differs between a file and a server."""
+
+    @property
+    def path(self) -> Path | None: ...
+    @property
+    def reads(self) -> sa.Engine: ...
+    @property
+    def writes(self) -> sa.Engine: ...
+    def hold(self, connection: sa.Connection) -> bool: ...
+    def changing(self, connection: sa.Connection) -> AbstractContextManager[None]: ...
+    def close(self) -> None: ...
+
+
 class Database:
     """Transactions of one database, made ready with our tables; any thread may call.
 
@@ -39,16 +49,15 @@ class Database:
     def __init__(self, url: str) -> None:
         self._url = _parse(url)
         self._one_writer = threading.Lock()
-        self._claim = ExitStack()
         self._claimed = False
         self._driver_error: type[Exception] = sa.exc.DBAPIError
         with self._clear_errors():
-            self._engine = self._connect()
-            driver = self._engine.dialect.dbapi
+            self._place = self._open()
+            driver = self._place.reads.dialect.dbapi
             assert driver is not None, "an engine has one"
             self._driver_error = driver.Error
         try:
-            with self.writing() as connection:
+            with self.writing() as connection, self._place.changing(connection):
                 self._bring_up_to_date(connection)
         except BaseException:
             self.close()
@@ -57,19 +66,24 @@ class Database:
     @property
     def path(self) -> Path | None:
         """The database's file, if it is one."""
-        sqlite = self._url.get_backend_name() == "sqlite"
-        return Path(str(self._url.database)).absolute() if sqlite else None
+        return self._place.path
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A connection to read from; StoreError if that fails."""
-        with self._clear_errors(), self._engine.connect() as connection:
+        with self._clear_errors(), self._place.reads.connect() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """A transaction, committed at the end; StoreError if that fails, and nothing is written."""
-        with self._one_writer, self._clear_errors(), self._engine.begin() as connection:
+        """A transaction, committed at the end; StoreError if that fails, and nothing is written.
+
+        Nor is anything once the database is claimed and another service has it: a server that loses
+        the session with the claim gives it to the next one, and nobody notices until here.
+        """
+        with self._one_writer, self._clear_errors(), self._place.writes.begin() as connection:
+            if self._claimed:
+                self._hold(connection)
             yield connection
 
     def claim(self) -> None:
@@ -77,50 +91,31 @@ class Database:
 
         Two services would save the state of their streams over each other's.
         """
-        if self._claimed:
-            return
-        with self._clear_errors():
-            if not (self._claim_server() if self.path is None else self._claim_file(self.path)):
-                raise StoreError(
-                    f"alert store {self} is in use by another service; stop that one, or give each "
-                    "its own with --store"
-                )
-        self._claimed = True
+        with self.writing() as connection:
+            self._hold(connection)
 
     def close(self) -> None:
-        self._claim.close()
-        self._engine.dispose()
+        self._place.close()
 
     def __str__(self) -> str:
         return self._url.render_as_string(hide_password=True)
 
-    def _claim_server(self) -> bool:
-        connection = self._claim.enter_context(self._engine.connect())
-        connection.execution_options(isolation_level="AUTOCOMMIT")
-        return bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_CLAIM))))
+    def _open(self) -> _Place:
+        if self._url.get_backend_name() == "sqlite":
+            return File(self._url)
+        from .postgres import Server  # its driver need not be there
 
-    def _claim_file(self, path: Path) -> bool:
-        # Not the database's own file: SQLite has locks of its own on that.
-        file = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        self._claim.callback(os.close, file)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+        return Server(self._url)
 
-    def _connect(self) -> sa.Engine:
-        if self.path is None:
-            return sa.create_engine(self._url, pool_pre_ping=True)
-        # It holds raw lines: nobody else's to read. SQLite gives its other files the same mode.
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-        engine = sa.create_engine(self._url)
-        sa.event.listen(engine, "connect", _prepare_sqlite)
-        return engine
+    def _hold(self, connection: sa.Connection) -> None:
+        if not self._place.hold(connection):
+            raise StoreError(
+                f"alert store {self} is in use by another service; stop that one, or give each "
+                "its own with --store"
+            )
+        self._claimed = True
 
     def _bring_up_to_date(self, connection: sa.Connection) -> None:
-        if self.path is not None:  # else its driver would commit every change of a table by itself
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
         schema = Schema(connection)
         if schema.found is None:
             schema.make()
@@ -130,7 +125,7 @@ class Database:
                 f"{schema.wanted}: use the version that wrote it, or another store"
             )
         elif schema.found != schema.wanted:
-            self.claim()  # an earlier version that still runs could write nothing any more
+            self._hold(connection)  # an earlier version that still runs could write no more
             schema.upgrade()
 
     @contextmanager
@@ -166,11 +161,3 @@ def _parse(url: str) -> sa.URL:
         "expected an alert store like sqlite:///alerts.db or postgresql://USER@HOST/DATABASE, got "
         f"{url!r}"
     )
-
-
-def _prepare_sqlite(connection: Any, _: Any) -> None:
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")  # survives a killed process
-    cursor.close()

@@ -26,7 +26,14 @@ class UndeliveredError(OffscriptError):
 
 
 class RefusedError(OffscriptError):
-    """The receiver does not want it; sending it again would change nothing."""
+    """The receiver does not want it; sending it again would change nothing.
+
+    `content`: it is what was sent that is wrong, and not who sent it or where to.
+    """
+
+    def __init__(self, message: str, *, content: bool) -> None:
+        super().__init__(message)
+        self.content = content
 
 
 class Receiver:
@@ -76,7 +83,7 @@ class Receiver:
         message = f"{self.name} answered {answer.status}: {said}".rstrip(": ")
         if answer.status in (408, 425, 429) or answer.status >= 500:
             raise UndeliveredError(message, _asked(answer.headers.get("Retry-After")))
-        raise RefusedError(message)
+        raise RefusedError(message, content=answer.status in (400, 413, 422))
 
     def close(self) -> None:
         self._pool.clear()

@@ -13,11 +13,12 @@ from concurrent.futures import Future
 from functools import partial
 
 from ..interpret.softmax import warm as warm_explanations
-from ..model.errors import NotFoundError, OverloadError
+from ..model.errors import NotFoundError, OverloadError, StoreError
 from ..model.folder import Model
 from ..model.warm import warm
 from . import spool
 from .allowance import SENDER, Allowance
+from .audit import Deed
 from .batch import Batch, Outcome
 from .config import ServiceConfig
 from .metrics import Metrics
@@ -96,6 +97,11 @@ class Engine:
         if self._store.lines is not None:
             spools = {folder for served in self._served.values() for folder in served.spools()}
             spool.remove_others(self._store.lines, spools)
+        else:
+            logger.warning(
+                "raw lines are not kept, so explanations show templates: the alert store is no "
+                "file; name a folder with --lines"
+            )
         left = sorted(self._store.states() - self._served.keys())
         if left:
             logger.warning(
@@ -121,7 +127,7 @@ class Engine:
         """Take batches of different models, all of them or none."""
         sender = SENDER.get()
         tickets = [
-            (served, Ticket(batch, partial(self._scored, served, sender)))
+            (served, Ticket(batch, partial(self._scored, served, sender), sender))
             for served, batch in ((self.of(batch.model), batch) for batch in batches)
         ]
         with self._lock:
@@ -145,6 +151,13 @@ class Engine:
     def when_stored(self, call: Callable[[], None]) -> None:
         """Have this called once all alerts are stored that were raised before."""
         self._writer.put(Entry(done=lambda _: call()))
+
+    def note(self, deed: Deed) -> None:
+        """Put on the audit trail what was done, at once or, if the store fails, later."""
+        try:
+            self._store.write((), deeds=[deed])
+        except StoreError:
+            self._writer.put(Entry(deeds=(deed,)))
 
     def stop(self) -> None:
         """Score and store all that was accepted, save the streams, end the threads."""

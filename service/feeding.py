@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Int32
 
 from ..model.coded import Coded
 from ..model.detector import Detector
@@ -24,15 +25,26 @@ def joined(rows: Sequence[Rows]) -> Rows:
     )
 
 
-def feed(detector: Detector, rows: Rows, *, started: Collection[str], most: int) -> Observed:
+def feed(
+    detector: Detector,
+    rows: Rows,
+    *,
+    started: Collection[str],
+    most: int,
+    source: Int32[np.ndarray, " events"] | int = 0,
+) -> Observed:
     """Have events scored, at most `most` at a time, as no more streams than that are kept."""
     if len(rows) <= most:
-        return detector.observe(rows.stream, rows.name, rows.time, started=started)
+        return detector.observe(rows.stream, rows.name, rows.time, started=started, source=source)
     pieces = []
     for at in range(0, len(rows), most):
         piece = slice(at, at + most)
         observed = detector.observe(
-            rows.stream[piece], rows.name[piece], rows.time[piece], started=started
+            rows.stream[piece],
+            rows.name[piece],
+            rows.time[piece],
+            started=started,
+            source=source if isinstance(source, int) else source[piece],
         )
         findings = [replace(found, index=found.index + at) for found in observed.findings]
         pieces.append(replace(observed, findings=findings))

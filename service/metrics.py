@@ -90,6 +90,12 @@ class Metrics:
             ["model"],
             registry=registry,
         )
+        self.times_clamped = Counter(
+            "offscript_times_clamped",
+            "Events dated over ten minutes after they came, which count as ten minutes.",
+            ["model"],
+            registry=registry,
+        )
         self.surprisal_drift = Gauge(
             "offscript_surprisal_drift",
             "How far the surprise of recent events is from the training's (stability index).",
@@ -235,6 +241,7 @@ class ModelMetrics:
         self.streams_evicted = service.streams_evicted.labels(name)
         self.events_known = service.events_known.labels(name)
         self.template_misses = service.template_misses.labels(name)
+        self.times_clamped = service.times_clamped.labels(name)
         self.surprisal_drift = service.surprisal_drift.labels(name)
         self.path_share = OfModel(service.path_share, name)
         self.path_share_held_out = OfModel(service.path_share_held_out, name)

@@ -51,6 +51,13 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
         help="where alerts and stream state are kept (sqlite:///offscript.db)",
     )
     serve.add_argument(
+        "--lines",
+        type=Path,
+        metavar="DIR",
+        help="where raw lines of late are kept for explanations, on this machine: a folder of this "
+        "service alone (beside the SQLite file; with PostgreSQL nowhere)",
+    )
+    serve.add_argument(
         "--keep-days",
         type=float,
         default=90.0,
@@ -172,6 +179,7 @@ def config_of(options: argparse.Namespace) -> ServiceConfig:
         grpc=options.grpc,
         http=options.http,
         store=options.store,
+        lines=options.lines,
         tls_cert=options.tls_cert,
         tls_key=options.tls_key,
         client_ca=options.client_ca,

@@ -60,6 +60,7 @@ class _Row(NamedTuple):
     name: str
     line: str
     stream: str
+    source: str
     nanos: int
 
 
@@ -83,7 +84,7 @@ class LogReader:
         self._attribute = attribute
         self._stream = stream
         self._json = any(events.format == "json" for events in models.values())
-        self._of_source = frozenset((*(stream or _SOURCES), *filter(None, [attribute])))
+        self._of_source = frozenset((*stream, *_SOURCES, *filter(None, [attribute])))
         self._of_record = self._of_source.union(_NAMES)
         self._keyless = Reason(
             "unkeyed", f"without {' and '.join(stream)} among the attributes, which make its stream"
@@ -142,6 +143,7 @@ class LogReader:
             times=np.where(nanos > 0, nanos / 1e9, np.nan),
             received=received,
             size=size,
+            sources=[row.source for row in rows],
             model=model,
         )
 
@@ -188,18 +190,22 @@ class LogReader:
         if len(stream) > _STREAM_CHARACTERS:
             return _LONG_KEY
         nanos = record.time_unix_nano or record.observed_time_unix_nano
-        return _Row(name, line or name, stream, nanos)
+        return _Row(name, line or name, stream, _source(found), nanos)
 
     def _key(self, found: dict[str, str], events: EventConfig) -> str | None:
         if self._has_own_key(events):
             return ""
         if not self._stream:
-            return next((found[name] for name in _SOURCES if name in found), "")
+            return _source(found)
         parts = [found.get(name, "") for name in self._stream]
         return "|".join(parts) if all(parts) else None
 
     def _has_own_key(self, events: EventConfig) -> bool:
         return not self._stream and events.stream_key is not None
+
+
+def _source(found: Mapping[str, str]) -> str:
+    return next((found[name] for name in _SOURCES if name in found), "")
 
 
 def _line(record: LogRecord, events: EventConfig) -> str:

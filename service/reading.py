@@ -15,6 +15,18 @@ from ..model.event import EventParser, Parsed
 from ..model.folder import Model
 from .batch import Batch, Rows
 
+AHEAD_SECONDS = 600.0  # past which a clock is wrong, to Prometheus and Loki too
+
+
+def plausible(rows: Rows, received: float) -> tuple[Rows, int]:
+    """The events, with none dated later than the clock that is furthest ahead may say, and how many
+    were: what comes before the latest event of all, or of a stream that is forgotten, counts as
+    joined in the middle, and the year 9999 would last.
+    """
+    latest = received + AHEAD_SECONDS
+    ahead = int(np.count_nonzero(rows.time > latest))
+    return (replace(rows, time=np.minimum(rows.time, latest)) if ahead else rows), ahead
+
 
 class Reader:
     """Reads batches; one thread owns it."""
@@ -83,6 +95,9 @@ class Reader:
             name=whole.name,
             time=_times(batch, whole),
             row=whole.line,
+            source=None
+            if batch.sources is None
+            else Coded.compact([batch.sources[row] for row in whole.line.tolist()]),
             unkeyed=parsed.unkeyed,
             continuations=parsed.continuations,
             broken=parsed.broken,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from ..model.errors import InputError, ModelError, OffscriptError, OverloadError, StoreError
+from ..model.errors import InputError, ModelError, OffscriptError, OverloadError
 from ..model.folder import FILES, MANIFEST, Model, load_model, model_files, model_from_files
-from .audit import LOCAL
+from .audit import LOCAL, Deed
 from .carry import Carried
 from .engine import Engine
 from .served import Served
@@ -90,7 +90,7 @@ class Reloader:
             told = f"{name}the model at {place} is not taken, {before.sha256[:12]} goes on serving"
             if not again or self._wrong.get(served.name) != str(error):
                 logger.warning("%s: %s", told, error)
-                self._note(who, told)
+                self._engine.note(Deed(time.time(), who, "reload", told))
             self._wrong[served.name] = str(error)
             metrics.reloads["refused"].inc()
             raise
@@ -101,14 +101,9 @@ class Reloader:
         else:
             told = f"{name}serving {place}, model {done.sha256[:12]} in place of {done.before[:12]}"
             logger.info("%s, %s", told, done)
-            self._note(who, told)
+            self._engine.note(Deed(time.time(), who, "reload", told))
             metrics.reloads["loaded"].inc()
         return done
-
-    def _note(self, who: str, told: str) -> None:
-        """What was done is done, though the store may not take it."""
-        with suppress(StoreError):
-            self._store.note(who, "reload", told)
 
     def _reload(self, served: Served, path: Path, before: Model) -> Reloaded:
         model, files = _without_surprise(path, lambda: _read(path))

@@ -25,7 +25,7 @@ from .drift import Drift
 from .late import Late
 from .metrics import ModelMetrics
 from .own_patterns import read_patterns
-from .reading import Reader
+from .reading import Reader, plausible
 from .sequel import sequel
 from .shard import Shard
 from .spool import Spool
@@ -210,7 +210,8 @@ class Served:
                 continue
             self.late.add(ticket.batch)
             try:
-                rows = self._reader.read(ticket.batch)
+                read = self._reader.read(ticket.batch)
+                rows, ahead = plausible(read, ticket.batch.received)
                 parts = ticket.split(rows, len(self._shards))
             except Exception as error:  # noqa: BLE001 - whatever it is, the thread has to go on
                 ticket.fail(error)
@@ -219,6 +220,7 @@ class Served:
             self.metrics.events["unkeyed"].inc(rows.unkeyed)
             self.metrics.events["continuation"].inc(rows.continuations)
             self.metrics.events["broken"].inc(rows.broken)
+            self.metrics.times_clamped.inc(ahead)
             for part in parts:
                 self._shards[part.shard].put(part)
 

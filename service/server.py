@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -24,7 +25,7 @@ from ..model.errors import InputError, OffscriptError, StoreError
 from ..model.folder import Model, load_model, model_files
 from .access import Access
 from .alertmanager import Alertmanager
-from .audit import LOCAL
+from .audit import LOCAL, Deed
 from .config import LOGS_BYTES, ServiceConfig, split_address
 from .engine import Engine
 from .gate import Gate
@@ -122,6 +123,7 @@ class Server:
         self._certificate = certificate_of(config)
         self._store = Store(
             config.store,
+            lines=config.lines,
             repeat_seconds=config.repeat_seconds,
             incidents_per_hour=config.incidents_per_hour,
         )
@@ -232,8 +234,8 @@ class Server:
             logger.warning("the %s is not taken, the last one holds: %s", what, error)
             return
         logger.info("the %s was read again", what)
-        with contextlib.suppress(StoreError):
-            await asyncio.to_thread(self._store.note, LOCAL, what, "read again at a hangup")
+        deed = Deed(time.time(), LOCAL, what, "read again at a hangup")
+        await asyncio.to_thread(self._engine.note, deed)
 
     async def _reload(self, name: str, again: bool = False) -> bool:
         """Whether that is done with; not while it is the store that fails, as that will work again.

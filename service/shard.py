@@ -32,6 +32,7 @@ from .lines import Lines, Positions
 from .metrics import ModelMetrics
 from .own_patterns import OwnPatterns
 from .saving import Saving
+from .senders import heard
 from .spool import Spool
 from .stored import StoredAlert
 from .ticket import Part, PartOutcome
@@ -72,7 +73,7 @@ class Shard:
         self._drift = drift
         self._most_streams = max(1, config.max_streams // config.threads)
         self._detector = self.new_detector(model)
-        self._clocks = Clocks(model.config.streams.idle_seconds)
+        self._clocks = Clocks()
         self._scored: dict[str, int] = {}  # last batch scored of each client, latest client last
         self._parts: deque[Part] = deque()
         self._wake = threading.Condition()
@@ -90,7 +91,7 @@ class Shard:
         if saved.streams:
             self._detector.restore(saved.streams)
         self._scored = saved.clients
-        self._clocks.restore(saved.clocks, time.time())
+        self._clocks.restore(saved.clocks, saved.numbers, time.time())
 
     def start(self) -> None:
         self._thread.start()
@@ -140,7 +141,6 @@ class Shard:
         before = len(self._detector)
         detector.forget(lost)
         self._model, self._detector, self._drift = detector.model, detector, drift
-        self._clocks = self._clocks.of(self._model.config.streams.idle_seconds)
         self._lines.begin_anew()
         self._saving.begin_anew()
         self._changed = self._nudged = True
@@ -229,7 +229,12 @@ class Shard:
         started = frozenset().union(*(part.started for part in parts))
         start = time.perf_counter()
         before = len(self._detector), self._detector.watermark
-        observed = feed(self._detector, rows, started=started, most=self._most_streams)
+        source, gone = heard(self._clocks, parts)
+        if gone:
+            self._detector.leave(gone)
+        observed = feed(
+            self._detector, rows, started=started, most=self._most_streams, source=source
+        )
         self._allow(len(rows), observed, *before)
         bounds = list(accumulate((len(part.rows) for part in parts), initial=0))
         raised: list[list[Alert]] = [[] for _ in parts]
@@ -251,9 +256,6 @@ class Shard:
             if batch.client and batch.seq:
                 self._scored.pop(batch.client, None)
                 self._scored[batch.client] = batch.seq
-            if len(part.rows):
-                # From now, not from when it came in: a client whose batches wait is not silent.
-                self._clocks.heard(batch.client, float(part.rows.time.max()), time.time())
             surprisal = observed.surprisal[bounds[at] : bounds[at + 1]]
             self._raise(raised[at], part, PartOutcome(surprisal))
         while len(self._scored) > _CLIENTS:
@@ -300,8 +302,6 @@ class Shard:
     def _end_idle(self) -> bool:
         """End streams that are silent for long; whether there may be more of them."""
         now = self._clocks.now(time.time())
-        if math.isnan(now):
-            return False
         ended, more = self._detector.end_some_idle(now, _ENDED)
         self._changed |= len(ended.surprisal) > 0
         findings = strongest(ended.findings)
@@ -310,9 +310,9 @@ class Shard:
 
     def _arrays(self) -> Arrays:
         """What is saved beside the streams."""
-        clocks = self._clocks.times(time.time())
-        clock = {"clock": self._detector.clock()}
-        return Checkpoint(clock, self._scored, clocks).arrays(self._owner())
+        clocks = self._clocks
+        clock, times = {"clock": self._detector.clock()}, clocks.times(time.time())
+        return Checkpoint(clock, self._scored, times, clocks.numbers).arrays(self._owner())
 
     def _nudge(self) -> None:
         """Have the thread look at what there is to save."""

@@ -31,9 +31,15 @@ class Store:
     """All that outlives the service. Any thread may call; every method may raise StoreError."""
 
     def __init__(
-        self, url: str, *, repeat_seconds: float = 3600.0, incidents_per_hour: int = 10
+        self,
+        url: str,
+        *,
+        lines: Path | None = None,
+        repeat_seconds: float = 3600.0,
+        incidents_per_hour: int = 10,
     ) -> None:
         self._database = Database(url)
+        self._lines = lines
         self._repeat_seconds = repeat_seconds
         self._incidents_per_hour = incidents_per_hour
         self.incidents_held = 0  # that began past the budget since the store was opened
@@ -41,7 +47,9 @@ class Store:
 
     @property
     def lines(self) -> Path | None:
-        """The folder of raw lines, beside the database if that is a file."""
+        """The folder of raw lines: where it was said, else beside the database's file."""
+        if self._lines is not None:
+            return self._lines / "offscript.lines"
         path = self._database.path
         return None if path is None else path.with_name(f"{path.name}.lines")
 
@@ -52,9 +60,12 @@ class Store:
             return last_numbers(connection)[1]
 
     def write(
-        self, alerts: Sequence[Alert], states: Sequence[tuple[str, int, Saved]] = ()
+        self,
+        alerts: Sequence[Alert],
+        states: Sequence[tuple[str, int, Saved]] = (),
+        deeds: Sequence[Deed] = (),
     ) -> list[StoredAlert]:
-        """Store alerts and the state of shards, in one transaction.
+        """Store alerts, the state of shards, and what was done elsewhere, in one transaction.
 
         An alert of a cause (model, stream, detector, observed event) that was seen less than
         `repeat_seconds` ago only makes that alert's count grow, unless it was resolved. One whose
@@ -107,6 +118,8 @@ class Store:
             held = budget.save()
             for state in states:
                 save_arrays(connection, *state)
+            for deed in deeds:
+                audit.note(connection, deed)
         self.incidents_held += held
         return [row.stored(alert) for row, alert in zip(became, alerts, strict=True)]
 
@@ -216,11 +229,6 @@ class Store:
                 suppression.add(connection, quiet, revision=revision)
                 audit.note(connection, Deed(now, who, "suppression", quiet.said))
         return self.alert(found.alert.id), quiet
-
-    def note(self, who: str, action: str, what: str) -> None:
-        """Put on the audit trail what was done elsewhere than here."""
-        with self._database.writing() as connection:
-            audit.note(connection, Deed(time.time(), who, action, what))
 
     def deeds(
         self, *, since: float = -math.inf, limit: int, before: int | None = None

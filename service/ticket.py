@@ -40,10 +40,14 @@ class PartOutcome:
 
 
 class Ticket:
-    """A batch's future. `left_queue` is called when the batch has been scored, or has failed."""
+    """A batch's future. `left_queue` is called when the batch has been scored, or has failed.
 
-    def __init__(self, batch: Batch, left_queue: Callable[[Batch], None]) -> None:
+    `sender` is who sent it, where the batch does not say.
+    """
+
+    def __init__(self, batch: Batch, left_queue: Callable[[Batch], None], sender: str = "") -> None:
         self.batch = batch
+        self.sender = batch.client or f"@{sender}"
         self.future: Future[Outcome] = Future()
         self._left_queue = left_queue
         self._lock = threading.Lock()
@@ -61,13 +65,15 @@ class Ticket:
         if shards == 1:
             return [Part(self, 0, rows, lines, batch.started, batch.ended)]
         stream, name = Coded.of(rows.stream), Coded.of(rows.name)
+        source = None if rows.source is None else Coded.of(rows.source)
         of_key = [shard_of(key, shards) for key in stream.values]
         owner = np.array(of_key, dtype=np.int64)[stream.codes]
         marked = {shard_of(stream, shards) for stream in (*batch.started, *batch.ended)}
         parts = []
         for shard in sorted({*owner.tolist(), *marked}) or [0]:
             index = np.flatnonzero(owner == shard)
-            own = Rows(stream.take(index), name.take(index), rows.time[index])
+            said = None if source is None else source.take(index)
+            own = Rows(stream.take(index), name.take(index), rows.time[index], source=said)
             parts.append(
                 Part(
                     ticket=self,

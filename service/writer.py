@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from ..model.alert import Alert
 from ..model.errors import StoreError
 from .arrays import Saved
+from .audit import Deed
 from .config import ServiceConfig
 from .metrics import Metrics
 from .store import Store
@@ -34,9 +35,10 @@ _DAY_SECONDS = 86_400
 
 @dataclass(frozen=True)
 class Entry:
-    """Alerts and state to be stored, and whom to tell when they are."""
+    """Alerts, state and deeds to be stored, and whom to tell when they are."""
 
     alerts: tuple[Alert, ...] = ()
+    deeds: tuple[Deed, ...] = ()
     state: tuple[str, int, Saved] | None = None  # of a model's shard
     done: Callable[[list[StoredAlert]], None] | None = None
 
@@ -115,9 +117,10 @@ class Writer:
     def _write(self, entries: list[Entry]) -> bool:
         alerts = [alert for entry in entries for alert in entry.alerts]
         states = [entry.state for entry in entries if entry.state is not None]
+        deeds = [deed for entry in entries for deed in entry.deeds]
         held, start = self._store.incidents_held, time.perf_counter()
         try:
-            stored = self._store.write(alerts, states)
+            stored = self._store.write(alerts, states, deeds)
         except StoreError as error:
             if self.error is None:
                 logger.error("%s; alerts are kept in memory until it works again", error)

@@ -13,9 +13,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -56,15 +55,35 @@ class ServerError(Exception):
     """There is no PostgreSQL to start, or it does not start."""
 
 
-@dataclass(frozen=True)
 class Server:
-    """A running server."""
+    """A server in a folder of its own: `port`, `password` of the superuser postgres and of all who
+    log in, `version` as in "PostgreSQL 15.4", `log`.
+    """
 
-    port: int
-    password: str  # of the superuser postgres, and of all who log in
-    version: str  # as in "PostgreSQL 15.4"
-    folder: Path
-    log: Path
+    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+        self._binaries, self._user = find_binaries(), _unprivileged()
+        self.folder, self.log = folder, folder / "server.log"
+        self.port, self.password = _free_port(), secrets.token_hex(16)
+        self._settings = [f"-c{key}={value}" for key, value in {**SETTINGS, **settings}.items()]
+        secret = folder / "password"
+        secret.write_text(self.password)
+        if self._user is not None:
+            os.chown(folder, self._user.pw_uid, self._user.pw_gid)
+            os.chown(secret, self._user.pw_uid, self._user.pw_gid)
+        made = self._run("initdb", "--pgdata=data", *INITDB, log=folder / "initdb.log")
+        if made.wait() != 0:
+            raise ServerError(f"initdb failed: {_last_line(folder / 'initdb.log')}")
+
+    def start(self) -> None:
+        """Start it on its port, and wait until it answers."""
+        command = ("postgres", "-D", "data", f"-p{self.port}", *self._settings)
+        self._process = self._run(*command, log=self.log)
+        self.version = _await_ready(self._process, self.port, self.password, self.log)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End it, with all that is connected: in good order, or by SIGQUIT at once."""
+        self._process.send_signal(how)
+        self._process.wait()
 
     def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[object, ...]]:
         """A connection of the superuser."""
@@ -77,6 +96,13 @@ class Server:
             autocommit=True,
             cursor_factory=psycopg.ClientCursor,
         )
+
+    def database(self) -> str:
+        """The URL of a database that is made for it."""
+        name = f"d{secrets.token_hex(16)}"
+        with self.connect() as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return f"postgresql://postgres:{self.password}@127.0.0.1:{self.port}/{name}"
 
     def read_log(self) -> bytes:
         """The log, once it has the end of every session that was let in.
@@ -91,6 +117,23 @@ class Server:
                 return text
             time.sleep(0.1)
         raise ServerError(f"the log lacks the ends of {open_ones} sessions after 10 seconds")
+
+    def _run(self, program: str, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
+        user = self._user
+        # Appending, so that what many processes write stays whole lines.
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                [self._binaries / program, *arguments],
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"},
+                start_new_session=True,  # an interrupt is ours to handle, not the server's
+                user=None if user is None else user.pw_uid,
+                group=None if user is None else user.pw_gid,
+                extra_groups=None if user is None else [],
+            )
 
 
 def find_binaries() -> Path:
@@ -109,42 +152,19 @@ def find_binaries() -> Path:
 
 
 @contextmanager
-def running_server() -> Iterator[Server]:
+def running_server(**settings: str) -> Iterator[Server]:
     """A fresh server on a free port of the loopback, gone with all its data afterwards.
 
     Started as root it runs as `postgres` or `nobody`, because PostgreSQL refuses to run as root.
+    `settings` go before SETTINGS.
     """
-    binaries = find_binaries()
-    user = _unprivileged()
     with tempfile.TemporaryDirectory(prefix="offscript-postgres-") as name:
-        folder, password = Path(name), secrets.token_hex(16)
-        secret = folder / "password"
-        secret.write_text(password)
-        if user is not None:
-            os.chown(folder, user.pw_uid, user.pw_gid)
-            os.chown(secret, user.pw_uid, user.pw_gid)
-        made = _start(
-            [binaries / "initdb", "--pgdata=data", *INITDB],
-            folder=folder,
-            user=user,
-            log=folder / "initdb.log",
-        )
-        if made.wait() != 0:
-            raise ServerError(f"initdb failed: {_last_line(folder / 'initdb.log')}")
-        port, log = _free_port(), folder / "server.log"
-        settings = [f"-c{key}={value}" for key, value in SETTINGS.items()]
-        process = _start(
-            [binaries / "postgres", "-D", "data", f"-p{port}", *settings],
-            folder=folder,
-            user=user,
-            log=log,
-        )
+        server = Server(Path(name), settings)
         try:
-            version = _await_ready(process, port, password, log)
-            yield Server(port, password, version, folder, log)
+            server.start()
+            yield server
         finally:
-            process.send_signal(signal.SIGINT)  # "fast": ends what is still connected
-            process.wait()
+            server.stop()
 
 
 def _numbers(path: Path) -> list[int]:
@@ -161,25 +181,6 @@ def _unprivileged() -> pwd.struct_passwd | None:
         except KeyError:
             continue
     raise ServerError("PostgreSQL does not run as root, and there is no user postgres or nobody")
-
-
-def _start(
-    command: list[str | Path], *, folder: Path, user: pwd.struct_passwd | None, log: Path
-) -> subprocess.Popen[bytes]:
-    # Appending, so that what many processes write stays whole lines.
-    with log.open("ab") as output:
-        return subprocess.Popen(
-            command,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"},
-            start_new_session=True,  # an interrupt is ours to handle, not the server's
-            user=None if user is None else user.pw_uid,
-            group=None if user is None else user.pw_gid,
-            extra_groups=None if user is None else [],
-        )
 
 
 def _free_port() -> int:

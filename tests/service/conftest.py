@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -265,10 +264,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/alerts.db"
     server: PostgresServer = request.getfixturevalue("postgres")
-    database = f"d{uuid.uuid4().hex}"
-    with server.connect() as connection:
-        connection.execute(f"CREATE DATABASE {database}".encode())
-    return f"postgresql://postgres:{server.password}@127.0.0.1:{server.port}/{database}"
+    return server.database()
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +16,8 @@ import pytest
 from offscript.model.errors import InputError, ModelError, NotFoundError, ScopeError
 from offscript.model.folder import load_model
 from offscript.protos import detector_pb2 as pb
+from offscript.service import sqlite
+from offscript.service.audit import Deed
 from offscript.service.client import Client
 from offscript.service.config import ServiceConfig
 from offscript.service.credentials import Credentials
@@ -21,6 +25,7 @@ from offscript.service.store import Store
 from offscript.service.suppression import Wish
 from offscript.service.tokens import Scope, add_token
 from offscript.tests.service.alerts import ALERT
+from offscript.tests.service.engines import Service
 from offscript.tests.service.schemas import leave_as
 from offscript.tests.service.test_renew import renew
 from offscript.tests.service.versions import saved
@@ -55,9 +60,9 @@ def test_verdict_suppression_and_revocation_are_on_the_trail_newest_first(store:
 
 def test_the_trail_is_read_in_pages_and_since_a_time(store: Store) -> None:
     for number in range(5):
-        store.note("ann", "reload", str(number))
+        store.write((), deeds=[Deed(time.time(), "ann", "reload", str(number))])
     begin = time.time()
-    store.note("ann", "reload", "a\0b")
+    store.write((), deeds=[Deed(time.time(), "ann", "reload", "a\0b")])
 
     first = store.deeds(limit=2)
     rest = store.deeds(limit=9, before=first[-1].row)
@@ -169,3 +174,22 @@ def test_without_tokens_and_at_a_hangup_it_was_somebody_here(
 def test_a_trail_that_keeps_nothing_is_refused(config: ServiceConfig) -> None:
     with pytest.raises(InputError, match="keep_audit_days is 0.0; it must be more than 0"):
         replace(config, keep_audit_days=0.0)
+
+
+def test_what_is_done_while_the_store_fails_is_on_the_trail_later(
+    config: ServiceConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "_BUSY_MILLISECONDS", 50)
+    service = Service(load_model(config.models[""]), config)
+    engine = service.engine()
+    with closing(sqlite3.connect(config.store.removeprefix("sqlite:///"))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        engine.note(Deed(1.0, "ann", "reload", "a model"))
+        before = told(service.store)
+    deadline = time.monotonic() + 30
+    while not told(service.store) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    assert before == []
+    assert [(deed.time, deed.who) for deed in service.store.deeds(limit=9)] == [(1.0, "ann")]
+    service.stop()

@@ -32,7 +32,7 @@ Lines = Callable[..., list[str]]
 @contextmanager
 def full_disk(store: Store, alert: Alert) -> Iterator[None]:
     """The store's database may not grow, and is full to the brim with alerts like this one."""
-    engine = store._database._engine
+    engine = store._database._place.writes
     with store._database.reading() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
 

@@ -143,6 +143,15 @@ def test_without_a_key_in_the_model_the_stream_is_who_speaks() -> None:
     assert read([record("hi")]).batches[0].streams == [""]
 
 
+def test_a_record_has_the_clock_of_who_speaks_whatever_makes_its_stream() -> None:
+    records = [record("session=a hi"), record("session=b hi", host_name="h2")]
+    for events, stream in ((TEXT, ()), (ENDLESS, ()), (TEXT, ("service.name",))):
+        resource = {"host.name": "h1", "service.name": "shop"}
+        (batch,) = read(records, events=events, stream=stream, resource=resource).batches
+
+        assert batch.sources == ["h1", "h2"]
+
+
 def test_named_attributes_make_the_stream_the_nearest_first() -> None:
     whole = request([record("hi"), record("hi", id="record")], {"id": "resource", "n": 7})
     whole.resource_logs[0].scope_logs.add().log_records.append(record("hi"))

@@ -9,7 +9,7 @@ import pytest
 
 from offscript.model.folder import load_model
 from offscript.service.batch import Batch, Rows
-from offscript.service.reading import Reader
+from offscript.service.reading import Reader, plausible
 from offscript.tests.service.otlp_requests import NOON
 
 CLOSED = "session=<*> admin: console closed"
@@ -103,3 +103,14 @@ def test_every_record_is_an_event_or_counted(reader: Reader) -> None:
     rows = read(reader, lines)
 
     assert len(rows) + rows.unkeyed + rows.continuations + rows.broken == len(lines)
+
+
+def test_a_time_far_ahead_of_its_arrival_counts_as_ten_minutes_ahead() -> None:
+    times = np.array([0.0, 1e6, 1e6 + 599.0, 2.5e11, 1e6 + 1.0])
+    rows = Rows(["a"] * 5, ["x"] * 5, times)
+
+    bounded, ahead = plausible(rows, 1e6)
+
+    assert bounded.time.tolist() == [0.0, 1e6, 1e6 + 599.0, 1e6 + 600.0, 1e6 + 1.0]
+    assert ahead == 1
+    assert bounded.stream == rows.stream

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from offscript.model.alert import Alert
 from offscript.service import tables
 from offscript.service.arrays import Arrays, Saved
+from offscript.service.audit import Deed
 from offscript.tests.service.engines import Service, raw
 
 Lines = Callable[..., list[str]]
@@ -69,7 +70,7 @@ def test_a_late_event_that_was_saved_before_its_client_is_not_counted_twice(
     after = saved(4)
     engine.stop()
     # Killed when the streams were stored and what says how far the client came was not.
-    own = ("owner", "clients", "seqs", "clocks", "clock_times", "clock")
+    own = ("owner", "clients", "seqs", "clocks", "clock_times", "clock_numbers", "clock")
     mixed = {**after, **{name: before[name] for name in own}}
     service.store.write([], [("", 0, Saved("one", mixed))])
 
@@ -144,9 +145,13 @@ def test_pieces_of_a_round_leave_time_for_others_between_them(
     moments = list[float]()
     write = service.store.write
 
-    def watched(alerts: Sequence[Alert], states: Sequence[tuple[str, int, Saved]] = ()) -> object:
+    def watched(
+        alerts: Sequence[Alert],
+        states: Sequence[tuple[str, int, Saved]] = (),
+        deeds: Sequence[Deed] = (),
+    ) -> object:
         moments.extend(time.monotonic() for _, _, saved in states if saved.parts)
-        return write(alerts, states)
+        return write(alerts, states, deeds)
 
     monkeypatch.setattr(service.store, "write", watched)
     lines = [line for n in range(6) for line in session(f"{n:04x}")[:3]]
@@ -157,3 +162,42 @@ def test_pieces_of_a_round_leave_time_for_others_between_them(
 
     assert min(np.diff(moments)) > 0.03
     assert len(moments) >= 6
+
+
+def test_streams_that_an_earlier_version_saved_go_on_by_the_time_of_the_slowest_client(
+    service: Service, session: Lines
+) -> None:
+    first = service.engine()
+    for client, day in (("live", 0.0), ("slow", -86_400.0)):
+        times = np.full(2, 1772452800.0 + day)
+        first.submit(raw(session(client)[:2], client=client, seq=1, times=times)).result(30)
+    first.stop()
+    state = dict(service.store.state("", 0))
+    for name in ("source", "clock_numbers"):
+        del state[name]
+    state["clock"][:2] = 2.5e11  # it took a date for what it said
+    service.store.write([], [("", 0, Saved("one", state, complete=True))])
+
+    engine = service.engine()
+    (shard,) = engine.of()._shards
+    streams, numbers = shard._detector._streams, shard._clocks.numbers
+
+    assert shard.recent("live", service.model.sha256)[0] == 3
+    assert streams.state["source"][:2].tolist() == [numbers["slow"]] * 2
+    assert engine.submit(raw(session("live")[:2], client="live", seq=1)).result(30).repeated
+    assert streams.watermark < time.time() + 601.0
+
+
+def test_a_senders_clock_outlives_the_service(service: Service, session: Lines) -> None:
+    first = service.engine()
+    for client in ("a", "b"):
+        first.submit(raw(session(client)[:2], client=client, seq=1)).result(30)
+    (shard,) = first.of()._shards
+    numbers = dict(shard._clocks.numbers)
+    sources = shard._detector._streams.state["source"][:2].tolist()
+    first.stop()
+
+    (shard,) = service.engine().of()._shards
+
+    assert shard._clocks.numbers == numbers
+    assert shard._detector._streams.state["source"][:2].tolist() == sources == [*numbers.values()]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -256,6 +257,8 @@ def test_a_killed_service_loses_no_acknowledged_alert(
                 seen += 1
                 if seen == 50 + 40 * number:
                     service.kill()
+        with closing(sqlite3.connect(config.store.removeprefix("sqlite:///"))) as file:
+            assert file.execute("PRAGMA quick_check").fetchall() == [("ok",)]
 
     assert len(acknowledged) >= 100
     assert acknowledged <= alerts(config)

@@ -11,6 +11,7 @@ import pytest
 
 from offscript.model.alert import Alert
 from offscript.service.arrays import Saved
+from offscript.service.audit import Deed
 from offscript.service.config import ServiceConfig
 from offscript.service.metrics import Metrics
 from offscript.service.store import Store
@@ -30,11 +31,14 @@ class Watched(Store):
         self.begin = Event()
 
     def write(
-        self, alerts: Sequence[Alert], states: Sequence[tuple[str, int, Saved]] = ()
+        self,
+        alerts: Sequence[Alert],
+        states: Sequence[tuple[str, int, Saved]] = (),
+        deeds: Sequence[Deed] = (),
     ) -> list[StoredAlert]:
         self.begin.wait(30)
         self.wrote.append((len(alerts), len(states)))
-        return super().write(alerts, states)
+        return super().write(alerts, states, deeds)
 
 
 @pytest.fixture
