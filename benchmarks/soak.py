@@ -150,9 +150,11 @@ def found_of(scenario: str, run: Run) -> Found:
     coming = run.coming
     match scenario:
         case "postgres_away":  # what is committed has to be on disk
-            with running_server(synchronous_commit="on") as server:
-                with run.service(store=server.database()) as service:
-                    yield from away(service, coming, server, 30.0)
+            with (
+                running_server(synchronous_commit="on") as server,
+                run.service(store=server.database()) as service,
+            ):
+                yield from away(service, coming, server, 30.0)
         case "limited":
             file = run.folder / "tokens"
             tokens = [add_token(file, name, [Scope.SEND]) for name in ("greedy", "modest")]
