@@ -1,11 +1,14 @@
 """Writes the tables of README and docs from results/*.json; --check only says which are stale.
 
 A table stands between two marks. The first names the benchmark and the measures; it may also choose
-methods and data sets, in its own order, and ask for one measure with the methods side by side:
+methods and data sets, in its own order, and ask for one measure with the methods side by side, or
+for a line a measure beside what was aimed at, of benchmarks of one method:
 
     <!-- table detection: auroc, average_precision -->
     <!-- /table -->
     <!-- table detection: auroc; methods: offscript, ngram_max; data: hdfs_raw; methods across -->
+    <!-- /table -->
+    <!-- table soak: rss_mb, scrape_ms; data: many_streams; with aims -->
     <!-- /table -->
 """
 
@@ -35,25 +38,27 @@ class Mark:
     methods: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
     across: bool = False  # the methods side by side, which one measure has room for
+    aims: bool = False  # a line a measure, with its aim
 
 
 def read_mark(text: str) -> Mark:
-    """`MEASURES[; methods: …][; data: …][; methods across]`."""
+    """`MEASURES[; methods: …][; data: …][; methods across | ; with aims]`."""
     first, *rest = (part.strip() for part in text.split(";"))
     chosen: dict[str, tuple[str, ...]] = {}
     for part in rest:
         key, _, names = part.partition(":")
-        if part != "methods across" and key not in ("methods", "data"):
+        if part not in ("methods across", "with aims") and key not in ("methods", "data"):
             raise InputError(
-                f"a table's mark says {part!r}; expected `methods: …`, `data: …` or "
-                "`methods across`"
+                f"a table's mark says {part!r}; expected `methods: …`, `data: …`, "
+                "`methods across` or `with aims`"
             )
         chosen[key] = _names(names)
     across = "methods across" in chosen
     measures = _names(first)
     if across and len(measures) > 1:
         raise InputError(f"methods across have room for one measure, not for {first!r}")
-    return Mark(measures, chosen.get("methods", ()), chosen.get("data", ()), across)
+    methods, data = chosen.get("methods", ()), chosen.get("data", ())
+    return Mark(measures, methods, data, across, "with aims" in chosen)
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -100,6 +105,16 @@ def table(results: Results, mark: Mark) -> str:
         head = [measure, *methods]
         body = [[name, *(cell(cells.get((name, m, measure))) for m in methods)] for name in data]
         texts = 1
+    elif mark.aims:
+        head = ["data", "measure", "value", "aim"]
+        body = [
+            [name, measure, cell(row), "–" if row.target is None else number(row.target)]
+            for name in data
+            for measure in mark.measures
+            for method in methods
+            if (row := cells.get((name, method, measure)))
+        ]
+        texts = 2
     else:
         head = ["data", "method", *mark.measures]
         body = [

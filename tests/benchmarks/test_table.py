@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,22 @@ def test_methods_stand_side_by_side_where_a_mark_says_so(results: Results, tmp_p
         "| events_per_second | offscript | ngram |",
         "|---|---:|---:|",
         "| postgres | 123,457 (120,000–130,000) | 0.500 |",
+    ]
+
+
+def test_each_measure_stands_beside_its_aim_where_a_mark_says_so(
+    results: Results, tmp_path: Path
+) -> None:
+    rows = [replace(row, target=100_000.0) if row.target is None else row for row in results.rows]
+    write_results(replace(results, rows=rows), tmp_path)
+    mark = "events_per_second; methods: offscript; with aims"
+
+    lines = filled(PAGE.replace("events_per_second, rss_mb", mark), tmp_path).splitlines()
+
+    assert lines[2:5] == [
+        "| data | measure | value | aim |",
+        "|---|---|---:|---:|",
+        "| postgres | events_per_second | 123,457 (120,000–130,000) | 100,000 |",
     ]
 
 
