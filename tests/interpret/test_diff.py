@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
+import jsonschema
 import numpy as np
 import pytest
 
+import offscript
 from offscript.interpret.diff import Change, diff
 from offscript.interpret.diff_page import diff_page
 from offscript.interpret.diff_text import diff_text
@@ -123,7 +126,9 @@ def test_events_that_one_model_lacks_are_told_first(model: SimpleNamespace) -> N
     assert "\x1b" not in shown
     assert max(map(len, shown.splitlines())) <= 96
     value = json.loads(json.dumps(found.to_json(), allow_nan=False))
-    assert value["version"] == 1
+    schema = (Path(offscript.interpret.__file__).parent / "diff_schema.json").read_text()
+    jsonschema.validate(value, json.loads(schema))
+    assert value["bigrams"]
     assert value["lost"] == ["event 7"]
 
 
