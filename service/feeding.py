@@ -43,6 +43,7 @@ def feed(detector: Detector, rows: Rows, *, started: Collection[str], most: int)
         new=sum(piece.new for piece in pieces),
         evicted=sum(piece.evicted for piece in pieces),
         known=sum(piece.known for piece in pieces),
+        late=sum(piece.late for piece in pieces),
     )
 
 
