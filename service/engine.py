@@ -61,7 +61,7 @@ class Engine:
             for name in sorted(models, key=lambda name: name != config.default)
         }
         self._default = self._served[config.default]
-        self._load = Load(config.queue_events, config.queue_bytes)
+        self._load = Load(config.queue_events, config.queue_bytes, config.reorder_seconds)
         self._allowance = Allowance(config, metrics)
         self._lock = threading.Lock()
         self._open = False
@@ -145,6 +145,11 @@ class Engine:
     def when_stored(self, call: Callable[[], None]) -> None:
         """Have this called once all alerts are stored that were raised before."""
         self._writer.put(Entry(done=lambda _: call()))
+
+    def hurry(self) -> None:
+        """The service is about to stop: from now on nothing waits for what was overtaken."""
+        for served in self._served.values():
+            served.hurry()
 
     def stop(self) -> None:
         """Score and store all that was accepted, save the streams, end the threads."""
