@@ -141,8 +141,9 @@ class Detector:
                 )
                 findings += self._collect(begin)
         looked_up = len(rows) - (self._scorer.computed - computed)
-        new = int(np.sum(tokens == NEW))
-        return Observed(surprisal, entropy, findings, new, evicted, looked_up)
+        new, late = int(np.sum(tokens == NEW)), int(self._found[0][1])
+        self._found[0][1] = 0
+        return Observed(surprisal, entropy, findings, new, evicted, looked_up, late)
 
     def known(self) -> list[str]:
         """Keys of all streams known."""
@@ -274,7 +275,7 @@ class Detector:
                 findings += [replace(finding, index=-1) for finding in self._collect(begin)]
         self._scorer.rest(rows)
         self._streams.changed(rows)
-        return Observed(surprisal, np.zeros_like(surprisal), findings, 0, 0, 0)
+        return Observed(surprisal, np.zeros_like(surprisal), findings, 0, 0, 0, 0)
 
     def _collect(self, begin: int) -> list[Finding]:
         """What was found in a block, `begin` events into the batch."""

@@ -44,9 +44,11 @@ class Finding:
 
 
 def room_for(findings: int, d_vocab: int) -> tuple[NDArray[Any], ...]:
-    """Arrays for the kernels to write findings to: their number, and a row of each for one."""
+    """Arrays for the kernels to write findings to: how many there are of them and of events that
+    came late, and a row of each for one finding.
+    """
     return (
-        np.zeros(1, np.int64),
+        np.zeros(2, np.int64),
         np.zeros((findings, 9), np.int64),
         np.zeros((findings, 5 + N_DETECTORS)),
         np.zeros((findings, RING), np.int32),
@@ -65,6 +67,7 @@ class Observed:
     new: int  # events not in the vocabulary
     evicted: int  # streams forgotten to make room
     known: int  # events in a context that came before
+    late: int  # events earlier than the one before in their stream
 
 
 def alert_of(

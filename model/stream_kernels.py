@@ -232,6 +232,7 @@ def observe_rows(
     found, streams, asked, law, rows, tokens, times, idle, block, done, surprisal, entropy, tick
 ):
     """Score events `done:` in order and feed them to their streams; returns how many are done.
+    Events earlier than the one before in their stream are counted beside what is found.
 
     `idle`: seconds of silence that end a stream (0: never); `block`: seconds of a block of an
     endless stream (0: not endless); `asked`, `law`: see `end_rows`.
@@ -285,6 +286,8 @@ def observe_rows(
         if tally[row, token] < np.iinfo(np.uint16).max:
             tally[row, token] += 1
         ring[row, stream.length % RING] = token
+        if time < stream.last:
+            found[0][1] += 1
         known = not math.isnan(time)
         # Since the last event whose time is known; before the first of these there is none.
         gap = time - stream.last if known and not math.isnan(stream.last) else 0.0

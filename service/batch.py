@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int32
+from jaxtyping import Float32, Float64, Int32, Int64
 
+from ..model.coded import Coded
 from .stored import StoredAlert
 
 
@@ -55,6 +56,12 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.stream)
+
+    def take(self, index: Int64[np.ndarray, " taken"]) -> Rows:
+        """Some of the events."""
+        stream, name = Coded.of(self.stream), Coded.of(self.name)
+        source = None if self.source is None else Coded.of(self.source).take(index)
+        return Rows(stream.take(index), name.take(index), self.time[index], source=source)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ BATCH_EVENTS = 65_536  # rows of one batch
 LINE_CHARACTERS = 65_536  # of a raw line
 MESSAGE_BYTES = 4 << 20  # of one message, decompressed
 LOGS_BYTES = 20 << 20  # of one OTLP request, decompressed
+REORDER_SECONDS = 60.0  # that an event may be held back, at most
 
 # Of a model. It is also a folder's name, and a label.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", re.ASCII)
@@ -57,6 +58,7 @@ class ServiceConfig:
     keep_audit_days: float = 365.0  # an entry of the audit trail is deleted so long after
     sender_events: float = 0.0  # a second, of a token or else of an address; 0: no limit
     sender_bytes: int = 0  # of the same, accepted and not scored yet; 0: no limit
+    reorder_seconds: float = 0.0  # that an event waits for earlier ones of its stream; 0: none
     grace_seconds: float = 10.0  # for clients to finish when the service stops
     spool_bytes: int = 256 << 20  # raw lines kept on disk for alerts to come; 0: none
     redact: Path | None = None  # own patterns of what is secret in a line, besides the known ones
@@ -83,6 +85,11 @@ class ServiceConfig:
         for name in ("keep_days", "keep_audit_days"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be more than 0")
+        if not 0 <= self.reorder_seconds <= REORDER_SECONDS:
+            raise InputError(
+                f"expected 0 to {REORDER_SECONDS:g} seconds for --reorder, got "
+                f"{self.reorder_seconds:g}"
+            )
         if self.webhook_secret is not None and self.webhook is None:
             raise InputError("--webhook-secret signs what --webhook sends: give that too")
         if not all(self.otlp_stream):

@@ -62,7 +62,7 @@ class Engine:
             for name in sorted(models, key=lambda name: name != config.default)
         }
         self._default = self._served[config.default]
-        self._load = Load(config.queue_events, config.queue_bytes)
+        self._load = Load(config.queue_events, config.queue_bytes, config.reorder_seconds)
         self._allowance = Allowance(config, metrics)
         self._lock = threading.Lock()
         self._open = False
@@ -158,6 +158,11 @@ class Engine:
             self._store.write((), deeds=[deed])
         except StoreError:
             self._writer.put(Entry(deeds=(deed,)))
+
+    def hurry(self) -> None:
+        """The service is about to stop: from now on nothing waits for what was overtaken."""
+        for served in self._served.values():
+            served.hurry()
 
     def stop(self) -> None:
         """Score and store all that was accepted, save the streams, end the threads."""

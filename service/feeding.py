@@ -12,6 +12,7 @@ from ..model.coded import Coded
 from ..model.detector import Detector
 from ..model.finding import Finding, Observed
 from .batch import Rows
+from .reorder import Order
 
 
 def joined(rows: Sequence[Rows]) -> Rows:
@@ -23,6 +24,26 @@ def joined(rows: Sequence[Rows]) -> Rows:
         name=Coded.joined([Coded.of(each.name) for each in rows]),
         time=np.concatenate([each.time for each in rows]),
     )
+
+
+def feed_in(
+    order: Order | None,
+    detector: Detector,
+    rows: Rows,
+    *,
+    started: Collection[str],
+    most: int,
+    source: Int32[np.ndarray, " events"],
+) -> Observed:
+    """Have events scored in this order (None: as they lie); what comes out is as they lie."""
+    if order is None:
+        return feed(detector, rows, started=started, most=most, source=source)
+    ordered, source = rows.take(order), source[order]
+    observed = feed(detector, ordered, started=started, most=most, source=source)
+    surprisal, entropy = np.empty_like(observed.surprisal), np.empty_like(observed.entropy)
+    surprisal[order], entropy[order] = observed.surprisal, observed.entropy
+    findings = [replace(found, index=int(order[found.index])) for found in observed.findings]
+    return replace(observed, surprisal=surprisal, entropy=entropy, findings=findings)
 
 
 def feed(
@@ -55,6 +76,7 @@ def feed(
         new=sum(piece.new for piece in pieces),
         evicted=sum(piece.evicted for piece in pieces),
         known=sum(piece.known for piece in pieces),
+        late=sum(piece.late for piece in pieces),
     )
 
 
@@ -66,3 +88,19 @@ def strongest(findings: Sequence[Finding]) -> list[Finding]:
         if event not in best or finding.score > best[event].score:
             best[event] = finding
     return list(best.values())
+
+
+def allowed(
+    detector: Detector, events: int, observed: Observed, streams: int, watermark: float
+) -> float:
+    """False alerts that the budget allows for what so many events have added; the detector had so
+    many streams and this watermark before.
+    """
+    config = detector.model.config.streams
+    if config.endless:
+        passed = (detector.watermark - watermark) / config.block_seconds
+        # A block has an event; the first events of all, and those after a pause, begin one.
+        judged = min(passed * len(detector), events) if passed > 0.0 else 0.0
+    else:
+        judged = len(detector) - streams + observed.evicted
+    return judged * detector.model.calibration.rate

@@ -10,8 +10,10 @@ from jaxtyping import Int64
 
 from ..model.finding import Finding
 from ..model.vocabulary import END
+from .feeding import joined
 from .own_patterns import OwnPatterns
 from .redaction import redact
+from .reorder import Order
 from .spool import Spool
 from .ticket import Part
 
@@ -33,10 +35,14 @@ class Lines:
         """Bytes on disk."""
         return 0 if self._spool is None else len(self._spool)
 
-    def keep(self, parts: Sequence[Part]) -> Positions:
-        """Keep the lines of parts; returns where each event's is."""
+    def keep(self, parts: Sequence[Part], order: Order | None) -> Positions:
+        """Keep the lines of parts in the order in which their events are scored (None: as they
+        lie); returns where each event's is.
+        """
         if self._spool is None or all(part.lines is None for part in parts):
             return None
+        if order is not None:
+            return self._keep(self._spool, parts, order)
         kept = []
         for part in parts:
             if part.lines is None:
@@ -44,6 +50,19 @@ class Lines:
             else:
                 kept.append(self._spool.append(part.rows.stream, part.lines, part.rows.time))
         return np.concatenate(kept)
+
+    def _keep(self, spool: Spool, parts: Sequence[Part], order: Order) -> Positions:
+        """A window is looked for from a stream's last line back, so they lie as they are scored."""
+        rows = joined([part.rows for part in parts])
+        lines: list[str | None] = []
+        for part in parts:
+            lines += part.lines or [None] * len(part.rows)
+        pairs = [(at, line) for at in order.tolist() if (line := lines[at]) is not None]
+        taken = np.array([at for at, _ in pairs], dtype=np.int64)
+        own = rows.take(taken)
+        kept = np.full(len(rows), -1, np.int64)
+        kept[taken] = spool.append(own.stream, [line for _, line in pairs], own.time)
+        return kept
 
     def window(
         self, finding: Finding, part: Part | None, begin: int, positions: Positions

@@ -84,6 +84,12 @@ class Metrics:
             ["model"],
             registry=registry,
         )
+        self.events_late = Counter(
+            "offscript_events_late",
+            "Events scored after one of their stream with a later time.",
+            ["model"],
+            registry=registry,
+        )
         self.template_misses = Counter(
             "offscript_template_misses",
             "Events never seen in training.",
@@ -240,6 +246,7 @@ class ModelMetrics:
         self.streams_active = OfModel(service.streams_active, name)
         self.streams_evicted = service.streams_evicted.labels(name)
         self.events_known = service.events_known.labels(name)
+        self.events_late = service.events_late.labels(name)
         self.template_misses = service.template_misses.labels(name)
         self.times_clamped = service.times_clamped.labels(name)
         self.surprisal_drift = service.surprisal_drift.labels(name)
@@ -260,6 +267,7 @@ class ModelMetrics:
         self.batch_events.observe(events)
         self.template_misses.inc(observed.new)
         self.events_known.inc(observed.known)
+        self.events_late.inc(observed.late)
         self.streams_evicted.inc(observed.evicted)
         self.streams_active.labels(shard).set(streams)
 

@@ -45,6 +45,15 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
         "several are served; records without it go to the default one",
     )
     serve.add_argument(
+        "--reorder",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long an event waits for earlier ones of its stream that were overtaken on their "
+        "way, as where a Collector has several consumers; answers come that much later, too (0; up "
+        "to 60)",
+    )
+    serve.add_argument(
         "--store",
         default="sqlite:///offscript.db",
         metavar="URL",
@@ -190,6 +199,7 @@ def config_of(options: argparse.Namespace) -> ServiceConfig:
         incidents_per_hour=options.incidents,
         otlp_stream=options.otlp_stream,
         otlp_model=options.otlp_model,
+        reorder_seconds=options.reorder,
         watch_model=options.watch_model,
         insecure=options.insecure,
         keep_days=options.keep_days,

@@ -42,6 +42,7 @@ class Load:
 
     most_events: int
     most_bytes: int
+    held_seconds: float = 0.0  # that each of it waits though there is nothing to do
     events: int = 0
     bytes: int = 0
     _since: dict[int, float] = field(default_factory=dict)  # monotonic, the oldest first
@@ -52,9 +53,9 @@ class Load:
         return not self.events or (events <= self.most_events and size <= self.most_bytes)
 
     def waits(self) -> float:
-        """Seconds that the oldest of it has waited."""
+        """Seconds that the oldest of it has waited for others to be scored."""
         now = time.monotonic()
-        return now - next(iter(self._since.values()), now)
+        return max(0.0, now - next(iter(self._since.values()), now) - self.held_seconds)
 
     def add(self, batch: Batch) -> None:
         self.events += len(batch)
@@ -94,7 +95,8 @@ class Served:
         self.name = name
         self.metrics = metrics
         self.late = Late()
-        self.load = Load(config.queue_events, config.queue_bytes)  # kept by whoever puts batches
+        # Kept by whoever puts batches.
+        self.load = Load(config.queue_events, config.queue_bytes, config.reorder_seconds)
         self._model = model
         self._store = store
         self._config = config
@@ -184,6 +186,11 @@ class Served:
             return ()
         shard = self._shards[shard_of(alert.stream, len(self._shards))]
         return sequel(alert, *shard.recent(alert.stream, alert.model))
+
+    def hurry(self) -> None:
+        """From now on nothing waits for what was overtaken."""
+        for shard in self._shards:
+            shard.hurry()
 
     def stop(self) -> None:
         """Score all that was put, save the streams, end the threads."""

@@ -206,6 +206,7 @@ class Server:
         notify("STOPPING=1")
         await self._health.enter_graceful_shutdown()
         self._servicer.drain()
+        self._engine.hurry()
         await self._grpc.stop(self._config.grace_seconds)
         for task in self._tasks:
             task.cancel()

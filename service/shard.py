@@ -18,7 +18,7 @@ from jaxtyping import Int64
 
 from ..model.alert import Alert
 from ..model.detector import Detector
-from ..model.finding import Finding, Observed
+from ..model.finding import Finding
 from ..model.folder import Model
 from ..model.vocabulary import NEW
 from .arrays import Arrays
@@ -27,10 +27,11 @@ from .checkpoint import Checkpoint, from_arrays
 from .clocks import Clocks
 from .config import ServiceConfig
 from .drift import Drift
-from .feeding import feed, joined, strongest
+from .feeding import allowed, feed_in, joined, strongest
 from .lines import Lines, Positions
 from .metrics import ModelMetrics
 from .own_patterns import OwnPatterns
+from .reorder import Order, ReorderBuffer
 from .saving import Saving
 from .senders import heard
 from .spool import Spool
@@ -76,6 +77,8 @@ class Shard:
         self._clocks = Clocks()
         self._scored: dict[str, int] = {}  # last batch scored of each client, latest client last
         self._parts: deque[Part] = deque()
+        self._reorder = ReorderBuffer(config)
+        self._hurried = 0  # who wants nothing to wait in there
         self._wake = threading.Condition()
         self._stopping = False
         self._between = False  # two groups of parts, with nothing under way
@@ -108,8 +111,16 @@ class Shard:
         For the thread that puts parts; it may look at the streams and change them.
         """
         with self._wake:
-            self._wake.wait_for(lambda: self._between and not self._parts)
+            self.hurry()
+            self._wake.wait_for(lambda: self._between and not (self._parts or self._reorder))
+            self._hurried -= 1
             yield
+
+    def hurry(self) -> None:
+        """From now on nothing waits for earlier events of its stream."""
+        with self._wake:
+            self._hurried += 1
+            self._nudge()
 
     def recent(self, stream: str, model: str) -> tuple[int, tuple[int, ...]]:
         """What is kept of a stream; nothing if another model serves, or if scoring takes long."""
@@ -150,17 +161,15 @@ class Shard:
 
     def stop(self) -> None:
         """Score what waits, save the state, end."""
-        with self._wake:
-            self._stopping = True
-            self._wake.notify()
+        self._stopping = True
+        self.hurry()
         self._thread.join()
 
     def _run(self) -> None:
         next_tick = time.monotonic() + _TICK_SECONDS
         while True:
-            group = self._take(min(next_tick, self._saving.next) - time.monotonic())
-            if group:
-                self._score(group)
+            until = min(next_tick, self._saving.next, self._reorder.next)
+            if self._score(self._take(until - time.monotonic())):
                 self._changed = True
             elif self._stopping:
                 break
@@ -199,7 +208,8 @@ class Shard:
                     break
         return group
 
-    def _score(self, group: list[Part]) -> None:
+    def _score(self, group: list[Part]) -> bool:
+        """Score what is due now; whether there was anything to do."""
         fresh = []
         for part in group:
             batch = part.ticket.batch
@@ -213,18 +223,22 @@ class Shard:
                 self._writer.put(Entry(done=partial(_answer, part, outcome)))
             else:
                 fresh.append(part)
-        try:
-            if fresh:
-                self._observe(fresh)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the thread has to go on
-            for part in fresh:
-                part.ticket.fail(error)
-        for part in group:
+                continue
             part.ticket.scored()
+        due, order = self._reorder.exchange(fresh, math.inf if self._hurried else time.monotonic())
+        try:
+            if due:
+                self._observe(due, order)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the thread has to go on
+            for part in due:
+                part.ticket.fail(error)
+        for part in due:
+            part.ticket.scored()
+        return bool(group or due)
 
-    def _observe(self, parts: list[Part]) -> None:
+    def _observe(self, parts: list[Part], order: Order | None) -> None:
         rows = joined([part.rows for part in parts])
-        positions = self._lines.keep(parts)
+        positions = self._lines.keep(parts, order)
         self._metrics.spool_bytes.labels(self.number).set(len(self._lines))
         started = frozenset().union(*(part.started for part in parts))
         start = time.perf_counter()
@@ -232,10 +246,9 @@ class Shard:
         source, gone = heard(self._clocks, parts)
         if gone:
             self._detector.leave(gone)
-        observed = feed(
-            self._detector, rows, started=started, most=self._most_streams, source=source
-        )
-        self._allow(len(rows), observed, *before)
+        most = self._most_streams
+        observed = feed_in(order, self._detector, rows, started=started, most=most, source=source)
+        self._metrics.alerts_allowed.inc(allowed(self._detector, len(rows), observed, *before))
         bounds = list(accumulate((len(part.rows) for part in parts), initial=0))
         raised: list[list[Alert]] = [[] for _ in parts]
         for finding in strongest(observed.findings):
@@ -288,20 +301,9 @@ class Shard:
         elif alerts:
             self._writer.put(Entry(tuple(alerts)))
 
-    def _allow(self, events: int, observed: Observed, streams: int, watermark: float) -> None:
-        """Count what the budget allows for what these events have added."""
-        config, detector = self._model.config.streams, self._detector
-        if config.endless:
-            passed = (detector.watermark - watermark) / config.block_seconds
-            # A block has an event; the first events of all, and those after a pause, begin one.
-            judged = min(passed * len(detector), events) if passed > 0.0 else 0.0
-        else:
-            judged = len(detector) - streams + observed.evicted
-        self._metrics.alerts_allowed.inc(judged * self._model.calibration.rate)
-
     def _end_idle(self) -> bool:
         """End streams that are silent for long; whether there may be more of them."""
-        now = self._clocks.now(time.time())
+        now = self._clocks.now(time.time()) - self._config.reorder_seconds  # events may wait
         ended, more = self._detector.end_some_idle(now, _ENDED)
         self._changed |= len(ended.surprisal) > 0
         findings = strongest(ended.findings)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from zlib import crc32
 
 import numpy as np
@@ -28,6 +28,24 @@ class Part:
     started: frozenset[str]
     ended: tuple[str, ...]
     index: Int64[np.ndarray, " events"] | None = None  # of its events in the batch; None: all
+
+    def piece(self, index: Int64[np.ndarray, " some"], *, last: bool) -> Part:
+        """Some of its events and, by the numbers that follow theirs, of the streams that it ends;
+        they are scored and answered for by themselves. After the `last` nothing of it is left.
+        """
+        n, lines = len(self.rows), self.lines
+        if last and len(index) == n + len(self.ended):
+            return self
+        if not last:
+            self.ticket.expect_more()
+        events, ended = index[index < n], index[index >= n] - n
+        return replace(
+            self,
+            rows=self.rows.take(events),
+            lines=None if lines is None else [lines[at] for at in events.tolist()],
+            ended=tuple(self.ended[at] for at in ended.tolist()),
+            index=events if self.index is None else self.index[events],
+        )
 
 
 @dataclass(frozen=True)
@@ -64,21 +82,18 @@ class Ticket:
             lines = [lines[at] for at in row.tolist()]
         if shards == 1:
             return [Part(self, 0, rows, lines, batch.started, batch.ended)]
-        stream, name = Coded.of(rows.stream), Coded.of(rows.name)
-        source = None if rows.source is None else Coded.of(rows.source)
+        stream = Coded.of(rows.stream)
         of_key = [shard_of(key, shards) for key in stream.values]
         owner = np.array(of_key, dtype=np.int64)[stream.codes]
         marked = {shard_of(stream, shards) for stream in (*batch.started, *batch.ended)}
         parts = []
         for shard in sorted({*owner.tolist(), *marked}) or [0]:
             index = np.flatnonzero(owner == shard)
-            said = None if source is None else source.take(index)
-            own = Rows(stream.take(index), name.take(index), rows.time[index], source=said)
             parts.append(
                 Part(
                     ticket=self,
                     shard=shard,
-                    rows=own,
+                    rows=rows.take(index),
                     lines=None if lines is None else [lines[i] for i in index.tolist()],
                     started=frozenset(s for s in batch.started if shard_of(s, shards) == shard),
                     ended=tuple(s for s in batch.ended if shard_of(s, shards) == shard),
@@ -87,6 +102,12 @@ class Ticket:
             )
         self._scoring = self._waiting = len(parts)
         return parts
+
+    def expect_more(self) -> None:
+        """A part comes in one piece more."""
+        with self._lock:
+            self._scoring += 1
+            self._waiting += 1
 
     def scored(self) -> None:
         """A part has been scored; its alerts may not be stored yet."""

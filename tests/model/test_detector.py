@@ -306,3 +306,16 @@ def test_a_finding_tells_the_times_of_the_events_before_it(model: Model) -> None
     assert told[-1] == times[-1] + 9.0
     np.testing.assert_allclose(told[-65:-1], times[-64:], atol=1e-3)
     assert np.all(np.isnan(told[:-65])), "older ones are not kept"
+
+
+def test_events_earlier_than_the_one_before_in_their_stream_are_counted(model: Model) -> None:
+    detector = Detector(model)
+    name = model.vocabulary.names[NEW + 1]
+
+    def late(streams: str, times: list[float]) -> int:
+        return detector.observe(list(streams), [name] * len(times), np.array(times, float)).late
+
+    assert late("aabb", [5.0, 6.0, 1.0, 2.0]) == 0
+    assert late("abab", [4.0, 2.0, 5.0, 1.0]) == 2
+    assert late("aab", [np.nan, 4.9, 1.0]) == 1
+    assert late("a" * 600, [*range(600, 0, -1)]) == 599
