@@ -170,9 +170,8 @@ class Detector:
         With whether more are left; if not, the next call begins anew.
         """
         end = len(self._streams.keys)
-        ended, self._looked = self._end_silent(
-            now, self._looked, min(end, self._looked + _LOOK), most
-        )
+        until = min(end, self._looked + _LOOK)
+        ended, self._looked = self._end_silent(now, self._looked, until, most)
         if self._looked < end:
             return ended, True
         self._looked = 0

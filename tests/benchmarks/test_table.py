@@ -129,7 +129,7 @@ def test_methods_stand_side_by_side_where_a_mark_says_so(results: Results, tmp_p
 def test_each_measure_stands_beside_its_aim_where_a_mark_says_so(
     results: Results, tmp_path: Path
 ) -> None:
-    rows = [replace(row, target=100_000.0) if row.target is None else row for row in results.rows]
+    rows = tuple(replace(row, target=100_000.0) for row in results.rows)
     write_results(replace(results, rows=rows), tmp_path)
     mark = "events_per_second; methods: offscript; with aims"
 

@@ -14,7 +14,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-import offscript
+import offscript.interpret
 from offscript.interpret.card import Card
 from offscript.interpret.card_page import card_page
 from offscript.interpret.card_text import card_text

@@ -12,7 +12,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-import offscript
+import offscript.interpret
 from offscript.interpret.diff import Change, diff
 from offscript.interpret.diff_page import diff_page
 from offscript.interpret.diff_text import diff_text
