@@ -632,7 +632,9 @@ class Explanation(_message.Message):
 
     @_builtins.property
     def similar(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alert]:
-        """Other alerts of the same mechanism, newest first, with what was said of them. At most 20."""
+        """Other alerts of the same mechanism, those that rest on the same evidence first, then the newest,
+        with what was said of them. At most 20.
+        """
 
     def __init__(
         self,

@@ -64,6 +64,8 @@ def _chosen(model: Model, ids: list[int]) -> Model:
     order = np.argsort(pairs)
     reference["pairs"] = pairs[order]
     reference["pair_counts"] = reference["pair_counts"][kept][order]
+    for array in ("contexts", "context_counts", "contexts_of"):
+        del reference[array]  # as in a model of an earlier version
     return replace(
         model,
         config=replace(model.config, decoder=replace(model.config.decoder, d_vocab=len(ids))),
