@@ -129,6 +129,7 @@ def test_lines_sent_to_a_service_raise_alerts_that_are_explained(
     assert re.search(f"{alert['id'][:12]} .* .resolved.", normal.stdout)
 
 
+@pytest.mark.slow
 def test_a_kind_of_alert_is_kept_quiet_and_heard_again(service: str, planted_log: Path) -> None:
     lines = [line for line in planted_log.read_text().splitlines() if "bad004" in line]
 
@@ -167,6 +168,7 @@ def test_a_kind_of_alert_is_kept_quiet_and_heard_again(service: str, planted_log
     assert raised("kind03")
 
 
+@pytest.mark.slow
 def test_a_model_is_read_as_text_json_and_page(tiny_model: Path, tmp_path: Path) -> None:
     text = offscript("card", tiny_model)
     as_json = offscript("card", tiny_model, "--json")

@@ -12,6 +12,7 @@ from offscript.benchmarks.datasets import published, sequences
 from offscript.benchmarks.results import read_results
 
 
+@pytest.mark.slow
 def test_one_command_writes_f1_by_the_share_of_anomalies(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

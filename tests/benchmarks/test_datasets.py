@@ -42,6 +42,7 @@ def test_what_training_reads_has_no_labels_and_no_splits(labelled: Labelled) -> 
     assert "split" not in text
 
 
+@pytest.mark.slow
 def test_what_calibrates_the_baselines_calibrates_the_model_too(
     dataset: Dataset, tmp_path: Path
 ) -> None:

@@ -59,6 +59,7 @@ def test_what_draws_nothing_at_random_runs_once_and_the_rest_for_every_seed() ->
     assert len({run.path for run in planned}) == len(planned)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_where_it_was(asked: Asked, fitted: list[str]) -> None:
     first = list(islice(of_set("files", SIMPLE, asked), 2))
 
@@ -70,6 +71,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(asked: Asked, fitted: list[s
     assert list(dict.fromkeys(fitted))[:2] == ["length", "counts"]
 
 
+@pytest.mark.slow
 def test_nothing_is_run_again_until_its_sources_change(
     asked: Asked, fitted: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,7 @@ def test_the_recordings_deploy_is_deterministic_and_spares_what_was_planted(tmp_
     assert all(own.search(one.text) for one in sent if one.text not in before)
 
 
+@pytest.mark.slow
 def test_the_endless_recording_says_the_same_without_session_ids(tmp_path: Path) -> None:
     recording, endless = postgres(Path(), tmp_path, 0), postgres_endless(Path(), tmp_path, 0)
 

@@ -52,6 +52,7 @@ def test_streams_take_turns_and_play_what_was_recorded(source: Recorded) -> None
     assert pieces[0].time[10] - pieces[0].time[9] == 10.0
 
 
+@pytest.mark.slow
 def test_what_two_processes_compute_at_once_is_measured_turn_by_turn() -> None:
     found = times_one(2)
 
@@ -109,6 +110,7 @@ def test_every_turn_of_the_scorer_has_its_speed(source: Recorded, model: Model) 
     assert computed.known == [0.0, 0.0]
 
 
+@pytest.mark.slow
 def test_the_service_acknowledges_all_and_its_latency_is_measured(
     source: Recorded, model: Model, tiny_model: Path, tmp_path: Path
 ) -> None:

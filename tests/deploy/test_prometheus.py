@@ -55,6 +55,7 @@ def test_prometheus_finds_no_fault_with_rules_and_configuration() -> None:
         assert run.returncode == 0, run.stdout + run.stderr
 
 
+@pytest.mark.slow
 def test_every_alert_fires_when_it_should_and_stays_silent_when_all_is_well() -> None:
     run = subprocess.run(
         [program("promtool"), "test", "rules", FOLDER / "offscript.rules.test.yml"],

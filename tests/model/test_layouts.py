@@ -106,6 +106,7 @@ def test_lines_in_known_layouts_are_read_as_by_the_expression(kind: str, words: 
     assert by_layouts(f"{kind}@{words}", batches) == by_expression(f"{kind}@{words}", batches)
 
 
+@pytest.mark.slow
 def test_most_lines_of_real_logs_are_in_known_layouts(data: Path) -> None:
     lines = list(read_lines([data / "raw" / "hdfs_2pct.log.xz"]))[:20_000]
     name = find_format(lines)

@@ -78,6 +78,7 @@ def test_many_streams_that_wait_for_room_all_get_their_turn(
     assert answered == [10] * 32
 
 
+@pytest.mark.slow
 def test_a_batch_of_a_stream_is_refused_once_its_stream_ends_for_want_of_room_and_not_before(
     config: ServiceConfig, in_process: InProcess, session: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:

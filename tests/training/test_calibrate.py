@@ -10,6 +10,7 @@ from offscript.training.calibrate import combined, fit_tails, fit_threshold, fit
 from offscript.training.held_out import Statistics
 
 
+@pytest.mark.slow
 def test_the_budget_holds_over_resplits() -> None:
     rng = np.random.default_rng(2)
     shares = []

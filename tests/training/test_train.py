@@ -57,6 +57,7 @@ def test_a_report_tells_what_was_read_learned_and_promised(tiny_log: Path, tmp_p
     assert not list(tmp_path.glob(".m.checkpoint*"))
 
 
+@pytest.mark.slow
 def test_the_same_seed_trains_the_same_model(tmp_path: Path) -> None:
     log = sequences(tmp_path / "s.jsonl", 60)
 
@@ -135,6 +136,7 @@ def test_a_key_that_matches_nothing_is_answered_with_candidates(
         train_model(config(tiny_log, tmp_path / "m", stream_key=r"job=(\d+)"), silent)
 
 
+@pytest.mark.slow
 def test_auto_proposes_the_key(tiny_log: Path, tmp_path: Path) -> None:
     said: list[str] = []
     log = tmp_path / "shop.log"
