@@ -137,9 +137,9 @@ def limited(
         flooded = (got[0] - begun) * _SIZE / (time.perf_counter() - began)
         answers.cancel()
         reading.join()
-    speed = [len(taken) / (len(taken) / rate + float(taken[-1])) for taken in (alone, beside)]
+    seconds = [len(taken) * _SIZE / rate + float(taken[-1]) for taken in (alone, beside)]
     p99 = [1e3 * float(np.percentile(taken, 99.0)) for taken in (alone, beside)]
-    yield "others_share", speed[1] / speed[0], len(beside), 0.9
+    yield "others_share", seconds[0] / seconds[1], len(beside), 0.9
     yield "latency_p99_ms", p99[1], len(beside), None
     yield "latency_p99_ratio", p99[1] / p99[0], len(beside), 2.0
     yield "events_per_second", flooded, got[0] - begun, None

@@ -214,7 +214,9 @@ def _evidence(attribution: Attribution, level: int) -> list[Markup]:
     parts = [note(question(attribution))]
     for item in attribution.evidence:
         against = "" if item.rank else "; spoke against"
-        support = [tag("p", supported(item.support, attribution.last))] if item.support else []
+        support = (
+            [tag("p", prose(supported(item.support, attribution.last)))] if item.support else []
+        )
         check = [tag("p", checked(item.event, item.check, attribution.total))] if item.check else []
         heading = tag(
             f"h{level}", event_name(item.event), tag("span", f"{signed(item.value)} bits")

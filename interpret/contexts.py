@@ -14,7 +14,7 @@ from ..model.vocabulary import NEW, PAST
 Array = np.ndarray
 
 _COUNTED = 1 << 23  # cells of the table while training counts …
-_KEPT = 1 << 18  # … and those of them, none empty, that a model folder keeps: 3 MB
+_KEPT = 1 << 18  # … and those of them, none empty, that a model folder keeps: 4 MB
 
 
 @dataclass(frozen=True)

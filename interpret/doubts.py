@@ -82,8 +82,8 @@ def _phantoms(window: Window, attribution: Attribution) -> Iterator[str]:
     raised = paths.evidence[0].sum(axis=0)
     for evidence, chances in suspects:
         if raised[evidence.source - window.offset] >= DOUBLED:
-            both = f"`{evidence.event}`, {evidence.lag} back, before `{attribution.last}`"
-            shown = f"showed {both} {times(chances)}, and no expected event next"
+            both = f"`{evidence.event}`, here {evidence.lag} back, before `{attribution.last}`"
+            shown = f"showed {both} {times(chances)}, at any distance, and no expected event next"
             yield (
                 f"phantom: training {shown if chances else f'never showed {both}'}; what the model "
                 "makes of it there, it has from elsewhere"

@@ -7,6 +7,7 @@ from .looks import TOLD
 from .words import percent, quoted
 
 _NOTABLE = 0.1  # share of the largest pair below which one is not named
+_CARRIED = 0.05  # share of a piece of evidence below which a path's looks are not told
 _SHOWN = 0.05  # what is less rounds to zero, and is not named either
 
 
@@ -14,7 +15,10 @@ def looks(attribution: Attribution) -> list[tuple[str, list[str]]]:
     """Of the heads at the first pieces of evidence: where each looked, and its content by pairs."""
     told = {}
     for item in attribution.evidence[:TOLD]:
-        for look in next((path.looks for path in item.paths if path.looks), ()):
+        path = next((path for path in item.paths if path.looks), None)
+        if path is None or abs(path.value) < _CARRIED * abs(item.value):
+            continue  # where heads looked says nothing of what the event brought
+        for look in path.looks:
             told[_looked(look)] = _content(look)
     return list(told.items())
 

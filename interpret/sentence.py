@@ -59,7 +59,7 @@ def _event_sentence(explanation: Explanation, attribution: Attribution) -> str:
     said = f"{_expectation(attribution)}, {saw}. Surprise {bits(surprise.surprisal)} bits: {split}."
     if unseen is None or unseen.count == 1:
         return said
-    return f"{said} It is the {ordinal(unseen.count)} unseen event of this stream."
+    return f"{said} It is the {ordinal(unseen.count)} unseen event that was counted here."
 
 
 def _expectation(attribution: Attribution) -> str:

@@ -131,8 +131,8 @@ def supported(support: Support, last: str) -> str:
     if not support.chances:
         return f"never in training before {quoted(last)}"
     return (
-        f"{times(support.chances)} in training, {support.count:,} of them with an expected event "
-        f"next, before {quoted(last)}"
+        f"{times(support.chances)} in training before {quoted(last)}; an expected event next: "
+        f"{times(support.count) if support.count else 'never'}"
     )
 
 
@@ -140,7 +140,7 @@ def checked(event: str, check: Check, total: float) -> str:
     """What the check of a piece of evidence came to; a single draw has no standard error."""
     replaced, verdict, error = "other events", check.verdict, f" ± {bits(check.standard_error)}"
     if check.draws == 1:
-        replaced = "the one other event" if event not in _BEGINNINGS else "the other beginning"
+        replaced = "the one typical event" if event not in _BEGINNINGS else "the other beginning"
         verdict, error = "of one draw" if verdict == "single" else verdict, ""
     return (
         f"check {verdict}: with {replaced} in its place {bits(total - check.effect)}{error} "

@@ -25,7 +25,8 @@ def unseen_rows(explanation: Explanation) -> list[tuple[str, float]]:
 
 def unseen_question(explanation: Explanation) -> str:
     """What the rows add up to."""
-    return f"Unseen events of the stream, log2(1 + their number) = {explanation.statistic:.1f}"
+    counted = "Unseen events of the stream, or of its block of time"
+    return f"{counted}, log2(1 + their number) = {explanation.statistic:.1f}"
 
 
 def unseen_lines(explanation: Explanation) -> list[str]:

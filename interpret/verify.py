@@ -25,7 +25,7 @@ class Check:
     """What happened to the total when other events stood in the evidence's place.
 
     `verdict`: "confirmed", the total moved as claimed by more than two standard errors; "weak", as
-    claimed, but by less; "single", as claimed, with the one other event that there was to try;
+    claimed, but by less; "single", as claimed, with the one typical event that there was to try;
     "failed", the other way.
     """
 

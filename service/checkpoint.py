@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..model.errors import ModelError
 from ..model.streams import SNAPSHOT, only, without_doubles
@@ -37,7 +39,7 @@ class Checkpoint:
             "owner": np.array([owner]),
             "clients": np.array(list(self.clients), dtype=np.str_),
             "seqs": np.array(list(self.clients.values()), dtype=np.uint64),
-            "clocks": np.array(list(self.clocks), dtype=np.str_),
+            "clocks": _packed(self.clocks),
             "clock_times": np.array(list(self.clocks.values()), dtype=np.float64),
             "clock_numbers": np.array([self.numbers[s] for s in self.clocks], dtype=np.int64),
         }
@@ -73,8 +75,9 @@ def from_arrays(arrays: Arrays, owner: str, model: str) -> Checkpoint:
         "clock": np.append(np.minimum(clock[:2], latest), clock[2:]),
     }
     times = arrays["clock_times"].astype(np.float64).tolist()
-    clocks = dict(zip(arrays["clocks"].tolist(), times, strict=True))
-    numbers = dict(zip(clocks, arrays["clock_numbers"].tolist(), strict=True))
+    senders = _unpacked(arrays["clocks"])
+    clocks = dict(zip(senders, times, strict=True))
+    numbers = dict(zip(senders, arrays["clock_numbers"].tolist(), strict=True))
     if len(set(numbers.values()) & set(range(1, MOST + 1))) < len(numbers):
         raise ModelError("their senders' numbers are out of bounds, or those of several")
     if not arrays["complete"][0]:
@@ -98,15 +101,28 @@ def from_arrays(arrays: Arrays, owner: str, model: str) -> Checkpoint:
     return Checkpoint(streams, clients, clocks, numbers)
 
 
+def _packed(names: Iterable[str]) -> NDArray[np.uint8]:
+    """As JSON: an array of texts loses last NULs, and is as wide for all as for the widest."""
+    return np.frombuffer(json.dumps(list(names)).encode(), dtype=np.uint8)
+
+
+def _unpacked(array: NDArray[np.generic]) -> list[str]:
+    names = json.loads(array.tobytes())
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ModelError("their senders have no names")
+    return names
+
+
 def _with_numbers(arrays: Arrays) -> Arrays:
     """What an earlier version saved, which had one time for all: that of the slowest client."""
     if "clock_numbers" in arrays or not {"last", "clocks", "clock_times"} <= arrays.keys():
         return arrays
-    times = arrays["clock_times"].astype(np.float64)[-MOST:]
+    senders, at = np.unique(arrays["clocks"][-MOST:], return_index=True)
+    times = arrays["clock_times"].astype(np.float64)[-MOST:][at]
     slowest = 1 + int(np.argmin(times)) if len(times) else 0
     return {
         **arrays,
-        "clocks": arrays["clocks"][-MOST:],
+        "clocks": _packed(senders.tolist()),
         "clock_times": times,
         "clock_numbers": np.arange(1, len(times) + 1),
         "source": np.full(len(arrays["last"]), slowest, dtype=np.int32),

@@ -35,6 +35,7 @@ class _Waiting:
     due: float  # monotonic seconds
     bytes: int
     left: int  # events and marks that have not been given out
+    rows: int  # of its batch, with those that are no events
 
 
 class ReorderBuffer:
@@ -43,17 +44,20 @@ class ReorderBuffer:
     An event is due `reorder_seconds` after it came (0: nothing waits). With it come all of its
     stream that are not later, those of equal time as they came; of other streams, none. Events
     without a time of their own and those of batches with a number, which come in order, are due at
-    once, and as late as they came. A mark that ends a stream is later than all events.
+    once, and as late as they came, as are those of batches with marks that end streams: what comes
+    later is another stream of that key.
     """
 
     def __init__(self, config: ServiceConfig) -> None:
         self._seconds = config.reorder_seconds
         # Half of what may be accepted: past that the first parts are due, and others can come in.
-        self._most_events = config.queue_events // (2 * config.threads)
-        self._most_bytes = config.queue_bytes // (2 * config.threads)
+        self._most_rows = config.queue_events // (2 * config.threads)
+        size = min(config.queue_bytes, config.sender_bytes or config.queue_bytes)
+        self._most_bytes = size // (2 * config.threads)
         self._parts: dict[int, _Waiting] = {}  # not given out whole, by number, as they came
         self._number = 0  # of the next one
-        self._n_events = self._n_bytes = 0  # of all of them, whole
+        self._n_rows = self._n_bytes = 0  # of all of them, whole
+        self._received = -math.inf  # of the latest batch; the wall clock may step back
         self._events = np.zeros(0, _EVENT)  # that wait, as they came
         self._streams: dict[str, int] = {}  # numbers, in order
 
@@ -97,33 +101,35 @@ class ReorderBuffer:
         part = replace(part, rows=replace(rows, stream=stream, name=Coded.compact(rows.name)))
         known, keys = self._streams, (*stream.values, *part.ended)
         numbers = np.array([known.setdefault(key, len(known)) for key in keys], dtype=np.int64)
-        in_order = batch.seq > 0
+        in_order = batch.seq > 0 or bool(part.ended)  # a mark ends what came before, nothing later
+        self._received = max(self._received, batch.received)
         # An event without a time of its own was given that of its batch.
         at_once = (rows.time == batch.received) | np.isnan(rows.time) | in_order
         due = now + self._seconds
         events = np.zeros(size, _EVENT)
         events["due"][:n] = np.where(at_once, now, due)
         events["due"][n:] = now if in_order else due
-        events["time"][:n] = np.where(at_once, batch.received, rows.time)
+        events["time"][:n] = np.where(at_once, self._received, rows.time)
         events["time"][n:] = np.inf
         events["stream"][:n] = numbers[stream.codes]
         events["stream"][n:] = numbers[len(stream.values) :]
         events["part"] = self._number
         events["index"] = np.arange(size)
-        share = batch.size * n // max(1, len(batch))
-        self._parts[self._number] = _Waiting(part, due, share, left=size)
+        events_of = max(1, part.ticket.events)
+        share, held = batch.size * n // events_of, len(batch) * n // events_of
+        self._parts[self._number] = _Waiting(part, due, share, left=size, rows=held)
         self._number += 1
-        self._n_events += n
+        self._n_rows += held
         self._n_bytes += share
         return events
 
     def _past_bounds(self) -> float:
         """When the last of the parts is due that are too many."""
-        due, events, size = -math.inf, self._n_events, self._n_bytes
+        due, rows, size = -math.inf, self._n_rows, self._n_bytes
         for waiting in self._parts.values():
-            if events <= self._most_events and size <= self._most_bytes:
+            if rows <= self._most_rows and size <= self._most_bytes:
                 break
-            events -= len(waiting.part.rows)
+            rows -= waiting.rows
             size -= waiting.bytes
             due = waiting.due
         return due
@@ -140,7 +146,7 @@ class ReorderBuffer:
             pieces.append(waiting.part.piece(index, last=not waiting.left))
             if not waiting.left:
                 del self._parts[number]
-                self._n_events -= len(waiting.part.rows)
+                self._n_rows -= waiting.rows
                 self._n_bytes -= waiting.bytes
         return pieces
 

@@ -171,7 +171,7 @@ class Shard:
             until = min(next_tick, self._saving.next, self._reorder.next)
             if self._score(self._take(until - time.monotonic())):
                 self._changed = True
-            elif self._stopping:
+            elif self._stopping and not (self._parts or self._reorder):
                 break
             now = time.monotonic()
             if now >= next_tick:

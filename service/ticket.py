@@ -103,6 +103,11 @@ class Ticket:
         self._scoring = self._waiting = len(parts)
         return parts
 
+    @property
+    def events(self) -> int:
+        """Of the batch, once it is split."""
+        return len(self._rows)
+
     def expect_more(self) -> None:
         """A part comes in one piece more."""
         with self._lock:

@@ -33,7 +33,7 @@ def prepare(model: Path, folder: Path) -> Callable[[bytes], None]:
     names = list(whole.vocabulary.names[4:8])
     before.observe(["a", "b", "a", "b"], names, np.arange(4.0))
     streams = {**before.part(0), "clock": before.clock()}
-    arrays = Checkpoint(streams, {"me": 3}, {"me": 4.0}).arrays(owner)
+    arrays = Checkpoint(streams, {"me": 3}, {"me": 4.0}, {"me": 1}).arrays(owner)
     order = sorted(arrays)
 
     def put(data: bytes, complete: bool = True) -> None:

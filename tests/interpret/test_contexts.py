@@ -119,7 +119,7 @@ def test_a_rule_that_training_showed_is_told_with_how_often(
 
     assert evidence(explanation, "event 0").support == Support(20, 20)
     assert not any(warning.startswith("phantom") for warning in explanation.warnings)
-    assert "20 times in training, 20 of them with an expected event next, before `event 2`" in text(
+    assert "20 times in training before `event 2`; an expected event next: 20 times" in text(
         explanation
     )
 
@@ -131,7 +131,7 @@ def test_a_rule_whose_context_training_never_showed_is_a_phantom(
 
     assert evidence(explanation, "event 0").support == Support(0, 0)
     (warning,) = (w for w in explanation.warnings if w.startswith("phantom: "))
-    assert "training never showed `event 0`, 2 back, before `event 3`; " in warning
+    assert "training never showed `event 0`, here 2 back, before `event 3`; " in warning
     assert "never in training before `event 3`" in text(explanation)
     assert "never in training before `event 3`" in alert_page(explanation)
 
@@ -145,7 +145,7 @@ def test_a_rule_that_training_showed_otherwise_is_a_phantom(
 
     assert evidence(explanation, "event 0").support == Support(0, 20)
     (warning,) = (w for w in explanation.warnings if w.startswith("phantom: "))
-    assert "before `event 3` 20 times, and no expected event next" in warning
+    assert "before `event 3` 20 times, at any distance, and no expected event next" in warning
 
 
 def test_to_lower_what_came_needs_no_support(make_model: Make, make_alert: MakeAlert) -> None:

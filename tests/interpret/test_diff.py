@@ -128,7 +128,7 @@ def test_events_that_one_model_lacks_are_told_first(model: SimpleNamespace) -> N
     value = json.loads(json.dumps(found.to_json(), allow_nan=False))
     schema = (Path(offscript.interpret.__file__).parent / "diff_schema.json").read_text()
     jsonschema.validate(value, json.loads(schema))
-    assert value["bigrams"]
+    assert value["heads"]
     assert value["lost"] == ["event 7"]
 
 

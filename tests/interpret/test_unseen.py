@@ -102,11 +102,13 @@ def test_the_terminal_and_the_page_say_what_it_is_like_and_the_how_many_it_is(
 ) -> None:
     shown, page = " ".join(text(explanation).split()), alert_page(explanation)
 
-    assert "It is the 3rd unseen event of this stream." in shown
+    assert "It is the 3rd unseen event that was counted here." in shown
     assert "log2(1 + their number) = 2.0 +1.6 ████████████ the 2 before it +0.4 ███ this" in shown
     assert f"62 % {LINES[1]} it adds invalid, user, webmaster" in shown
     assert "it adds invalid, user, webmaster" in page
-    assert "Unseen events of the stream, log2(1 + their number) = 2.0" in page
+    assert (
+        "Unseen events of the stream, or of its block of time, log2(1 + their number) = 2.0" in page
+    )
 
 
 def test_a_known_event_has_no_nearest_and_no_count(

@@ -6,6 +6,7 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,19 +116,35 @@ def test_batches_with_a_number_come_in_order_and_are_left_so() -> None:
 
 def test_the_end_of_a_stream_comes_after_all_of_it_that_waits() -> None:
     waiting = buffer()
-    waiting.exchange([part([("s", "b", 2.0), ("other", "o", 1.0)], ("s", "other"))], 0.0)
-    waiting.exchange([part([("s", "c", 9.0), ("other", "p", 9.0)])], 1.0)
-    pieces, order = waiting.exchange([], 2.0)
+    waiting.exchange([part([("s", "b", 2.0), ("other", "o", 1.0), ("third", "t", 1.5)])], 0.0)
+    pieces, order = waiting.exchange([part([("s", "c", 1.0)], ("s", "other"))], 1.0)
 
-    assert [list(piece.rows.name) for piece in pieces] == [["b", "o"], ["c", "p"]]
-    assert [piece.ended for piece in pieces] == [("s", "other"), ()]
+    assert [list(piece.rows.name) for piece in pieces] == [["b", "o"], ["c"]]
+    assert [piece.ended for piece in pieces] == [(), ("s", "other")]
     assert order is not None
-    assert order.tolist() == [1, 0, 2, 3]
+    assert order.tolist() == [1, 0, 2]
+
+
+def test_a_stream_that_begins_again_is_not_taken_for_the_one_that_ended() -> None:
+    waiting = buffer()
+    first, _ = waiting.exchange([part([("s", "a", 1.0), ("s", "b", 2.0)], ("s",))], 0.0)
+    waiting.exchange([part([("s", "a", 3.0)])], 0.5)
+
+    assert [(list(piece.rows.name), piece.ended) for piece in first] == [(["a", "b"], ("s",))]
+    assert len(waiting) == 1
+
+
+def test_numbered_batches_keep_their_order_though_the_wall_clock_steps_back() -> None:
+    came = [part([("s", "a", 5.0)], seq=1), part([("s", "b", 4.0)], seq=2)]
+    early = replace(came[1].ticket.batch, received=RECEIVED - 0.5)
+    (came[1],) = Ticket(early, lambda _: None).split(came[1].rows, 1)
+
+    assert names(given(buffer(), came, 0.0)) == "ab"
 
 
 def test_a_batch_is_answered_when_the_last_of_it_is_scored_with_each_row_s_own_score() -> None:
     waiting = buffer()
-    slow = part([("s", "d", 4.0), ("t", "a", 1.0), ("s", "b", 2.0)], ("u",))
+    slow = part([("s", "d", 4.0), ("t", "a", 1.0), ("s", "b", 2.0)])
     future = slow.ticket.future
     given(waiting, [part([("s", "c", 3.0)])], 0.0)
     given(waiting, [slow], 1.0)

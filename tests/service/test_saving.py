@@ -92,6 +92,8 @@ SPOILED: dict[str, Callable[[dict[str, np.ndarray]], object]] = {
     "streams without a beginning": lambda state: state.update(length=state["length"] * 0),
     "keys that are no text": lambda state: state.update(key_bytes=state["key_bytes"] | 0x80),
     "a client without a number": lambda state: state.update(seqs=state["seqs"][:0]),
+    "senders that are no JSON": lambda state: state.update(clocks=state["clocks"][:-1]),
+    "senders without names": lambda state: state.update(clocks=np.frombuffer(b"[1]", np.uint8)),
     "a time out of all bounds": lambda state: state.update(clock=state["clock"] * np.inf),
 }
 
@@ -175,6 +177,7 @@ def test_streams_that_an_earlier_version_saved_go_on_by_the_time_of_the_slowest_
     state = dict(service.store.state("", 0))
     for name in ("source", "clock_numbers"):
         del state[name]
+    state["clocks"] = np.array(["live", "slow"])
     state["clock"][:2] = 2.5e11  # it took a date for what it said
     service.store.write([], [("", 0, Saved("one", state, complete=True))])
 
