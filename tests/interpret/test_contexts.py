@@ -133,7 +133,7 @@ def test_a_rule_whose_context_training_never_showed_is_a_phantom(
     (warning,) = (w for w in explanation.warnings if w.startswith("phantom: "))
     assert "training never showed `event 0`, here 2 back, before `event 3`; " in warning
     assert "never in training before `event 3`" in text(explanation)
-    assert "never in training before `event 3`" in alert_page(explanation)
+    assert "never in training before <code>event 3</code>" in alert_page(explanation)
 
 
 def test_a_rule_that_training_showed_otherwise_is_a_phantom(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+from offscript import interpret
 from offscript.cli import main
 
 
@@ -22,3 +25,16 @@ def test_two_models_are_compared_on_a_page(
     assert "No rule of the direct path or of the heads differs by a bit" in shown
     assert "<code>L1H1 → L1H1</code>" in shown
     assert "<dt>Alerts before</dt>" in shown
+
+
+def test_a_comparison_is_printed_as_its_schema_says(
+    tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(tiny_model)
+
+    assert main(["card", model, "--diff", model, "--json"]) == 0
+
+    schema = Path(interpret.__file__).parent / "diff_schema.json"
+    value = json.loads(capsys.readouterr().out)
+    jsonschema.validate(value, json.loads(schema.read_text(encoding="utf-8")))
+    assert value["streams"]["judgements"]
