@@ -168,8 +168,8 @@ class Shard:
     def _run(self) -> None:
         next_tick = time.monotonic() + _TICK_SECONDS
         while True:
-            until = min(next_tick, self._saving.next, self._reorder.next)
-            if self._score(self._take(until - time.monotonic())):
+            group = self._take(min(next_tick, self._saving.next, self._reorder.next))
+            if self._score(group):
                 self._changed = True
             elif self._stopping and not (self._parts or self._reorder):
                 break
@@ -183,17 +183,16 @@ class Shard:
         self._saving.finish(self._detector, self._arrays())
         self._lines.close()
 
-    def _take(self, timeout: float) -> list[Part]:
-        """What waits, in order; parts that begin or end streams by a mark come alone."""
+    def _take(self, until: float) -> list[Part]:
+        """What waits or comes until a monotonic time, in order; parts with marks come alone."""
         with self._wake:
             self._between = True
             self._wake.notify_all()
             # Who looks at a stream comes in between even where there is always more to score.
             self._wake.wait_for(lambda: not self._looking)
             # Nor does it take forever to hold it where there are always more streams to end.
-            self._wake.wait_for(
-                lambda: self._parts or self._stopping or self._nudged, max(_BREATH_SECONDS, timeout)
-            )
+            timeout = max(_BREATH_SECONDS, until - time.monotonic())
+            self._wake.wait_for(lambda: self._parts or self._stopping or self._nudged, timeout)
             self._between = self._nudged = False
             group: list[Part] = []
             events = 0
