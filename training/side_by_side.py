@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -22,7 +23,7 @@ Result = TypeVar("Result")
 _UNWATCHED = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e15"}
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 # That they wait for another training of this process, as imports take seconds. On a busy machine a
-# job may be twenty seconds on its way to them, and with each that gives up comes a warning.
+# job may be twenty seconds on its way to them.
 _IDLE_SECONDS = 100
 
 
@@ -33,6 +34,8 @@ def side_by_side(
     workers = min(len(jobs), len(os.sched_getaffinity(0)))
     if workers < 2:
         return [work(job) for job in jobs]
+    # One that gives up waiting just when jobs come is replaced by another, and nothing is lost.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     # Started afresh: in a forked process a lock that a thread of this one holds just now would stay
     # locked for ever. Unlike those of the standard library they do not run the user's script again.
     pool = get_reusable_executor(
