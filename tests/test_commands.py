@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-import offscript.interpret
 from offscript.cli import COMMANDS, main
 from offscript.model.folder import load_model, save_model
 from offscript.options import parser
