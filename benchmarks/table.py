@@ -137,12 +137,13 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def cell(row: Row | None) -> str:
-    """A value with its interval: .987 (.981–.992); – where it was not measured."""
+    """A value with its interval, if one is to be seen: .987 (.981–.992); – where not measured."""
     if row is None:
         return "–"
-    if row.low is None or row.high is None:
-        return number(row.value)
-    return f"{number(row.value)} ({number(row.low)}–{number(row.high)})"
+    value = number(row.value)
+    if row.low is None or row.high is None or value == number(row.low) == number(row.high):
+        return value
+    return f"{value} ({number(row.low)}–{number(row.high)})"
 
 
 def number(value: float) -> str:

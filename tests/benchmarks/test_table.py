@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from offscript.benchmarks.results import FOLDER, Results, Row, command, read_results, write_results
-from offscript.benchmarks.table import filled, main, number
+from offscript.benchmarks.table import cell, filled, main, number
 from offscript.model.errors import InputError
 
 PAGE = """# Results
@@ -65,6 +65,13 @@ def test_a_table_shows_intervals_and_what_was_not_measured(
     assert lines[5] == "| postgres | ngram | 0.500 | – |"
     assert lines[7] == "`scripts/bench speed` at 0123456, seed 3: 12 s on 2 cores of a processor."
     assert lines[8:] == ["<!-- /table -->", "end"]
+
+
+def test_an_interval_that_rounds_to_its_value_is_not_shown() -> None:
+    row = Row("postgres", "offscript", "m", "auroc", 0.98712, low=0.98708, high=0.98744, n=3)
+
+    assert cell(row) == "0.987"
+    assert cell(replace(row, high=0.98751)) == "0.987 (0.987–0.988)"
 
 
 def test_a_fresh_table_stays_as_it_is(results: Results, tmp_path: Path) -> None:
