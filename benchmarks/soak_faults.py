@@ -34,9 +34,21 @@ _PAUSE_SECONDS = 1.0  # between two batches of one of many calls
 _REFUSED = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE)
 
 
+def _give(client: Client, piece: Piece, number: int) -> int:
+    """Send a piece, and a stream of its own that raises an alert; how many events that are."""
+    for stream, name, moment in zip(piece.stream, piece.name, piece.time.tolist(), strict=True):
+        client.event(name, stream=stream, time=moment)
+    last = float(piece.time[-1])
+    for at in range(_UNKNOWN):
+        client.event("unknown", stream=f"odd {number}", time=last, started=not at)
+    return len(piece) + _UNKNOWN
+
+
 def killed(service: Service, coming: Iterator[Piece], rounds: int) -> Found:
     """SIGKILL at random moments under load, and a start at once; the client sends again what was
     not acknowledged. `alerts_lost`: of those that came with an acknowledgement, no longer listed.
+
+    With each piece goes a stream of unknown events, as hardly anything would be stored without.
     """
     acknowledged: set[str] = set()
     events = 0
@@ -51,10 +63,7 @@ def killed(service: Service, coming: Iterator[Piece], rounds: int) -> Found:
     with Client(service.address, acknowledged=heard, waiting=lambda _: None) as client:
         kill_at = time.perf_counter() + 1.0
         for piece in coming:
-            rows = zip(piece.stream, piece.name, piece.time.tolist(), strict=True)
-            for stream, name, moment in rows:
-                client.event(name, stream=stream, time=moment)
-            sent += len(piece)
+            sent += _give(client, piece, sent)
             if time.perf_counter() < kill_at:
                 continue
             service.kill()
@@ -76,8 +85,7 @@ def away(service: Service, coming: Iterator[Piece], server: Server, seconds: flo
     """PostgreSQL ends at once under load, and starts again after so many seconds.
 
     Events acknowledged a second in as long before, meanwhile, and in as long after; alerts lost as
-    in `killed`, of streams of unknown events; `recovery_seconds`: from when the server answers
-    until the next acknowledgement.
+    in `killed`; `recovery_seconds`: from when the server answers until the next acknowledgement.
     """
     heard = list[tuple[float, int]]()
     acknowledged: set[str] = set()
@@ -107,14 +115,7 @@ def away(service: Service, coming: Iterator[Piece], server: Server, seconds: flo
         for piece in coming:
             if over.is_set():
                 break
-            for stream, name, moment in zip(
-                piece.stream, piece.name, piece.time.tolist(), strict=True
-            ):
-                client.event(name, stream=stream, time=moment)
-            for at in range(_UNKNOWN):  # else hardly anything would be stored
-                moment = float(piece.time[-1])
-                client.event("unknown", stream=f"odd {sent}", time=moment, started=not at)
-            sent += len(piece) + _UNKNOWN
+            sent += _give(client, piece, sent)
         client.flush()
         listed = {alert.id for alert in client.alerts()}
     gone, back = times.result()

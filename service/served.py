@@ -6,6 +6,7 @@ put → reader thread (lines → events) → scorer threads, each with its own s
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -45,6 +46,7 @@ class Load:
     held_seconds: float = 0.0  # that each of it waits though there is nothing to do
     events: int = 0
     bytes: int = 0
+    scored: float = -math.inf  # when something was last, on the monotonic clock
     _since: dict[int, float] = field(default_factory=dict)  # monotonic, the oldest first
 
     def has_room(self, batch: Batch) -> bool:
@@ -65,6 +67,7 @@ class Load:
     def remove(self, batch: Batch) -> None:
         self.events -= len(batch)
         self.bytes -= batch.size
+        self.scored = time.monotonic()
         del self._since[id(batch)]
 
 

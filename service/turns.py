@@ -14,7 +14,7 @@ from .batch import Batch, Outcome
 from .engine import Engine
 from .errors import LimitError
 
-_PATIENCE_SECONDS = 5.0  # without room for anybody, until a stream ends and its client is told why
+_PATIENCE_SECONDS = 5.0  # without anything scored, until a stream ends and its client is told why
 _LOOK_SECONDS = 0.05  # between two looks for room
 
 
@@ -54,8 +54,9 @@ class Turns:
                 except LimitError:
                     raise
                 except OverloadError as error:
-                    # As long as others of its model find room, so will this one.
-                    if time.monotonic() > max(began, line.taken) + _PATIENCE_SECONDS:
+                    # As long as its model scores, however slowly, there will be room.
+                    last = max(began, line.taken, served.load.scored)
+                    if time.monotonic() > last + _PATIENCE_SECONDS:
                         served.metrics.events["refused"].inc(len(batch))
                         raise
                     await asyncio.sleep(min(_LOOK_SECONDS, error.retry_seconds))

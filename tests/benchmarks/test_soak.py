@@ -51,5 +51,6 @@ def test_neither_a_kill_nor_an_orderly_end_loses_anything(
 
     assert kills["alerts_lost"][0] == kills["events_lost"][0] == 0.0
     assert kills["start_seconds"][1] == 2
+    assert kills["alerts_lost"][1] > 0
     assert kills["events_lost"][1] > 0
     assert (ends["told_share"], ends["unacknowledged"], ends["failed_calls"]) == (1.0, 0.0, 0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,6 +15,8 @@ from offscript.model.errors import OverloadError
 from offscript.protos import detector_pb2 as pb
 from offscript.protos.detector_pb2_grpc import DetectorStub
 from offscript.service.config import ServiceConfig
+from offscript.service.shard import Shard
+from offscript.service.ticket import Part
 from offscript.tests.service.conftest import Running
 from offscript.tests.service.engines import Service, nothing_read, raw
 
@@ -76,6 +78,34 @@ def test_many_streams_that_wait_for_room_all_get_their_turn(
         answered = list(pool.map(flood, range(32)))
 
     assert answered == [10] * 32
+
+
+def test_a_stream_waits_for_as_long_as_what_is_before_it_is_scored_however_slowly(
+    config: ServiceConfig, in_process: InProcess, session: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score = Shard._score
+
+    def slowly(shard: Shard, group: list[Part]) -> bool:
+        time.sleep(0.2 if group else 0.0)
+        return score(shard, group)
+
+    monkeypatch.setattr(Shard, "_score", slowly)
+    monkeypatch.setattr("offscript.service.shard._GROUP_EVENTS", 1)
+    monkeypatch.setattr("offscript.service.turns._PATIENCE_SECONDS", 0.6)
+
+    def burst() -> Iterator[pb.EventBatch]:
+        for number in range(8):
+            yield pb.EventBatch(lines=session(f"0{number}"))
+        time.sleep(0.3)  # all others are taken, and old enough for no more to be
+        yield pb.EventBatch(lines=session("0f"))
+
+    with (
+        in_process(replace(config, queue_seconds=0.2)) as running,
+        grpc.insecure_channel(running.address) as channel,
+    ):
+        answered = [reply.events for reply in DetectorStub(channel).Score(burst())]
+
+    assert answered == [5] * 9
 
 
 @pytest.mark.slow
