@@ -2,7 +2,8 @@
 
 A table stands between two marks. The first names the benchmark and the measures; it may also choose
 methods and data sets, in its own order, and ask for one measure with the methods side by side, or
-for a line a measure beside what was aimed at, of benchmarks of one method:
+for a line a measure beside what was aimed at and how much it was taken on, of benchmarks of one
+method:
 
     <!-- table detection: auroc, average_precision -->
     <!-- /table -->
@@ -106,9 +107,15 @@ def table(results: Results, mark: Mark) -> str:
         body = [[name, *(cell(cells.get((name, m, measure))) for m in methods)] for name in data]
         texts = 1
     elif mark.aims:
-        head = ["data", "measure", "value", "aim"]
+        head = ["data", "measure", "value", "aim", "of"]
         body = [
-            [name, measure, cell(row), "–" if row.target is None else number(row.target)]
+            [
+                name,
+                measure,
+                cell(row),
+                "–" if row.target is None else number(row.target),
+                "–" if row.n is None else f"{row.n:,}",
+            ]
             for name in data
             for measure in mark.measures
             for method in methods

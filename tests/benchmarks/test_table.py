@@ -143,9 +143,9 @@ def test_each_measure_stands_beside_its_aim_where_a_mark_says_so(
     lines = filled(PAGE.replace("events_per_second, rss_mb", mark), tmp_path).splitlines()
 
     assert lines[2:5] == [
-        "| data | measure | value | aim |",
-        "|---|---|---:|---:|",
-        "| postgres | events_per_second | 123,457 (120,000–130,000) | 100,000 |",
+        "| data | measure | value | aim | of |",
+        "|---|---|---:|---:|---:|",
+        "| postgres | events_per_second | 123,457 (120,000–130,000) | 100,000 | 5 |",
     ]
 
 
