@@ -38,6 +38,14 @@ class StreamConfig:
     # 0 for those that (nearly) never come later in one, None where times do not tell.
     openings: dict[str, float | None] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if not self.idle_seconds >= 0.0:
+            raise ValueError(f"idle_seconds is {self.idle_seconds}; it must be at least 0")
+        if self.endless and not self.block_seconds > 0.0:
+            raise ValueError(
+                f"block_seconds is {self.block_seconds}; of endless streams it must be above 0"
+            )
+
 
 @dataclass(frozen=True)
 class ModelConfig:

@@ -115,6 +115,22 @@ def field_text(value: Any) -> str:
     return well_formed(value if isinstance(value, str) else json.dumps(value, sort_keys=True))
 
 
+def read_sequence(record: Any) -> tuple[str, list[str], list[float]]:
+    """Key, names and times (nan where there are none) of a stream; ValueError if it is none."""
+    if not isinstance(record, dict):
+        raise ValueError(f"expected an object, found {type(record).__name__}")
+    events, times = record.get("events"), record.get("t")
+    if "id" not in record or not isinstance(events, list):
+        raise ValueError('expected {"id": …, "events": […]}')
+    if times and (not isinstance(times, list) or len(times) != len(events)):
+        raise ValueError(f"expected {len(events)} times in 't', one for each event")
+    return (
+        field_text(record["id"]),
+        [field_text(event) for event in events],
+        [parse_time(moment) for moment in times] if times else [math.nan] * len(events),
+    )
+
+
 def _any_breaks(lines: Sequence[str]) -> bool:
     """Whether a line holds a line end."""
     return "\n".join(lines).count("\n") != max(0, len(lines) - 1)
@@ -298,12 +314,8 @@ class EventParser:
             rows.text.append(text)
 
     def _sequence(self, number: int, record: dict[str, Any], rows: _Rows) -> None:
-        events, times = record.get("events"), record.get("t")
-        if "id" not in record or not isinstance(events, list):
-            raise ValueError('expected {"id": …, "events": […]}')
-        if times is not None and (not isinstance(times, list) or len(times) != len(events)):
-            raise ValueError(f"expected {len(events)} times in 't', one for each event")
-        rows.line += [number] * len(events)
-        rows.stream += [field_text(record["id"])] * len(events)
-        rows.time += [parse_time(t) for t in times] if times else [math.nan] * len(events)
-        rows.text += [field_text(event) for event in events]
+        key, names, times = read_sequence(record)
+        rows.line += [number] * len(names)
+        rows.stream += [key] * len(names)
+        rows.time += times
+        rows.text += names

@@ -81,21 +81,25 @@ def make_room(path: Path) -> None:
 
 
 def save_model(model: Model, path: Path) -> Model:
-    """Write the folder all at once (a killed process leaves none), and return it as loaded.
+    """Write the folder all at once (a killed process leaves none in part), and return it as loaded.
 
     An existing folder at `path` is replaced if it is a model folder; anything else is refused.
     """
     make_room(path)
     staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    before = staging.with_name(f"{staging.name}.before")
     try:
         for name, content in _contents(model).items():
             (staging / name).write_bytes(content)
         staging.chmod(0o755)  # a temporary folder is for its maker alone
         if path.exists():
-            shutil.rmtree(path)
+            path.rename(before)
         staging.rename(path)
+        shutil.rmtree(before, ignore_errors=True)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
+        if before.exists() and not path.exists():
+            before.rename(path)
         raise
     return load_model(path)
 

@@ -23,7 +23,6 @@ from .skeleton import (
     SPACED,
     WILDCARD,
     Parts,
-    digit_free,
     digit_free_all,
     statement_start,
     take_apart,
@@ -180,12 +179,8 @@ class Templates:
                 found.add("".join(body + delimiter for body, delimiter in pairs))
         return cls(tuple(sorted(found)))
 
-    def match(self, text: str) -> int:
-        """Template of a line, `UNSEEN` (−1) if none; lines with the same key have the same one."""
-        return self.match_key(digit_free(text))
-
     def match_all(self, texts: Sequence[str]) -> list[int]:
-        """`match` for many lines."""
+        """Templates of lines, `UNSEEN` (−1) for none; lines with the same key have the same one."""
         keys = digit_free_all(texts)
         recent = self._recent
         found = [recent.get(key) for key in keys]
@@ -195,7 +190,7 @@ class Templates:
         ]
 
     def match_key(self, key: bytes) -> int:
-        """`match` for the line whose key this is."""
+        """The template of a line whose key this is."""
         template = self._recent.get(key)
         if template is not None:
             return template

@@ -42,12 +42,8 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.names)
 
-    def id(self, name: str | None) -> int:
-        """Token of an event name; `NEW` for None and for a name not seen in training."""
-        return NEW if name is None else self._ids.get(name, NEW)
-
     def ids(self, names: Iterable[str | None]) -> list[int]:
-        """Tokens of many names."""
+        """Tokens of event names; `NEW` for None and for a name not seen in training."""
         return list(map(self._ids.get, names, repeat(NEW)))  # None is no name
 
     def tokens(self, names: Sequence[str | None]) -> Int32[np.ndarray, " names"]:

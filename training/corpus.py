@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..model.ahead import parsed
 from ..model.coded import Coded
 from ..model.errors import InputError, LogError
-from ..model.event import EventParser
+from ..model.event import EventParser, read_sequence
 from ..model.folder import Model
 from ..model.logs import read_lines
 from .store import Column, Number
@@ -129,23 +129,19 @@ def read_sequences(lines: Iterable[str]) -> Corpus:
             continue
         try:
             value = json.loads(line)
-            events = [str(name) for name in value["events"]]
-            times = [float(t) for t in value.get("t") or [np.nan] * len(events)]
+            key, events, times = read_sequence(value)
             label = int(np.int32(value.get("label", -1)))
         except _NO_RECORD as error:
             raise LogError(
                 f'line {number + 1}: expected {{"id": …, "events": […]}}, got {line[:60]!r} '
                 f"({error!r})"
             ) from error
-        if len(times) != len(events):
-            raise LogError(f"line {number + 1}: {len(events)} events but {len(times)} times")
         if not events:
             continue
-        key = str(value.get("id", number))
         if key in keys:
             raise LogError(f"line {number + 1}: stream {key!r} came before; ids must differ")
         keys[key] = len(keys)
-        event += [names.setdefault(name, len(names)) for name in events]
+        event += [names.setdefault(name, len(names)) if name else -1 for name in events]
         time += times
         lengths.append(len(events))
         numbers.append(number)

@@ -21,7 +21,7 @@ from .corpus import Corpus
 from .held_out import Statistics, Stream, statistics_of, tokens_of
 from .measures import BUDGETS, alerting, charged, ranking
 from .nearest import cosine_distance, event_counts
-from .ngram import NGram
+from .ngram import NGram, worst_surprisal
 from .partition import judged
 
 # What carries it: all detectors, all that need the decoder, and the one that does not.
@@ -125,14 +125,6 @@ def _observe(detector: Detector, keys: Sequence[str], streams: Sequence[Stream])
     return detector.observe(owners, names, np.full(len(names), np.nan), started=started)
 
 
-def ngram_scores(
-    ngram: NGram, model: Model, streams: Sequence[Stream]
-) -> Float64[np.ndarray, " streams"]:
-    """The n-gram's score: its largest surprisal in the stream, the end's included where seen."""
-    sequences = [tokens_of(model.vocabulary, stream) for stream in streams]
-    return np.array([surprisal.max() for surprisal in ngram.surprisals(sequences)])
-
-
 def count_scores(model: Model, streams: Sequence[Stream]) -> Float64[np.ndarray, " streams"]:
     """Cosine distance of each stream's event counts to the nearest of the normal streams kept."""
     sequences = [tokens_of(model.vocabulary, stream) for stream in streams]
@@ -162,7 +154,7 @@ def evaluate(model: Model, corpus: Corpus, *, complete: bool) -> Evaluation:
     streams = judged(corpus, model.config.streams, complete=complete)
     scores = stream_scores(model, streams)
     ngram = NGram.from_arrays(model.baseline)
-    surprisal = ngram_scores(ngram, model, streams)
+    surprisal = worst_surprisal(ngram, model.vocabulary, streams)
     by_method = {**scores.by_method, f"{ngram.order}-gram": surprisal}
     if len(model.count_vectors):
         by_method["count vectors"] = count_scores(model, streams)

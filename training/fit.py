@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int
+from jaxtyping import Float32, Int
 
 from ..model.calibration import Calibration, Threshold
 from ..model.config import DecoderConfig, ModelConfig, StreamConfig, preset
@@ -33,7 +33,6 @@ from .watch import Watch
 
 _MOST_EVENTS = 1996  # kinds of events in a vocabulary; rarer ones are `<new>`
 _MOST_VECTORS = 4096  # count vectors of normal streams that are kept
-_AT_ONCE = 4096  # streams that an n-gram scores at a time
 
 
 def learn_vocabulary(fit: Sequence[Stream]) -> tuple[Vocabulary, float]:
@@ -177,18 +176,6 @@ def refitted(ngram: NGram, fitted: Fitted) -> NGram:
     return fit_ngram(
         sequences.tokens, sequences.counts, order=ngram.order, d_vocab=len(fitted.vocabulary)
     )
-
-
-def worst_surprisal(
-    ngram: NGram, fitted: Fitted, streams: Sequence[Stream]
-) -> Float64[np.ndarray, " streams"]:
-    """The baseline's score of a stream: its largest surprisal, the end's included where seen."""
-    scores = []
-    for first in range(0, len(streams), _AT_ONCE):
-        part = streams[first : first + _AT_ONCE]
-        sequences = [tokens_of(fitted.vocabulary, stream) for stream in part]
-        scores += [surprisal.max() for surprisal in ngram.surprisals(sequences)]
-    return np.array(scores, np.float64)
 
 
 def bare_model(fitted: Fitted, train: Sequence[Stream]) -> Model:

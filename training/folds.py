@@ -21,10 +21,9 @@ from .fit import (
     fit_baselines,
     fit_decoder_to,
     refitted,
-    worst_surprisal,
 )
 from .held_out import HeldOut, Stream, all_of, hold_out, units_of, with_learned
-from .ngram import NGram
+from .ngram import NGram, worst_surprisal
 from .side_by_side import side_by_side
 from .team import alone
 
@@ -105,7 +104,7 @@ class Fits:
         fit, held = self.parts(number)
         return _Seen(
             hold_out(bare_model(fitted, fit), held, self.config.seed),
-            worst_surprisal(refitted(ngram, fitted), fitted, held),
+            worst_surprisal(refitted(ngram, fitted), fitted.vocabulary, held),
         )
 
     def later(self, steps: int, ngram: NGram, number: int) -> tuple[Fitted, _Seen | None]:

@@ -15,10 +15,13 @@ import numpy as np
 from jaxtyping import Float64, Int, Int64
 from numpy.typing import NDArray
 
+from ..model.vocabulary import Vocabulary
 from .batches import Sequences
+from .held_out import Stream, tokens_of
 
 LONGEST = 6
 MOST_TOKENS = 1 << 22  # of distinct sequences that are counted
+_AT_ONCE = 4096  # streams that are scored at a time
 Codes = Int64[np.ndarray, "_"]  # as many as there are different ones, by order
 
 
@@ -156,3 +159,15 @@ def _look_up(
     at = np.minimum(np.searchsorted(keys, codes), len(keys) - 1)
     found: NDArray[np.int64] = np.where(keys[at] == codes, values[at], 0)
     return found
+
+
+def worst_surprisal(
+    ngram: NGram, vocabulary: Vocabulary, streams: Sequence[Stream]
+) -> Float64[np.ndarray, " streams"]:
+    """The n-gram's score of a stream: its largest surprisal, the end's included where seen."""
+    scores = []
+    for first in range(0, len(streams), _AT_ONCE):
+        part = streams[first : first + _AT_ONCE]
+        sequences = [tokens_of(vocabulary, stream) for stream in part]
+        scores += [surprisal.max() for surprisal in ngram.surprisals(sequences)]
+    return np.array(scores, np.float64)

@@ -105,6 +105,12 @@ def stream_config(
     return StreamConfig(idle_seconds=idle_seconds, openings=openings)
 
 
+def span(times: NDArray[np.float64]) -> float:
+    """Seconds from the first to the last of the known times."""
+    known = times[~np.isnan(times)]
+    return float(known.max() - known.min()) if len(known) else 0.0
+
+
 def longest_pause(times: NDArray[np.float64]) -> float:
     """Seconds of the longest silence within a stream."""
     known = times[~np.isnan(times)]
@@ -142,7 +148,7 @@ def endless_parts(corpus: Corpus) -> tuple[list[Stream], list[Stream]]:
     cut = float(np.nanquantile(corpus.time, 1 - _HELD))
     parts: tuple[list[Stream], list[Stream]] = ([], [])
     for _, names, moments in streams_of(corpus):
-        at = int(np.searchsorted(moments, cut))
+        at = int(np.argmax(moments >= cut)) if (moments >= cut).any() else len(moments)
         for part, few in zip(parts, (slice(0, at), slice(at, len(names))), strict=True):
             if len(names[few]):
                 part.append(Stream(names[few], moments[few], False, False))
@@ -153,9 +159,9 @@ def endless_parts(corpus: Corpus) -> tuple[list[Stream], list[Stream]]:
 
 def block_seconds(held: list[Stream]) -> float:
     """Length of a block: some 400 of them set the threshold, unless they held under 20 events."""
-    span = sum(float(stream.times[-1] - stream.times[0]) for stream in held)
+    seconds = sum(span(stream.times) for stream in held)
     events = sum(len(stream.names) for stream in held)
-    seconds = span / min(_BLOCKS, max(1.0, events / _EVENTS_A_BLOCK))
+    seconds /= min(_BLOCKS, max(1.0, events / _EVENTS_A_BLOCK))
     readable = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 10_800, 21_600, 86_400]
     return float(next((r for r in readable if r >= seconds), 86_400))
 

@@ -36,7 +36,15 @@ from .fit import bare_model
 from .folds import Data, Fits, Learned, learn, numbered
 from .held_out import Stream, tokens_of
 from .outliers import set_apart
-from .partition import block_seconds, days_of, endless_parts, judged, partition, stream_config
+from .partition import (
+    block_seconds,
+    days_of,
+    endless_parts,
+    judged,
+    partition,
+    span,
+    stream_config,
+)
 from .sensitivity import calibrate_to_see, noticed, sentence
 from .source import Source, check, event_config, read
 from .team import leads, team
@@ -144,7 +152,7 @@ def _size(streams: StreamConfig, held: Sequence[Stream], days_a_stream: float) -
     events = sum(len(stream.names) for stream in held)
     if not streams.endless:
         return Size(len(held), events, days_a_stream * len(held))
-    seconds = sum(float(s.times[-1] - s.times[0]) for s in held)
+    seconds = sum(span(s.times) for s in held)
     blocks = sum(len(np.unique(np.floor(s.times / streams.block_seconds))) for s in held)
     return Size(blocks, events, seconds / 86_400)
 

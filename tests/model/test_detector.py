@@ -222,7 +222,7 @@ def test_an_alert_names_what_was_expected_and_carries_the_window(model: Model) -
 
     assert alert.lines[-2:] == ("first", "second")
     assert alert.text == "second"
-    assert alert.tokens == (START, model.vocabulary.id(opening), NEW)
+    assert alert.tokens == (START, *model.vocabulary.ids([opening]), NEW)
     assert 0.0 < alert.expected_probability <= 1.0
     assert alert.score > alert.threshold
 

@@ -178,10 +178,21 @@ def test_sequences_carry_ready_names() -> None:
 
     events = EventParser(EventConfig(format="sequences"), Templates(())).parse(lines)
 
-    assert events.stream == ["s1", "s1", "s1"]
-    assert events.name == ["open", "5", "close"]
+    assert events.stream == ["s1", "s1", "s1", "3"]
+    assert events.name == ["open", "5", "close", "open"]
     assert events.time[:2].tolist() == [1.0, 2.0]
-    assert events.broken == 2
+    assert events.broken == 1
+
+
+def test_a_broken_sequence_takes_no_row() -> None:
+    deep = "[" * 900 + "]" * 900
+    lines = [f'{{"id": {deep}, "events": ["a", "b"]}}', '{"id": 1, "events": ["c"]}']
+
+    events = EventParser(EventConfig(format="sequences"), Templates(())).parse(lines)
+
+    assert len(events.line) == len(events.stream) == len(events.name) == len(events.time)
+    assert events.line.tolist()[-1] == 1
+    assert events.name[-1] == "c"
 
 
 def test_the_configuration_survives_being_saved() -> None:

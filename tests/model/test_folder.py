@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from offscript.model.config import ModelConfig
 from offscript.model.errors import ModelError
 from offscript.model.folder import FILES, HISTORY, MANIFEST, load_model, save_model
 
@@ -254,3 +255,30 @@ def test_a_folder_that_is_no_model_is_neither_read_nor_replaced(
     with pytest.raises(ModelError, match="choose another place"):
         save_model(load_model(tiny_model), tmp_path / "mine")
     assert (tmp_path / "mine" / "precious.txt").read_text() == "keep"
+
+
+def test_a_model_that_cannot_take_its_place_leaves_the_one_before(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = save_model(load_model(tiny_model), tmp_path / "mine")
+    rename = Path.rename
+
+    def full(path: Path, target: Path) -> Path:
+        if target == tmp_path / "mine" and not path.name.endswith(".before"):
+            raise OSError(28, "No space left on device")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(OSError, match="No space"):
+        save_model(replace(model, history={}), tmp_path / "mine")
+
+    assert load_model(tmp_path / "mine").sha256 == model.sha256
+    assert [entry.name for entry in tmp_path.iterdir()] == ["mine"]
+
+
+def test_endless_streams_without_a_length_of_blocks_are_refused(tiny_model: Path) -> None:
+    config = load_model(tiny_model).config.to_json()
+    config["streams"] |= {"endless": True, "block_seconds": 0.0}
+
+    with pytest.raises(ValueError, match=r"block_seconds is 0\.0; of endless streams"):
+        ModelConfig.from_json(config)

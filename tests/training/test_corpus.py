@@ -66,18 +66,35 @@ def test_sequences_carry_labels_splits_and_times() -> None:
     assert corpus.splits == (None, "test")
 
 
+def test_sequences_are_read_in_training_as_they_are_in_service() -> None:
+    lines = [
+        '{"id": [1, "a"], "events": [true, null, {"a": 1}, 5, ""], "t": [1.7e12, 2, 3, 4, 5]}',
+        '{"id": "b", "events": ["x"], "t": ["2026-03-01T12:00:00Z"]}',
+    ]
+
+    corpus = read_sequences(lines)
+    served = EventParser(EventConfig(format="sequences"), Templates(())).parse(lines)
+
+    learned = {key: (list(names), times.tolist()) for key, names, times in streams_of(corpus)}
+    for key in dict.fromkeys(served.stream):
+        rows = [row for row, stream in enumerate(served.stream) if stream == key]
+        assert learned[key] == ([served.name[row] for row in rows], served.time[rows].tolist())
+    assert learned['[1, "a"]'][1][0] == 1.7e9
+
+
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
         ("not json", "line 2: expected"),
         ('{"id": 1}', "line 2: expected"),
         ('{"id": 3, "events": ["a"], "t": []}', None),
-        ('{"id": 3, "events": ["a"], "t": [1, 2]}', "1 events but 2 times"),
+        ('{"id": 3, "events": ["a"], "t": [1, 2]}', "line 2: .*expected 1 times in 't'"),
         ('{"id": 0, "events": ["a"]}', "came before; ids must differ"),
         ('{"id": 3, "events": ["a"], "label": "odd"}', "line 2: expected"),
         ('{"id": 3, "events": ["a"], "label": null}', "line 2: expected"),
         ('{"id": 3, "events": ["a"], "label": 10000000000}', "line 2: expected"),
-        (f'{{"id": 3, "events": ["a"], "t": [{10**400}]}}', "line 2: expected"),
+        (f'{{"id": 3, "events": ["a"], "t": [{10**400}]}}', None),
+        ('{"events": ["a"]}', "line 2: expected"),
         ("[" * 100_000, "line 2: expected"),
         ('["events"]', "line 2: expected"),
     ],

@@ -9,7 +9,7 @@ import pytest
 
 from offscript.model.config import StreamConfig
 from offscript.training.corpus import Corpus, read_sequences
-from offscript.training.partition import judged, stream_config
+from offscript.training.partition import block_seconds, endless_parts, judged, stream_config
 
 
 def corpus(*, again: float, timed: bool = True) -> Corpus:
@@ -51,3 +51,14 @@ def test_a_stream_that_may_have_begun_before_the_recording_is_not_taken_for_whol
     assert [stream.names[0] for stream in streams if not stream.started] == ["open"]
     assert not streams[0].started
     assert all(stream.started for stream in judged(some, learned(some), complete=True))
+
+
+def test_an_event_without_a_time_at_the_end_of_an_endless_log_changes_no_block() -> None:
+    def log(last: float | None) -> Corpus:
+        times = [*map(float, range(1999)), last]
+        return read_sequences([json.dumps({"id": "host", "events": ["beat"] * 2000, "t": times})])
+
+    dated, undated = (endless_parts(log(last)) for last in (1999.0, None))
+
+    assert block_seconds(undated[1]) == block_seconds(dated[1])
+    assert [len(stream.names) for part in undated for stream in part] == [1399, 601]
