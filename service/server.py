@@ -152,7 +152,9 @@ class Server:
             version=_version(),
             grace_seconds=config.grace_seconds,
         )
-        self._operations = Operations(self._store, self._reloader, self._servicer.alerts_changed)
+        self._operations = Operations(
+            self._engine, self._store, self._reloader, self._servicer.alerts_changed
+        )
         self._tellers = [Teller(sink, self._metrics) for sink in self._sinks()]
         self._health = health.aio.HealthServicer()
         await self._say(_NOT_SERVING)
