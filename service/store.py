@@ -21,7 +21,7 @@ from .budget import Budget
 from .database import Database, text
 from .incident import FIRING, Incident
 from .retention import Forgotten, forget, last_numbers
-from .rows import GROW, Row, cause_of, columns, last_of, read_row, standing
+from .rows import GROW, Cause, Row, cause_of, columns, last_of, read_row, standing
 from .stored import Feedback, Filter, StoredAlert
 from .storm import Storm
 from .suppression import Grounds, Suppression, Wish, not_known, suppression_of
@@ -69,8 +69,9 @@ class Store:
     ) -> list[StoredAlert]:
         """Store alerts, the state of shards, and what was done elsewhere, in one transaction.
 
-        An alert of a cause (model, stream, detector, observed event) that was seen less than
-        `repeat_seconds` ago only makes that alert's count grow, unless it was resolved. One whose
+        An alert of a cause (model, stream, detector, observed event, whether unknown events explain
+        it) that was seen less than `repeat_seconds` ago only makes that alert's count grow, unless
+        it was resolved. One whose
         mechanism is suppressed is stored as such, if its `grounds` are those of the suppression.
         What begins an incident past `incidents_per_hour` is held back. Returns what each alert
         became.
@@ -80,7 +81,7 @@ class Store:
         now = time.time()
         with self._database.writing() as connection:
             last_row, revision = last_numbers(connection)
-            rows: dict[tuple[tuple[str, ...], bool], Row] = {}
+            rows: dict[tuple[Cause, bool], Row] = {}
             new: dict[int, dict[str, object]] = {}
             quiet = suppression.active(connection, now) if alerts else {}
             budget = Budget(connection, alerts, now, per_hour=self._incidents_per_hour)
