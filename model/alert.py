@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -66,7 +67,7 @@ class Alert:
         """Whether an event that is not in the vocabulary is among those that made it fire, as far
         as they are at hand.
         """
-        return NEW in self.tokens[-self.span :] or NEW in self.counts
+        return unknown(self.tokens, self.span, self.counts)
 
     @property
     def mechanism(self) -> str:
@@ -113,6 +114,11 @@ class Alert:
                 "counts": {int(token): count for token, count in value["counts"].items()},
             }
         )
+
+
+def unknown(tokens: Sequence[int], span: int, counts: Mapping[int, int]) -> bool:
+    """Whether `<new>` is among the last `span` tokens, or among those that were counted."""
+    return NEW in tokens[-span:] or NEW in counts
 
 
 def _number(time: float) -> float | None:

@@ -11,11 +11,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int32, Int64, UInt16
+from jaxtyping import Bool, Float64, Int32, Int64, UInt16, UInt32
 from numpy.typing import NDArray
 
 from .alert import DETECTORS, Alert
 from .errors import InputError
+from .eviction import claim
 from .finding import Finding, Observed, alert_of, room_for
 from .folder import Model
 from .forward_kernels import BLOCK
@@ -90,13 +91,15 @@ class Detector:
         *,
         started: Collection[str] = frozenset(),
         source: Int32[np.ndarray, " events"] | int = 0,
+        sender: UInt32[np.ndarray, " events"] | int = 0,
     ) -> Observed:
         """Score events in order and feed them to their streams.
 
         `stream`, `name` and `time` (unix seconds, nan if unknown) lie side by side, one row an
         event; names not in the vocabulary count as `<new>`. `started` are streams whose first
         event is in this batch; others that are not known yet are judged by their first event.
-        `source` numbers, from 0, whose clock the silence of each event's stream is counted by.
+        `source` numbers, from 0, whose clock the silence of each event's stream is counted by,
+        `sender`, from 1, who makes room when there are too many: who has most of them.
         """
         if not len(stream) == len(name) == len(time):
             raise InputError(
@@ -106,14 +109,14 @@ class Detector:
         streams = self._streams
         streams.tick += 1
         moments = np.array(time, dtype=np.float64)  # a copy: kernels are compiled for writable ones
-        known = moments[~np.isnan(moments)]
-        if len(known):
+        if len(known := moments[~np.isnan(moments)]):
             if math.isnan(streams.known_since):
                 streams.known_since = float(known[0])
             streams.watermark = float(np.fmax(streams.watermark, known.max()))
         tokens = self.model.vocabulary.tokens(name)
         rows = streams.assign(stream, name, moments, started)
         streams.state["source"][rows] = source
+        claim(streams.senders, rows, sender)
         computed = self._scorer.computed
         evicted = self._follow()
         surprisal = np.zeros(len(rows), np.float32)
@@ -299,12 +302,9 @@ class Detector:
         statistic, surprisal, entropy, probability, time, *statistics = values.tolist()
         detector = DETECTORS[which]
         calibrated = self.model.calibration.of(bool(joined))
-        counts = {}
-        if detector == "counts":
-            counts = {int(t): int(tally[t]) for t in np.flatnonzero(tally)}
-        scores = {}
-        if detector == "stream":
-            scores = calibrated.counted(dict(zip(DETECTORS, statistics, strict=True)))
+        counted = np.flatnonzero(tally).tolist() if detector == "counts" else []
+        each = dict(zip(DETECTORS, statistics, strict=True))
+        scores = calibrated.counted(each) if detector == "stream" else {}
         return Finding(
             index=begin + index,
             row=row,
@@ -325,6 +325,6 @@ class Detector:
             expected_probability=probability,
             tokens=tuple(tokens[:size].tolist()),
             times=tuple(times[:size].tolist()),
-            counts=counts,
+            counts={token: int(tally[token]) for token in counted},
             scores=scores,
         )

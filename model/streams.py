@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .coded import Coded
 from .config import StreamConfig
 from .errors import InputError, ModelError
+from .eviction import outlived
 from .kernels import N_DETECTORS, RING, TIMES
 from .rows import Rows
 from .stream_kernels import begin_rows
@@ -73,7 +74,7 @@ def _keys(snapshot: Mapping[str, NDArray[Any]]) -> list[str]:
 
 
 class Streams:
-    """Up to `most` streams; past that the longest silent are forgotten.
+    """Up to `most` streams; past that the longest silent of who has most of them are forgotten.
 
     A forgotten stream that returns is one joined in the middle.
     """
@@ -85,12 +86,11 @@ class Streams:
         # Seconds since the event before, position modulo TIMES; nan where the time is unknown.
         self.gaps = np.zeros((0, TIMES), np.float32)
         self.tally = np.zeros((0, d_vocab), np.uint16)  # events by token, saturating
+        self.senders = np.zeros(0, np.uint32)  # by row, as the caller numbers them; 0: not known
         self.keys: list[str | None] = []  # by row
         self.forgotten: list[int] = []  # rows taken back since the caller last looked
         self.tick = 0  # number of the current batch
-        self.known_since = (
-            math.nan
-        )  # event time from which on no stream went unseen or was forgotten
+        self.known_since = math.nan  # event time from which on no stream was unseen or forgotten
         self.watermark = math.nan  # latest event time seen
         self._rows = Rows()
         self._free: list[int] = []
@@ -209,8 +209,8 @@ class Streams:
         for name, (least, end) in bounds.items():
             if n and not (least <= snapshot[name].min() and snapshot[name].max() < end):
                 raise ModelError(f"saved streams do not fit this model: {name} is out of bounds")
-        since, latest, tick = snapshot["clock"].astype(np.float64).tolist()
-        self.tick = int(tick)
+        clock = snapshot["clock"].astype(np.float64).tolist()
+        self.known_since, self.watermark, self.tick = clock[0], clock[1], int(clock[2])
         self._grow(n)
         for name, column in self._columns().items():
             column[:n] = snapshot[name]
@@ -218,7 +218,6 @@ class Streams:
         self._rows = Rows()
         self._rows.put(keys, np.arange(n))
         self.changed(np.arange(n))
-        self.known_since, self.watermark = since, latest
 
     def take_over(
         self, old: Streams, ids: UInt16[np.ndarray, " d_vocab"]
@@ -240,7 +239,7 @@ class Streams:
         self.tally = np.zeros((capacity, len(token_before)), np.uint16)
         np.take(old.tally[:n], token_before, axis=1, out=self.tally[:n], mode="clip")
         self.state, self.gaps, self.keys = old.state, old.gaps, old.keys
-        self._rows, self._free = old._rows, old._free
+        self._rows, self._free, self.senders = old._rows, old._free, old.senders
         self.known_since, self.watermark, self.tick = old.known_since, old.watermark, old.tick
         self._stale = np.ones_like(old._stale)
         had = np.flatnonzero(old.tally[:n, lost].any(axis=1)).tolist()
@@ -295,10 +294,11 @@ class Streams:
         self._grow(len(self.keys))
         given = np.array(rows)
         self._rows.put(list(opened), given)
+        self.senders[given] = 0
         begin_rows(self.arrays(), given, np.array(list(opened.values())), self.tick)
 
     def _forget_oldest(self) -> None:
-        """Forget the eighth of the streams that have been silent longest."""
+        """Forget an eighth of the streams: the longest silent of whoever has most of them."""
         touched = self.state["touched"][: len(self.keys)]
         idle = np.flatnonzero(touched < self.tick)
         if not len(idle):
@@ -307,7 +307,7 @@ class Streams:
                 "batches or allow more streams"
             )
         count = min(len(idle), max(1, len(self.keys) // 8))
-        self.forget(idle[np.argsort(touched[idle], kind="stable")[:count]])
+        self.forget(idle[outlived(touched[idle], self.senders[idle], count)])
 
     def _columns(self) -> dict[str, NDArray[Any]]:
         """All that is kept of the streams by name, one row a stream."""
@@ -319,7 +319,7 @@ class Streams:
         old = len(self.state)
         if capacity <= old:
             return
-        for name in _ARRAYS:
+        for name in (*_ARRAYS, "senders"):
             array = getattr(self, name)
             # Zeroed pages cost nothing until they are touched: rows not used yet are free.
             grown = np.zeros((max(capacity, 2 * old), *array.shape[1:]), array.dtype)

@@ -791,8 +791,9 @@ Global___Wish: _TypeAlias = Wish  # noqa: Y015
 @_typing.final
 class Suppression(_message.Message):
     """Alerts of one mechanism and model are kept, and no one is told. The same are: the detector, the event that
-    came and the one that was expected; of an unseen event also its line, digits and stream apart; and
-    of drift, counts, level and stream all kinds of events in the window.
+    came and the one that was expected; what an alert that one event raised rests on; of an unseen event
+    also its line, digits and stream apart; and of drift, counts, level and stream all kinds of events in
+    the window.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -811,6 +812,7 @@ class Suppression(_message.Message):
     COUNT_FIELD_NUMBER: _builtins.int
     ACTIVE_FIELD_NUMBER: _builtins.int
     MODEL_NAME_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Name of the suppression, for Revoke."""
     alert_id: _builtins.str
@@ -839,6 +841,12 @@ class Suppression(_message.Message):
     """It holds now."""
     model_name: _builtins.str
     """Name of the model whose alerts it is about."""
+    @_builtins.property
+    def evidence(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The events that spoke most for the alert, strongest first: others of its kind are meant if they
+        rest on the same. None: all of its kind.
+        """
+
     def __init__(
         self,
         *,
@@ -856,10 +864,11 @@ class Suppression(_message.Message):
         count: _builtins.int = ...,
         active: _builtins.bool = ...,
         model_name: _builtins.str = ...,
+        evidence: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_stream", b"_stream", "stream", b"stream"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stream", b"_stream", "active", b"active", "alert_id", b"alert_id", "by", b"by", "comment", b"comment", "count", b"count", "created_micros", b"created_micros", "detector", b"detector", "expected", b"expected", "id", b"id", "model_name", b"model_name", "observed", b"observed", "revoked_micros", b"revoked_micros", "stream", b"stream", "until_micros", b"until_micros"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stream", b"_stream", "active", b"active", "alert_id", b"alert_id", "by", b"by", "comment", b"comment", "count", b"count", "created_micros", b"created_micros", "detector", b"detector", "evidence", b"evidence", "expected", b"expected", "id", b"id", "model_name", b"model_name", "observed", b"observed", "revoked_micros", b"revoked_micros", "stream", b"stream", "until_micros", b"until_micros"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__stream: _TypeAlias = _typing.Literal["stream"]  # noqa: Y015
     _WhichOneofArgType__stream: _TypeAlias = _typing.Literal["_stream", b"_stream"]  # noqa: Y015

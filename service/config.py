@@ -45,7 +45,7 @@ class ServiceConfig:
     watch_model: bool = False  # serve another model as soon as it lies in the folder
     insecure: bool = False  # listen outside loopback without TLS or without tokens
     threads: int = 1  # scorer threads of each model; a stream belongs to one of them
-    max_streams: int = 1_000_000  # remembered at a time; past that the longest silent are forgotten
+    max_streams: int = 1_000_000  # remembered at a time; past that some are forgotten
     live_bytes: int = 1 << 30  # for fast scoring: what streams active last, and contexts, need
     queue_events: int = 262_144  # accepted and not scored yet, at most
     queue_seconds: float = 2.0  # that the oldest of them may have waited where more are accepted

@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from functools import partial
 
 from ..interpret.softmax import warm as warm_explanations
+from ..model.alert import Alert
 from ..model.errors import NotFoundError, OverloadError, StoreError
 from ..model.folder import Model
 from ..model.warm import warm
@@ -21,6 +22,7 @@ from .allowance import SENDER, Allowance
 from .audit import Deed
 from .batch import Batch, Outcome
 from .config import ServiceConfig
+from .grounds import Grounds
 from .metrics import Metrics
 from .served import Load, Served
 from .store import Store
@@ -53,7 +55,9 @@ class Engine:
         self._store = store
         self._config = config
         self._metrics = metrics
-        self._writer = Writer(store, config, metrics, changed)
+        grounds = Grounds(self.model_of, metrics.alerts_unexamined)
+        self.grounds = grounds.of  # for whoever writes to the store
+        self._writer = Writer(store, config, metrics, changed, self.grounds)
         share = config.share()
         self._served = {
             name: Served(
@@ -81,6 +85,11 @@ class Engine:
             names = ", ".join(filter(None, self._served)) or "only one, which has no name"
             raise NotFoundError(f"there is no model {name[:64]!r} here; served are: {names}")
         return found
+
+    def model_of(self, alert: Alert) -> Model | None:
+        """The model that raised an alert, if it is served."""
+        served = self._served.get(alert.model_name)
+        return None if served is None or served.model.sha256 != alert.model else served.model
 
     @property
     def store_error(self) -> Exception | None:

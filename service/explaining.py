@@ -15,6 +15,7 @@ from ..model.folder import Model, model_from_files
 from ..protos import detector_pb2 as pb
 from . import messages
 from .engine import Engine
+from .grounds import rests_on
 from .store import Store
 from .stored import StoredAlert
 
@@ -36,10 +37,7 @@ class Explainer:
         similar = self._store.similar(alert, limit=_SIMILAR)
         served = self._engine.served.get(alert.model_name)
         later = () if served is None else served.sequel(alert)
-        if served is not None and served.model.sha256 == alert.model:
-            model = served.model
-        else:
-            model = self._kept(alert.model)
+        model = self._model_of(alert)
         own = explain(model, alert, later=later, checks=checks)
         others = dict(_mechanisms(model, own, similar))
         similar.sort(key=lambda other: others.get(other.alert.id, ())[:1] != mechanism(own)[:1])
@@ -50,6 +48,15 @@ class Explainer:
             ),
         )
         return messages.write_explanation(explanation, alert, model.vocabulary, similar)
+
+    def rests_on(self, alert_id: str) -> tuple[str, ...]:
+        """What an alert rests on, for a suppression; NotFoundError if there is none of this id."""
+        alert = self._store.alert(alert_id).alert
+        return rests_on(self._model_of(alert), alert)
+
+    def _model_of(self, alert: Alert) -> Model:
+        """The model that raised an alert."""
+        return self._engine.model_of(alert) or self._kept(alert.model)
 
     def _load(self, sha256: str) -> Model:
         return model_from_files(self._store.model_files(sha256))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Int32, UInt32
 
 from ..model.coded import Coded
 from ..model.detector import Detector
@@ -34,12 +34,13 @@ def feed_in(
     started: Collection[str],
     most: int,
     source: Int32[np.ndarray, " events"],
+    sender: UInt32[np.ndarray, " events"],
 ) -> Observed:
     """Have events scored in this order (None: as they lie); what comes out is as they lie."""
     if order is None:
-        return feed(detector, rows, started=started, most=most, source=source)
-    ordered, source = rows.take(order), source[order]
-    observed = feed(detector, ordered, started=started, most=most, source=source)
+        return feed(detector, rows, started=started, most=most, source=source, sender=sender)
+    ordered, source, sender = rows.take(order), source[order], sender[order]
+    observed = feed(detector, ordered, started=started, most=most, source=source, sender=sender)
     surprisal, entropy = np.empty_like(observed.surprisal), np.empty_like(observed.entropy)
     surprisal[order], entropy[order] = observed.surprisal, observed.entropy
     findings = [replace(found, index=int(order[found.index])) for found in observed.findings]
@@ -53,10 +54,13 @@ def feed(
     started: Collection[str],
     most: int,
     source: Int32[np.ndarray, " events"] | int = 0,
+    sender: UInt32[np.ndarray, " events"] | int = 0,
 ) -> Observed:
     """Have events scored, at most `most` at a time, as no more streams than that are kept."""
     if len(rows) <= most:
-        return detector.observe(rows.stream, rows.name, rows.time, started=started, source=source)
+        return detector.observe(
+            rows.stream, rows.name, rows.time, started=started, source=source, sender=sender
+        )
     pieces = []
     for at in range(0, len(rows), most):
         piece = slice(at, at + most)
@@ -66,6 +70,7 @@ def feed(
             rows.time[piece],
             started=started,
             source=source if isinstance(source, int) else source[piece],
+            sender=sender if isinstance(sender, int) else sender[piece],
         )
         findings = [replace(found, index=found.index + at) for found in observed.findings]
         pieces.append(replace(observed, findings=findings))

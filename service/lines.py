@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int64
 
+from ..model.alert import unknown
 from ..model.finding import Finding
 from ..model.vocabulary import END
 from .feeding import joined
@@ -29,7 +30,7 @@ class Lines:
         self._spool = spool
         self._own = own
         self._repeat_seconds = repeat_seconds
-        self._causes: dict[tuple[str, str, int, int], float] = {}  # of alerts, and when
+        self._causes: dict[tuple[str, str, int, int, bool], float] = {}  # of alerts, and when
 
     def __len__(self) -> int:
         """Bytes on disk."""
@@ -100,7 +101,8 @@ class Lines:
         return self.redacted(part.lines[finding.index - begin])
 
     def _is_repeat(self, finding: Finding) -> bool:
-        cause = (finding.stream, finding.detector, finding.token, finding.expected)
+        new = unknown(finding.tokens, finding.span, finding.counts)
+        cause = (finding.stream, finding.detector, finding.token, finding.expected, new)
         last = self._causes.pop(cause, -math.inf)
         self._causes[cause] = finding.time
         if len(self._causes) > _CAUSES:

@@ -68,12 +68,13 @@ def suppression_line(suppression: pb.Suppression) -> str:
     if not suppression.active:
         ended = suppression.revoked_micros or suppression.until_micros
         state = f"ended {_moment(ended)}"
-    why = "  ".join(filter(None, map(clean, (suppression.by, suppression.comment))))
+    said = "  ".join(filter(None, map(clean, (suppression.by, suppression.comment))))
     observed, expected = clean(suppression.observed), clean(suppression.expected)
-    what = f"{observed[:60]} instead of {expected[:60]}, {where}"
+    why = ", ".join(f"`{clean(event)[:60]}`" for event in suppression.evidence)
+    what = f"{observed[:60]} instead of {expected[:60]}{why and f' because of {why}'}, {where}"
     return (
         f"{suppression.id[:12]}  {state}  {suppression.detector}: {what}; kept "
-        f"{suppression.count} quiet  {why}"
+        f"{suppression.count} quiet  {said}"
     ).rstrip()
 
 

@@ -137,6 +137,11 @@ class Metrics:
             "Alerts kept quiet, as people said.",
             registry=registry,
         )
+        self.alerts_unexamined = Counter(
+            "offscript_alerts_unexamined",
+            "Alerts kept quiet by their kind, as there was no time to see what they rest on.",
+            registry=registry,
+        )
         self.incidents_held = Counter(
             "offscript_incidents_held",
             "Incidents that began past the budget and are told as part of a storm.",

@@ -5,19 +5,28 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 from google.protobuf.message import Message
 
 from ..protos import detector_pb2 as pb
 from . import messages, verdicts
+from .engine import Engine
+from .explaining import Explainer
 from .reload import Reloader, read_path
 from .store import Store
+from .stored import StoredAlert
+from .suppression import Suppression
 
 
 class Operations:
     """Each method takes a request as bytes, and who sent it. `changed` tells of changed alerts."""
 
-    def __init__(self, store: Store, reloader: Reloader, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, engine: Engine, store: Store, reloader: Reloader, changed: Callable[[], None]
+    ) -> None:
+        self._engine = engine
+        self._explainer = Explainer(engine, store)
         self._store = store
         self._reloader = reloader
         self._changed = changed
@@ -34,14 +43,21 @@ class Operations:
 
     async def _feedback(self, request: bytes, who: str) -> pb.FeedbackResponse:
         message = messages.parse(pb.FeedbackRequest, request)
-        said = verdicts.read_feedback(message)
-        stored, quiet = await asyncio.to_thread(
-            self._store.record, message.alert_id, *said, who=who
-        )
+        stored, quiet = await asyncio.to_thread(self._record, message, who)
         self._changed()
         return pb.FeedbackResponse(
             alert=messages.write_alert(stored),
             suppression=None if quiet is None else verdicts.write_suppression(quiet, time.time()),
+        )
+
+    def _record(
+        self, request: pb.FeedbackRequest, who: str
+    ) -> tuple[StoredAlert, Suppression | None]:
+        verdict, comment, by, wish = verdicts.read_feedback(request)
+        if wish is not None:
+            wish = replace(wish, evidence=self._explainer.rests_on(request.alert_id))
+        return self._store.record(
+            request.alert_id, verdict, comment, by, wish, who=who, grounds=self._engine.grounds
         )
 
     async def _list_suppressions(self, request: bytes, _: str) -> pb.ListSuppressionsResponse:

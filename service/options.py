@@ -93,7 +93,8 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
         type=int,
         default=1_000_000,
         metavar="N",
-        help="streams kept in memory; past that the longest silent are forgotten (1,000,000)",
+        help="streams kept in memory; past that the longest silent are forgotten, of the token or "
+        "address that has most (1,000,000)",
     )
     serve.add_argument(
         "--live-megabytes",

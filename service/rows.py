@@ -82,16 +82,22 @@ def standing(said: str) -> dict[str, object]:
     return {"verdict": said, "status": said}
 
 
-def cause_of(alert: Alert) -> tuple[str, ...]:
+Cause = tuple[str, str, str, str, str, bool]
+
+
+def cause_of(alert: Alert) -> Cause:
     """What alerts have in common that are one, raised again."""
-    return (alert.model, alert.model_name, alert.stream, alert.detector, alert.observed)
+    same = (alert.model, alert.model_name, alert.stream, alert.detector, alert.observed)
+    return (*same, alert.unknown)
 
 
 def last_of(connection: sa.Connection, alert: Alert, *, quiet: bool) -> Row | None:
     """The newest row of the same cause among those that are suppressed, or those that are not."""
+    *same, unknown = cause_of(alert)
     names = ("of_model", "of_model_name", "of_stream", "of_detector", "of_observed")
     compiled = _compiled(_LAST_QUIET if quiet else _LAST, connection.dialect)
-    values = {**compiled.params, **dict(zip(names, map(text, cause_of(alert)), strict=True))}
+    values = {**compiled.params, **dict(zip(names, map(text, same), strict=True))}
+    values["of_unknown"] = unknown
     places = compiled.positiontup
     # By the driver itself: SQLAlchemy takes eight times as long for a query as SQLite does.
     cursor = connection.connection.cursor()
@@ -135,6 +141,7 @@ _CAUSE = (
         _ALERTS.observed == sa.bindparam("of_observed"),
         _ALERTS.model == sa.bindparam("of_model"),
         _ALERTS.model_name == sa.bindparam("of_model_name"),
+        _ALERTS.unknown == sa.bindparam("of_unknown"),
     )
     .order_by(_ALERTS.row.desc())
     .limit(1)

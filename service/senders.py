@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Int32, UInt32
 
 from ..model.coded import Coded
 from .clocks import Clocks
@@ -34,6 +34,12 @@ def heard(clocks: Clocks, parts: Sequence[Part]) -> tuple[Int32[np.ndarray, " ev
         own = np.array([clocks.numbers[sender] for sender in latest], dtype=np.int32)
         numbers.append(np.repeat(own, len(times)) if sources is None else own[sources.codes])
     return np.concatenate(numbers), gone
+
+
+def accounts(parts: Sequence[Part]) -> UInt32[np.ndarray, " events"]:
+    """The number of who is accountable for each event, whatever client it calls itself."""
+    owners = np.array([part.ticket.account for part in parts], dtype=np.uint32)
+    return np.repeat(owners, [len(part.rows) for part in parts])
 
 
 def _sources(part: Part) -> Coded[str] | None:

@@ -18,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from ..model.errors import InputError, OffscriptError, StoreError
@@ -34,6 +34,7 @@ from .intake import LOGS_SERVICE, LogIntake
 from .metrics import Metrics
 from .operations import Operations
 from .otlp_http import LOGS_PATH, LogsOverHttp
+from .readiness import Readiness
 from .reload import Reloader
 from .servicer import SERVICE, Servicer
 from .shares import show_shares
@@ -48,9 +49,6 @@ from .webhook import Webhook, read_secret
 logger = logging.getLogger("offscript")
 
 _CALLS = 1024  # under way of one connection
-
-_SERVING = health_pb2.HealthCheckResponse.SERVING
-_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 def serve(config: ServiceConfig) -> int:
@@ -104,7 +102,8 @@ class Server:
 
     def __init__(self, config: ServiceConfig) -> None:
         self._config = config
-        self._ready = False
+        self._metrics = Metrics()
+        self._readiness = Readiness((SERVICE, LOGS_SERVICE), self._stores, self._metrics)
         self._tasks: set[asyncio.Task[None]] = set()  # else they may be collected under way
         self.grpc_port = self.http_port = 0
 
@@ -115,7 +114,6 @@ class Server:
         # Before they are loaded: what comes meanwhile is another model.
         self._seen = {name: look(path) for name, path in config.models.items()}
         models = {name: load_model(path) for name, path in config.models.items()}
-        self._metrics = Metrics()
         for name, model in models.items():
             self._metrics.of(name).loaded(model)
         tokens = None if config.tokens is None else read_tokens(config.tokens)
@@ -152,16 +150,17 @@ class Server:
             version=_version(),
             grace_seconds=config.grace_seconds,
         )
-        self._operations = Operations(self._store, self._reloader, self._servicer.alerts_changed)
+        self._operations = Operations(
+            self._engine, self._store, self._reloader, self._servicer.alerts_changed
+        )
         self._tellers = [Teller(sink, self._metrics) for sink in self._sinks()]
-        self._health = health.aio.HealthServicer()
-        await self._say(_NOT_SERVING)
+        await self._readiness.load()
         posts = {LOGS_PATH: LogsOverHttp(intake, self._metrics).answer}
         certificate = self._certificate
         self._http = HttpServer(
             config.http,
             self._metrics,
-            lambda: self._ready,
+            self._readiness.ready,
             posts,
             access=self._access,
             tls=None if certificate is None else lambda: certificate.http,
@@ -175,8 +174,8 @@ class Server:
         except BaseException:
             self._http.stop()
             raise
-        await self._say(_SERVING)
-        self._show_ready(True)
+        await self._readiness.begin()
+        self._begin(self._readiness.watch())
         self._begin(show_shares(self._engine))
         if config.watch_model:
             for name, path in config.models.items():
@@ -195,16 +194,15 @@ class Server:
 
     def renew(self) -> None:
         """Read tokens, certificate and models again, each if it is right; on the loop's thread."""
-        if self._ready:
+        if self._readiness.open:
             self._begin(self._renew())
         else:
             logger.warning("nothing is read again now: the service is not ready")
 
     async def stop(self) -> None:
         """Say so, let clients finish, score and store what was accepted, end."""
-        self._show_ready(False)
         notify("STOPPING=1")
-        await self._health.enter_graceful_shutdown()
+        await self._readiness.end()
         self._servicer.drain()
         self._engine.hurry()
         await self._grpc.stop(self._config.grace_seconds)
@@ -280,7 +278,7 @@ class Server:
             ],
         )
         server.add_generic_rpc_handlers(self._servicer.handlers(self._operations))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._readiness.health, server)
         names = (SERVICE, LOGS_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         self._check_free()
@@ -305,13 +303,9 @@ class Server:
                 "listens there, or choose another address with --grpc"
             ) from error
 
-    async def _say(self, status: Any) -> None:  # the stubs name no type for it
-        for name in ("", SERVICE, LOGS_SERVICE):
-            await self._health.set(name, status)
-
-    def _show_ready(self, ready: bool) -> None:
-        self._ready = ready
-        self._metrics.ready.set(ready)
+    def _stores(self) -> bool:
+        """Whether alerts can be stored, as far as is known."""
+        return self._engine.store_error is None
 
     def _alerts_changed(self, loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
         def changed() -> None:

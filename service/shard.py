@@ -33,7 +33,7 @@ from .metrics import ModelMetrics
 from .own_patterns import OwnPatterns
 from .reorder import Order, ReorderBuffer
 from .saving import Saving
-from .senders import heard
+from .senders import accounts, heard
 from .spool import Spool
 from .stored import StoredAlert
 from .ticket import Part, PartOutcome
@@ -240,13 +240,14 @@ class Shard:
         positions = self._lines.keep(parts, order)
         self._metrics.spool_bytes.labels(self.number).set(len(self._lines))
         started = frozenset().union(*(part.started for part in parts))
-        start = time.perf_counter()
-        before = len(self._detector), self._detector.watermark
+        start, before = time.perf_counter(), (len(self._detector), self._detector.watermark)
         source, gone = heard(self._clocks, parts)
         if gone:
             self._detector.leave(gone)
-        most = self._most_streams
-        observed = feed_in(order, self._detector, rows, started=started, most=most, source=source)
+        most, sender = self._most_streams, accounts(parts)
+        observed = feed_in(
+            order, self._detector, rows, started=started, most=most, source=source, sender=sender
+        )
         self._metrics.alerts_allowed.inc(allowed(self._detector, len(rows), observed, *before))
         bounds = list(accumulate((len(part.rows) for part in parts), initial=0))
         raised: list[list[Alert]] = [[] for _ in parts]

@@ -21,10 +21,10 @@ from .budget import Budget
 from .database import Database, text
 from .incident import FIRING, Incident
 from .retention import Forgotten, forget, last_numbers
-from .rows import GROW, Row, cause_of, columns, last_of, read_row, standing
+from .rows import GROW, Cause, Row, cause_of, columns, last_of, read_row, standing
 from .stored import Feedback, Filter, StoredAlert
 from .storm import Storm
-from .suppression import Suppression, Wish, suppression_of
+from .suppression import Grounds, Suppression, Wish, not_known, suppression_of
 
 
 class Store:
@@ -64,25 +64,29 @@ class Store:
         alerts: Sequence[Alert],
         states: Sequence[tuple[str, int, Saved]] = (),
         deeds: Sequence[Deed] = (),
+        *,
+        grounds: Grounds = not_known,
     ) -> list[StoredAlert]:
         """Store alerts, the state of shards, and what was done elsewhere, in one transaction.
 
-        An alert of a cause (model, stream, detector, observed event) that was seen less than
-        `repeat_seconds` ago only makes that alert's count grow, unless it was resolved. One whose
-        mechanism is suppressed is stored as such. What begins an incident past `incidents_per_hour`
-        is held back. Returns what each alert became.
+        An alert of a cause (model, stream, detector, observed event, whether unknown events explain
+        it) that was seen less than `repeat_seconds` ago only makes that alert's count grow, unless
+        it was resolved. One whose
+        mechanism is suppressed is stored as such, if its `grounds` are those of the suppression.
+        What begins an incident past `incidents_per_hour` is held back. Returns what each alert
+        became.
         """
         became: list[Row] = []
         suppressed: list[str] = []
         now = time.time()
         with self._database.writing() as connection:
             last_row, revision = last_numbers(connection)
-            rows: dict[tuple[tuple[str, ...], bool], Row] = {}
+            rows: dict[tuple[Cause, bool], Row] = {}
             new: dict[int, dict[str, object]] = {}
             quiet = suppression.active(connection, now) if alerts else {}
             budget = Budget(connection, alerts, now, per_hour=self._incidents_per_hour)
             for alert in alerts:
-                by = suppression.covering(quiet, alert) if quiet else None
+                by = suppression.covering(quiet, alert, grounds) if quiet else None
                 cause = cause_of(alert)
                 row = rows.get((cause, False)) or last_of(connection, alert, quiet=False)
                 if by is not None and (row is None or row.verdict != "anomalous"):
@@ -202,11 +206,12 @@ class Store:
         wish: Wish | None = None,
         *,
         who: str = LOCAL,
+        grounds: Grounds = not_known,
     ) -> tuple[StoredAlert, Suppression | None]:
         """Record what was said of an alert or done with it; returns it with all its feedback.
 
-        With a wish its mechanism is suppressed from now on, and open alerts of it are set so. `by`
-        is what the caller says, `who` whose token it has.
+        With a wish its mechanism is suppressed from now on, and open alerts of it and of the same
+        `grounds` are set so. `by` is what the caller says, `who` whose token it has.
         """
         found = self.alert(id)
         row = found.row
@@ -226,7 +231,7 @@ class Store:
             quiet = None
             if wish is not None and judged.rowcount:
                 quiet = suppression_of(found.alert, wish, now=now, comment=comment, by=by)
-                suppression.add(connection, quiet, revision=revision)
+                suppression.add(connection, quiet, revision=revision, grounds=grounds)
                 audit.note(connection, Deed(now, who, "suppression", quiet.said))
         return self.alert(found.alert.id), quiet
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
@@ -17,14 +18,18 @@ from .audit import Deed
 from .database import text
 
 _COLUMNS = tables.suppressions.c
+_EXAMINED = 200  # open alerts of its kind that are looked at when a suppression is made
+
+Grounds = Callable[[Alert], Sequence[str]]
+"""Names of the events that an alert rests on, strongest first; none if that is not known."""
 
 
 @dataclass(frozen=True)
 class Suppression:
     """Alerts of this mechanism are kept, and no one is told; times in unix seconds.
 
-    A mechanism (`Alert.mechanism`) is made of names, so it means the same to the next model that is
-    served under this one's name.
+    A mechanism (`Alert.mechanism`) and the evidence are made of names, so they mean the same to the
+    next model that is served under this one's name.
     """
 
     id: str
@@ -39,6 +44,7 @@ class Suppression:
     by: str
     created: float
     until: float
+    evidence: tuple[str, ...] = ()  # events that spoke most for the alert; none: all are meant
     revoked: float = math.nan
     count: int = 0  # alerts that it kept quiet
 
@@ -56,10 +62,13 @@ class Suppression:
 
 @dataclass(frozen=True)
 class Wish:
-    """To hear no more of an alert's mechanism: in its stream or everywhere, for `seconds`."""
+    """To hear no more of an alert's mechanism: in its stream or everywhere, for `seconds`, where
+    others rest on the same `evidence`.
+    """
 
     everywhere: bool
     seconds: float
+    evidence: tuple[str, ...] = ()
 
 
 def suppression_of(alert: Alert, wish: Wish, *, comment: str, by: str, now: float) -> Suppression:
@@ -77,7 +86,13 @@ def suppression_of(alert: Alert, wish: Wish, *, comment: str, by: str, now: floa
         by=text(by),
         created=now,
         until=now + wish.seconds,
+        evidence=wish.evidence,
     )
+
+
+def not_known(_: Alert) -> Sequence[str]:
+    """The grounds where nobody can explain."""
+    return ()
 
 
 def read(connection: sa.Connection) -> list[Suppression]:
@@ -86,26 +101,37 @@ def read(connection: sa.Connection) -> list[Suppression]:
     return [_read(row) for row in rows]
 
 
-Active = Mapping[tuple[str, str, str | None], str]
+Active = Mapping[tuple[str, str, str | None], Sequence[tuple[str, Sequence[str]]]]
 
 
 def active(connection: sa.Connection, now: float) -> Active:
-    """The ids of those that hold at this moment, by model, mechanism and stream (None: all)."""
+    """The ids of those that hold at this moment, and what each rests on, by model, mechanism and
+    stream (None: all).
+    """
     holds = (_COLUMNS.until > now) & _COLUMNS.revoked.is_(None)
     key = (_COLUMNS.model_name, _COLUMNS.mechanism, _COLUMNS.stream)
-    found = sa.select(*key, _COLUMNS.id).where(holds)
-    return {(name, how, stream): id_ for name, how, stream, id_ in connection.execute(found)}
+    found: dict[tuple[str, str, str | None], list[tuple[str, Sequence[str]]]] = {}
+    query = sa.select(*key, _COLUMNS.id, _COLUMNS.evidence).where(holds)
+    for name, how, stream, id_, evidence in connection.execute(query):
+        found.setdefault((name, how, stream), []).append((id_, json.loads(evidence)))
+    return found
 
 
-def covering(those: Active, alert: Alert) -> str | None:
+def covering(those: Active, alert: Alert, grounds: Grounds) -> str | None:
     """The id of one that covers an alert."""
-    kind = (alert.model_name, alert.mechanism)
-    return those.get((*kind, None)) or those.get((*kind, text(alert.stream)))
+    for stream in (None, text(alert.stream)):
+        for id_, evidence in those.get((alert.model_name, alert.mechanism, stream), ()):
+            if not evidence or _alike(evidence, grounds(alert)):
+                return id_
+    return None
 
 
-def add(connection: sa.Connection, suppression: Suppression, *, revision: int) -> None:
+def add(
+    connection: sa.Connection, suppression: Suppression, *, revision: int, grounds: Grounds
+) -> None:
     """Put it on record, and set open alerts that it covers so; they change after `revision`."""
-    values = {**asdict(suppression), "revoked": None}
+    evidence = json.dumps(suppression.evidence)
+    values = {**asdict(suppression), "evidence": evidence, "revoked": None}
     connection.execute(sa.insert(tables.suppressions).values(values))
     alerts = tables.alerts.c
     covered = sa.select(alerts.row).where(
@@ -116,6 +142,14 @@ def add(connection: sa.Connection, suppression: Suppression, *, revision: int) -
     if suppression.stream is not None:
         covered = covered.where(alerts.stream == suppression.stream)
     rows = connection.scalars(covered.order_by(alerts.row)).all()
+    if suppression.evidence:
+        newest = sa.select(alerts.row, alerts.alert).where(alerts.row.in_(rows[-_EXAMINED:]))
+        others = {
+            row
+            for row, alert in connection.execute(newest)
+            if not _alike(suppression.evidence, grounds(Alert.from_json(json.loads(alert))))
+        }
+        rows = [row for row in rows if row not in others]
     if rows:
         numbered = [{"at": row, "to": to} for to, row in enumerate(rows, start=revision + 1)]
         quiet = sa.update(tables.alerts).where(alerts.row == sa.bindparam("at"))
@@ -149,7 +183,15 @@ def count(connection: sa.Connection, ids: Iterable[str]) -> None:
         connection.execute(grown.values(count=_COLUMNS.count + alerts))
 
 
+def _alike(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether what is strongest in either is among what is strong in the other; what is not known
+    is like everything.
+    """
+    return not other or (one[0] in other and other[0] in one)
+
+
 def _read(row: sa.Row[tuple[object, ...]]) -> Suppression:
     values = row._asdict()
     del values["row"]
+    values["evidence"] = tuple(json.loads(row.evidence))
     return Suppression(**{**values, "revoked": math.nan if row.revoked is None else row.revoked})

@@ -90,6 +90,7 @@ suppressions = Table(
     Column("detector", String, nullable=False),
     Column("observed", Text, nullable=False),
     Column("expected", Text, nullable=False),
+    Column("evidence", Text, nullable=False),  # names of events as JSON, the strongest first
     Column("stream", Text),  # null: everywhere
     Column("comment", Text, nullable=False),
     Column("by", Text, nullable=False),

@@ -60,12 +60,13 @@ class PartOutcome:
 class Ticket:
     """A batch's future. `left_queue` is called when the batch has been scored, or has failed.
 
-    `sender` is who sent it, where the batch does not say.
+    `sender` is who sent it: a token's name, or an address.
     """
 
     def __init__(self, batch: Batch, left_queue: Callable[[Batch], None], sender: str = "") -> None:
         self.batch = batch
         self.sender = batch.client or f"@{sender}"
+        self.account = crc32(sender.encode()) or 1  # the sender as a number, the same in every run
         self.future: Future[Outcome] = Future()
         self._left_queue = left_queue
         self._lock = threading.Lock()

@@ -44,6 +44,7 @@ def write_suppression(suppression: Suppression, now: float) -> pb.Suppression:
         detector=suppression.detector,
         observed=suppression.observed,
         expected=suppression.expected,
+        evidence=suppression.evidence,
         stream=suppression.stream,
         comment=suppression.comment,
         by=suppression.by,

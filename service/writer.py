@@ -24,6 +24,7 @@ from .config import ServiceConfig
 from .metrics import Metrics
 from .store import Store
 from .stored import StoredAlert
+from .suppression import Grounds, not_known
 
 logger = logging.getLogger("offscript")
 
@@ -46,7 +47,8 @@ class Entry:
 class Writer:
     """Stores entries in the order in which they are handed in; any thread may hand in.
 
-    Between them it deletes the alerts that are old or too many, a batch at a time.
+    `grounds` are asked for alerts that may be suppressed. Between entries it deletes the alerts
+    that are old or too many, a batch at a time.
     """
 
     def __init__(
@@ -55,11 +57,13 @@ class Writer:
         config: ServiceConfig,
         metrics: Metrics,
         changed: Callable[[], None] = lambda: None,
+        grounds: Grounds = not_known,
     ) -> None:
         self._store = store
         self._config = config
         self._metrics = metrics
         self._changed = changed
+        self._grounds = grounds
         self._entries: deque[Entry] = deque()  # without a state
         self._states: deque[Entry] = deque()
         self._wake = threading.Condition()
@@ -120,7 +124,7 @@ class Writer:
         deeds = [deed for entry in entries for deed in entry.deeds]
         held, start = self._store.incidents_held, time.perf_counter()
         try:
-            stored = self._store.write(alerts, states, deeds)
+            stored = self._store.write(alerts, states, deeds, grounds=self._grounds)
         except StoreError as error:
             if self.error is None:
                 logger.error("%s; alerts are kept in memory until it works again", error)

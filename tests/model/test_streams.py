@@ -90,3 +90,42 @@ def test_a_stream_in_parts_of_two_moments_is_taken_up_as_it_was_last(
     assert sorted(after.known()) == ["0", "2", "3", "4", "5", "6", "7"]
     assert after.recent("0")[0] == 3
     assert without_doubles(whole) is whole
+
+
+def test_nobody_loses_a_stream_to_a_sender_that_has_more(model: Model) -> None:
+    detector, name = Detector(model, max_streams=64), model.vocabulary.names[-1]
+    few = [f"few {number}" for number in range(8)]
+    detector.observe(few, [name] * 8, np.zeros(8), started=set(few), sender=1)
+    for number in range(1000):
+        key = f"many {number}"
+        detector.observe([key], [name], np.array([1.0 + number]), started={key}, sender=2)
+
+    known = set(detector.known())
+
+    assert known >= set(few)
+    assert "many 999" in known
+    assert "many 900" not in known
+
+
+def test_of_streams_of_even_senders_the_longest_silent_are_forgotten(model: Model) -> None:
+    detector, name = Detector(model, max_streams=16), model.vocabulary.names[-1]
+    for number in range(17):
+        key = str(number)
+        observed = detector.observe([key], [name], np.array([number * 1.0]), sender=1 + number % 2)
+
+    assert observed.evicted == 2
+    assert set(detector.known()) == {str(number) for number in range(2, 17)}
+
+
+def test_a_stream_is_of_who_began_it_and_a_restored_one_of_who_sends_first(model: Model) -> None:
+    detector, name = Detector(model, max_streams=16), model.vocabulary.names[-1]
+    detector.observe(["old"], [name], np.zeros(1), sender=1)
+    later = Detector(model, max_streams=16)
+    later.restore({**detector.part(0), "clock": detector.clock()})
+    restored = later._streams.senders[0]
+
+    for sender in (7, 8):
+        for each in (detector, later):
+            each.observe(["old"], [name], np.zeros(1), sender=sender)
+
+    assert (restored, detector._streams.senders[0], later._streams.senders[0]) == (0, 1, 7)

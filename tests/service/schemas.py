@@ -22,7 +22,9 @@ def leave_as(store: Store, schema: int) -> None:
     """Take out of a store what later schemas have brought, and close it."""
     with store._database.writing() as connection:
         run = connection.exec_driver_sql
-        run("ALTER TABLE alerts DROP COLUMN unknown")
+        run("ALTER TABLE suppressions DROP COLUMN evidence")
+        if schema < 8:
+            run("ALTER TABLE alerts DROP COLUMN unknown")
         if schema < 7:
             run("DROP TABLE incidents")
             run("ALTER TABLE alerts DROP COLUMN held")

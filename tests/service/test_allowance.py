@@ -86,6 +86,29 @@ def test_of_a_senders_bytes_only_so_many_wait_to_be_scored(
         assert apart.submit(submit, "a", 1000).result().result(30).events == 5
 
 
+def test_who_sends_ever_new_streams_loses_its_own_and_others_go_on(
+    service: Service, session: Lines
+) -> None:
+    engine = service.engine(max_streams=64)
+    keys = [f"ff{number:02x}" for number in range(16)]
+
+    def submit(sender: str, client: str, lines: list[str]) -> None:
+        SENDER.set(sender)
+        assert engine.submit(raw(lines, client=client)).result(30).events == len(lines)
+
+    with ThreadPoolExecutor(1) as apart:  # which has a SENDER of its own
+        apart.submit(submit, "honest", "", [session(key)[0] for key in keys]).result()
+        for turn in range(32):
+            new = [session(f"{turn:02x}{number:02x}")[0] for number in range(32)]
+            apart.submit(submit, "greedy", f"calls itself {turn}", new).result()
+        apart.submit(submit, "honest", "", [line for k in keys for line in session(k)[1:]]).result()
+    (shard,) = engine.of()._shards
+
+    assert set(keys) < set(shard._detector.known())
+    assert not shard._detector.joined(keys).any()
+    assert not [stream for stream, *_ in service.alerts() if stream in keys]
+
+
 def test_a_call_that_is_too_much_is_told_when_to_come_again(
     config: ServiceConfig, in_process: InProcess, session: Lines
 ) -> None:

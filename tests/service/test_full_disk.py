@@ -22,6 +22,7 @@ from offscript.service.client import Client
 from offscript.service.config import ServiceConfig
 from offscript.service.store import Store
 from offscript.tests.service.engines import Service, raw
+from offscript.tests.service.health import CANNOT_STORE, SERVES, comes_to
 
 if TYPE_CHECKING:
     from offscript.tests.service.conftest import Running
@@ -119,13 +120,16 @@ def test_alerts_wait_for_room_on_the_disk(
 
         arrived = client.flush(8)
         page = urllib.request.urlopen(f"{service.web}/metrics").read().decode()
+        full = comes_to(service, CANNOT_STORE)
         before = set(acknowledged)
         filler.unlink()
         assert client.flush(60)
+        assert comes_to(service, SERVES) == SERVES
         stored = {alert.stream for alert in client.alerts()}
 
     assert not arrived
     assert "offscript_store_up 0.0" in page
+    assert full == CANNOT_STORE
     assert len(before) < 200
     assert "make room on that disk" in caplog.text
     assert {f"{n:04x}" for n in range(200)} <= stored

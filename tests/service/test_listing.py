@@ -68,6 +68,7 @@ def test_a_suppression_says_what_is_quiet_where_until_when_and_by_whom() -> None
         detector="event",
         observed="x\x1b",
         expected="y",
+        evidence=["p\x1b", "q"],
         stream="",
         by="ann",
         comment="drill",
@@ -80,7 +81,8 @@ def test_a_suppression_says_what_is_quiet_where_until_when_and_by_whom() -> None
     line, over = suppression_line(suppression), suppression_line(everywhere)
 
     assert line == (
-        "bbbbbbbbbbbb  until 2026-03-02 12:00:00  event: x· instead of y, in ; kept 3 quiet  "
+        "bbbbbbbbbbbb  until 2026-03-02 12:00:00  event: x· instead of y because of `p·`, "
+        "`q`, in ; kept 3 quiet  "
         "ann  drill"
     )
     assert "ended 2026-03-02 12:00:00" in over

@@ -157,7 +157,7 @@ def test_before_the_service_is_ready_a_hangup_is_passed_over(
     config: ServiceConfig, in_process: InProcess, caplog: pytest.LogCaptureFixture
 ) -> None:
     with in_process(config) as running:
-        running.server._show_ready(False)
+        running.server._readiness.open = False
         running._loop.call_soon_threadsafe(running.server.renew)
         with Client(running.address) as client:
             client.score_once(pb.EventBatch(lines=["x"]))

@@ -33,7 +33,7 @@ def differences(store: Store) -> list[object]:
     return found
 
 
-@pytest.mark.parametrize("schema", range(1, 8))
+@pytest.mark.parametrize("schema", range(1, 9))
 def test_the_revisions_end_at_the_tables_that_a_new_store_has(
     store: Store, url: str, schema: int
 ) -> None:
@@ -109,7 +109,7 @@ def test_a_later_schema_is_refused_in_one_line(store: Store, url: str) -> None:
     with store._database.writing() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '99'")
 
-    with pytest.raises(StoreError, match="has schema 99, this version reads schema 8") as caught:
+    with pytest.raises(StoreError, match="has schema 99, this version reads schema 9") as caught:
         Store(url)
 
     assert "\n" not in str(caught.value)

@@ -26,19 +26,12 @@ from offscript.service.stored import Filter
 from offscript.service.suppression import Wish
 from offscript.service.webhook import Webhook
 from offscript.tests.service.alerts import of_unknown, other
-from offscript.tests.service.receivers import Receiver
+from offscript.tests.service.receivers import Receiver, until
 
 if TYPE_CHECKING:
     from offscript.tests.service.conftest import InProcess
 
 Lines = Callable[..., list[str]]
-
-
-def until(true: Callable[[], object], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.05)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from offscript.model.errors import InputError, NotFoundError, StoreError
+from offscript.model.vocabulary import NEW
 from offscript.service.store import Store
 from offscript.service.stored import Filter
 from offscript.tests.service.alerts import ALERT, other
@@ -51,6 +52,23 @@ def test_the_beginning_of_an_id_is_enough_where_it_names_one_alert(store: Store)
     for stranger in ("", "%", "a3"):
         with pytest.raises(NotFoundError, match="no alert"):
             store.alert(stranger)
+
+
+def test_what_unknown_events_explain_is_no_repeat_of_what_they_do_not(store: Store) -> None:
+    unknown = {"tokens": (4, NEW, 5), "span": 2}
+    (first,) = store.write([replace(ALERT, detector="drift", span=2)])
+    both = store.write(
+        [
+            replace(ALERT, id="a2", detector="drift", **unknown),  # type: ignore[arg-type]
+            replace(ALERT, id="a3", detector="drift", span=2),
+            replace(ALERT, id="a4", detector="drift", **unknown),  # type: ignore[arg-type]
+        ]
+    )
+    told = [(one.unknown, one.observed, one.count) for one in store.incidents()]
+
+    assert first.alert.id == "a1"
+    assert [stored.alert.id for stored in both] == ["a2", "a1", "a2"]
+    assert sorted(told) == [(False, "x", 2), (True, "<new>", 2)]
 
 
 def test_the_same_cause_again_makes_the_count_grow(store: Store) -> None:

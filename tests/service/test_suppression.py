@@ -10,9 +10,11 @@ from dataclasses import replace
 import grpc
 import pytest
 
+from offscript.model.alert import Alert
 from offscript.model.errors import NotFoundError
 from offscript.protos import detector_pb2 as pb
 from offscript.protos.detector_pb2_grpc import DetectorStub
+from offscript.service import suppression
 from offscript.service.store import Store
 from offscript.service.stored import Filter
 from offscript.service.suppression import Wish
@@ -70,6 +72,67 @@ def test_another_mechanism_of_the_same_cause_is_heard_whichever_comes_first(stor
     ]
     assert (first.status, second.status) == ("suppressed", "open")
     assert [s.alert.id for s in store.alerts(Filter(), limit=9)] == ["a6", "a2", "a1"]
+
+
+def test_an_alert_of_the_kind_that_rests_on_other_events_is_heard(store: Store) -> None:
+    rest_on = {"a2": ["p"], "a3": ["q", "p"], "a4": ["r", "p"], "a5": ["p", "r"], "a6": []}
+    store.write([other(1)])
+    _, made = store.record("a1", "normal", "", "", replace(EVERYWHERE, evidence=("p", "q")))
+
+    stored = store.write([other(n) for n in range(2, 7)], grounds=lambda alert: rest_on[alert.id])
+
+    assert made is not None
+    assert made.evidence == ("p", "q")
+    assert [one.status for one in stored] == ["suppressed"] * 2 + ["open"] + ["suppressed"] * 2
+    assert store.suppressions() == [replace(made, count=4)]
+
+
+def test_two_reasons_of_one_kind_can_be_quiet_and_one_heard_again(store: Store) -> None:
+    store.write([other(1), other(2)])
+    store.record("a1", "normal", "", "", replace(EVERYWHERE, evidence=("p",)))
+    _, second = store.record("a2", "normal", "", "", replace(EVERYWHERE, evidence=("q",)))
+    assert second is not None
+
+    def statuses_of(first: int) -> list[str]:
+        rest_on = {f"a{first + n}": [event] for n, event in enumerate("pqr")}
+        alerts = [other(first + n) for n in range(3)]
+        return [one.status for one in store.write(alerts, grounds=lambda one: rest_on[one.id])]
+
+    before = statuses_of(3)
+    store.revoke(second.id)
+
+    assert before == ["suppressed", "suppressed", "open"]
+    assert statuses_of(6) == ["suppressed", "open", "open"]
+
+
+def test_of_what_is_open_only_what_rests_on_the_same_becomes_quiet(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suppression, "_EXAMINED", 2)
+    store.write([other(number) for number in range(5)])
+    asked = []
+
+    def grounds(alert: Alert) -> list[str]:
+        asked.append(alert.id)
+        return ["p"] if alert.id == "a3" else ["q"]
+
+    store.record("a1", "normal", "", "", replace(EVERYWHERE, evidence=("p",)), grounds=grounds)
+
+    assert sorted(asked) == ["a3", "a4"]
+    assert statuses(store, 0, 2, 3, 4) == ["suppressed", "suppressed", "suppressed", "open"]
+
+
+def test_a_suppression_of_schema_8_holds_for_its_kind(store: Store, url: str) -> None:
+    store.write([other(1)])
+    store.record("a1", "normal", "", "", replace(EVERYWHERE, evidence=("p",)))
+    leave_as(store, 8)
+
+    second = Store(url)
+    (stored,) = second.write([other(2)], grounds=lambda _: ["q"])
+
+    assert [one.evidence for one in second.suppressions()] == [()]
+    assert stored.status == "suppressed"
+    second.close()
 
 
 def test_one_stream_can_be_kept_quiet_alone(store: Store) -> None:
@@ -207,6 +270,40 @@ def test_a_mechanism_is_suppressed_listed_and_heard_again(
     assert not ended.active
     assert ended.revoked_micros
     assert alert.observed in raised("0d")
+
+
+def test_an_alert_of_a_suppressed_kind_is_heard_if_something_else_speaks_for_it(
+    stub: DetectorStub,
+) -> None:
+    def raised(key: str, *messages: str) -> list[pb.Alert]:
+        """The alerts of a shop's session in which a chunk of a backup is written."""
+        said = ("app: login ok for user 1", "app: standard cart opened", *messages)
+        lines = [
+            f"2026-03-02 12:00:0{second}.000 session={key} {message}"
+            for second, message in enumerate((*said, "backup: chunk 1 written"))
+        ]
+        found = stub.ScoreOnce(pb.EventBatch(lines=lines)).alerts
+        return [one for one in found if one.observed.endswith("chunk <*> written")]
+
+    (alert,) = raised("0a")
+    judged = stub.Feedback(
+        pb.FeedbackRequest(
+            alert_id=alert.id,
+            verdict=pb.VERDICT_NORMAL,
+            suppress=pb.Wish(everywhere=True, seconds=3600),
+        )
+    )
+    same, (heard,) = raised("0b"), raised("0c", *["web: page 7 viewed in 8 ms"] * 2)
+
+    assert same == []
+    assert (heard.detector, heard.observed, heard.expected) == (
+        alert.detector,
+        alert.observed,
+        alert.expected,
+    )
+    assert judged.suppression.evidence[0].endswith("standard cart opened")
+    (listed,) = stub.ListSuppressions(pb.ListSuppressionsRequest()).suppressions
+    assert (listed.evidence, listed.count) == (judged.suppression.evidence, 1)
 
 
 @pytest.mark.parametrize(

@@ -96,14 +96,15 @@ def test_another_service_goes_on_where_the_last_one_was(
     assert [event["subject"] for event in events(receiver)] == ["event/x", "event/z"]
 
 
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 503])
 def test_what_is_not_taken_is_sent_again_as_the_same_event(
-    store: Store, webhook: Webhook, receiver: Receiver
+    store: Store, webhook: Webhook, receiver: Receiver, status: int
 ) -> None:
-    receiver.answers = [(200, {}), (503, {"Retry-After": "7"}), (200, {})]
+    receiver.answers = [(200, {}), (status, {"Retry-After": "7"}), (200, {})]
     store.write([other(1)])
     store.write([other(2, observed="z")])
 
-    with pytest.raises(UndeliveredError, match="answered 503: as you like") as caught:
+    with pytest.raises(UndeliveredError, match=f"answered {status}: as you like") as caught:
         webhook.send(time.time())
     assert caught.value.retry_seconds == 7.0
     store.write([other(3, observed="later")])
@@ -113,6 +114,26 @@ def test_what_is_not_taken_is_sent_again_as_the_same_event(
     assert failed == again
     assert webhook.send(time.time()) == Sent(1)
     assert first["id"] != again["id"]
+
+
+def test_what_waits_for_a_receiver_that_is_away_is_no_more_than_the_store_keeps(
+    store: Store, webhook: Webhook, receiver: Receiver
+) -> None:
+    receiver.answers = [(503, {})]
+    for turn in range(5):
+        store.write([other(100 * turn + n, observed=f"kind {n % 5}") for n in range(100)])
+        with pytest.raises(UndeliveredError):
+            webhook.send(time.time())
+    tried = len(receiver.bodies)
+    while store.forget(before=0.0, most=50).more:
+        pass
+    receiver.answers = [(200, {})]
+
+    taken = [webhook.send(time.time()).taken for _ in range(3)]
+
+    assert tried == 5  # one event, until it is taken
+    assert taken == [0, 5, 0]
+    assert sum(event["data"]["alerts"] for event in events(receiver)[tried:]) == 50
 
 
 def test_what_came_before_a_failure_is_not_lost_when_things_change_meanwhile(

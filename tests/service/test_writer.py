@@ -16,6 +16,7 @@ from offscript.service.config import ServiceConfig
 from offscript.service.metrics import Metrics
 from offscript.service.store import Store
 from offscript.service.stored import StoredAlert
+from offscript.service.suppression import Grounds, not_known
 from offscript.service.writer import Entry, Writer
 from offscript.tests.service.states import part
 
@@ -35,10 +36,12 @@ class Watched(Store):
         alerts: Sequence[Alert],
         states: Sequence[tuple[str, int, Saved]] = (),
         deeds: Sequence[Deed] = (),
+        *,
+        grounds: Grounds = not_known,
     ) -> list[StoredAlert]:
         self.begin.wait(30)
         self.wrote.append((len(alerts), len(states)))
-        return super().write(alerts, states, deeds)
+        return super().write(alerts, states, deeds, grounds=grounds)
 
 
 @pytest.fixture
