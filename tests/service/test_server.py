@@ -24,7 +24,7 @@ from offscript.service.client import Client
 from offscript.service.config import ServiceConfig, split_address
 from offscript.service.store import Store
 from offscript.service.stored import Filter
-from offscript.tests.service.versions import mixed, without
+from offscript.tests.service.versions import mixed, saved, untrained, without
 
 if TYPE_CHECKING:
     from offscript.tests.service.conftest import InProcess, OwnProcess
@@ -76,6 +76,9 @@ def test_a_model_or_store_that_is_not_there_or_not_whole_is_one_clear_line(
     mixed(model, without(model, model.vocabulary.names[-1]), tmp_path / "mixed")
     with pytest.raises(ModelError, match="reference.safetensors is not of this model"):
         in_process(replace(config, models={"": tmp_path / "mixed"}))
+    saved(replace(model, weights=untrained(model).weights), tmp_path / "miscomputed")
+    with pytest.raises(ModelError, match="golden event .* within 0.01: see that this machine"):
+        in_process(replace(config, models={"": tmp_path / "miscomputed"}))
     with pytest.raises(StoreError, match="No such file or directory"):
         in_process(replace(config, store=f"sqlite:///{tmp_path}/none/alerts.db"))
 
