@@ -34,7 +34,7 @@ class ServiceConfig:
     lines: Path | None = None  # folder of raw lines; None: beside the store, if that is a file
     tls_cert: Path | None = None  # for both ports; PEM, as the two below
     tls_key: Path | None = None
-    client_ca: Path | None = None  # gRPC clients must show a certificate that it has signed
+    client_ca: Path | None = None  # clients must show a certificate that it has signed
     tokens: Path | None = None  # who may call, and for what; None: everybody, for everything
     alertmanager: str | None = None  # URL of one that is told of incidents
     webhook: str | None = None  # URL that incidents are posted to

@@ -140,7 +140,8 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
         "--client-ca",
         type=Path,
         metavar="FILE",
-        help="over gRPC, admit only clients with a certificate that this authority signed",
+        help="admit only clients with a certificate that this authority signed; over HTTP, to all "
+        "but /healthz and /readyz",
     )
     serve.add_argument(
         "--tokens",
