@@ -44,7 +44,7 @@ class TokenError(OffscriptError):
 
 
 class ScopeError(OffscriptError):
-    """A call that its token does not allow."""
+    """A call that its token, or the lack of a certificate, does not allow."""
 
 
 class OverloadError(OffscriptError):

@@ -2,8 +2,9 @@
 
 config.json  weights.safetensors  templates.json  vocabulary.json  calibration.json
 detectors.safetensors (count vectors of normal streams, statistics of held-out ones)
-reference.safetensors (means for explanations)  baseline.safetensors (the n-gram fitted beside the
-decoder)  history.json (what the decoder was while it trained; earlier versions wrote none)
+reference.safetensors (means for explanations, held-out events and their scores)
+baseline.safetensors (the n-gram fitted beside the decoder)
+history.json (what the decoder was while it trained; earlier versions wrote none)
 manifest.json (SHA-256 of each, training summary). Nothing is ever unpickled.
 """
 

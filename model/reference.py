@@ -21,8 +21,8 @@ def n_paths(n_layers: int, n_heads: int) -> int:
 def check_reference(decoder: DecoderConfig, arrays: Mapping[str, NDArray[np.generic]]) -> None:
     """ModelError unless the arrays are of this decoder.
 
-    There may be none, as biases stand in for them; earlier versions kept no windows, skips or
-    contexts.
+    There may be none, as biases stand in for them; earlier versions kept no windows, surprisals of
+    the first of them, skips or contexts.
     """
     if not arrays:
         return
@@ -40,6 +40,10 @@ def check_reference(decoder: DecoderConfig, arrays: Mapping[str, NDArray[np.gene
         _counts(arrays, "window_lengths", (size.get("window_lengths", 0),))
         if np.sum(arrays["window_lengths"], dtype=np.float64) != size["windows"]:
             raise _misfit("window_lengths that do not add up to its windows")
+        if "surprisals" in arrays:
+            _numbers(arrays, "surprisals", (size["surprisals"],))
+            if size["surprisals"] not in {0, *np.cumsum(arrays["window_lengths"] - 1).tolist()}:
+                raise _misfit("surprisals that end within a window")
     if "skips" in arrays:
         _counts(arrays, "skips", (skips, 3), below=d_vocab)
         _counts(arrays, "skip_counts", (skips, 2))

@@ -126,6 +126,9 @@ class EventBatch(_message.Message):
     """Number of the batch, growing from 1 for each client. 0: not numbered, never sent twice. A batch
     that comes after one with a higher number counts as sent again, so a client has one stream, or
     one ScoreOnce, under way at a time, and sends a call that it gave up once more before the next.
+    A batch with a number comes in order. Where the service is told to wait for events that were
+    overtaken on their way (`--reorder`), those of a batch without one do, if they have a time of
+    their own and it ends no streams, and the answer waits with them.
     """
     client: _builtins.str
     """Who sends: a random name, kept when the client connects again, and a new one whenever it begins

@@ -103,6 +103,17 @@ class Access:
         )
 
 
+def uncertified(call: str) -> Refusal:
+    """What becomes of a call over a connection without the certificate that it needs."""
+    return Refusal(
+        "no_certificate",
+        ScopeError(
+            f"{call} needs a client certificate, and none came: show one that the authority of "
+            "the service's --client-ca has signed"
+        ),
+    )
+
+
 def _secret(authorization: str) -> str | None:
     scheme, _, secret = authorization.partition(" ")
     return secret.strip() if scheme.lower() == "bearer" else None

@@ -34,7 +34,7 @@ class ServiceConfig:
     lines: Path | None = None  # folder of raw lines; None: beside the store, if that is a file
     tls_cert: Path | None = None  # for both ports; PEM, as the two below
     tls_key: Path | None = None
-    client_ca: Path | None = None  # gRPC clients must show a certificate that it has signed
+    client_ca: Path | None = None  # clients must show a certificate that it has signed
     tokens: Path | None = None  # who may call, and for what; None: everybody, for everything
     alertmanager: str | None = None  # URL of one that is told of incidents
     webhook: str | None = None  # URL that incidents are posted to
@@ -55,6 +55,7 @@ class ServiceConfig:
     repeat_seconds: float = 3600.0  # the same cause within this time is the same alert
     keep_days: float = 90.0  # an alert is deleted so long after it changed last
     max_alerts: int = 100_000  # kept; past that the longest unchanged are deleted
+    max_alert_bytes: int = 2 << 30  # that those may take, as JSON; past that as above
     keep_audit_days: float = 365.0  # an entry of the audit trail is deleted so long after
     sender_events: float = 0.0  # a second, of a token or else of an address; 0: no limit
     sender_bytes: int = 0  # of the same, accepted and not scored yet; 0: no limit
@@ -75,7 +76,8 @@ class ServiceConfig:
                 "--otlp-model chooses among models by their names: give those as NAME=MODEL"
             )
         positive = ("threads", "max_streams", "live_bytes", "queue_events", "queue_bytes")
-        for name in (*positive, "buffered_alerts", "max_alerts", "incidents_per_hour"):
+        kept = ("buffered_alerts", "max_alerts", "max_alert_bytes", "incidents_per_hour")
+        for name in (*positive, *kept):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
         not_negative = ("checkpoint_seconds", "repeat_seconds", "grace_seconds", "spool_bytes")

@@ -19,7 +19,7 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from ..model.errors import InputError
-from .access import Access
+from .access import Access, uncertified
 from .allowance import SENDER
 from .body import Body
 from .config import split_address
@@ -67,10 +67,12 @@ class HttpServer:
     ) -> None:
         needed = {"/metrics": Scope.READ, **dict.fromkeys(posts, Scope.SEND)}
 
-        def gate(path: str, authorization: str, peer: str) -> Reply | None:
+        def gate(path: str, authorization: str, peer: str, certified: bool) -> Reply | None:
             refusal = None
             if path in needed:
                 refusal = access.refusal(authorization, needed[path], path)
+                if not certified:
+                    refusal = uncertified(path)
             if refusal is None:
                 SENDER.set(access.sender(authorization, peer))
                 return None
@@ -147,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "offscript", ""
     disable_nagle_algorithm = True  # headers and body are two writes, and the second would wait
     timeout = 10  # for one that connects and says nothing
-    refused: Callable[[str, str, str], Reply | None]
+    refused: Callable[[str, str, str, bool], Reply | None]
     get: Callable[[str], Reply]
     post: Callable[[str, Headers, Body], Reply]
     posting: _UnderWay
@@ -174,7 +176,16 @@ class _Handler(BaseHTTPRequestHandler):
         body.pass_over(_LEFT_BYTES)
 
     def _refused(self, path: str) -> Reply | None:
-        return self.refused(path, self.headers.get("Authorization", ""), self.client_address[0])
+        authorization, peer = self.headers.get("Authorization", ""), self.client_address[0]
+        return self.refused(path, authorization, peer, self._certified())
+
+    def _certified(self) -> bool:
+        """Whether the client has shown a certificate, or need not; at a bad one TLS has ended."""
+        connection = self.connection
+        if not isinstance(connection, ssl.SSLSocket):
+            return True
+        wanted = connection.context.verify_mode is not ssl.CERT_NONE
+        return not wanted or connection.getpeercert(binary_form=True) is not None
 
     def _send(self, reply: Reply) -> None:
         self.send_response(reply.status)

@@ -16,7 +16,7 @@ from ..model.folder import Model
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _EVENTS = (1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536)
-_REFUSALS = ("no_token", "unknown_token", "scope")
+_REFUSALS = ("no_token", "unknown_token", "scope", "no_certificate")
 _RELOADS = ("loaded", "unchanged", "refused")
 _OUTCOMES = (
     "scored",
@@ -203,7 +203,7 @@ class Metrics:
         )
         refused = Counter(
             "offscript_calls_refused",
-            "Calls refused for want of a token, of a known one, or of its scope.",
+            "Calls refused for want of a token, of a known one, of its scope, or of a certificate.",
             ["reason"],
             registry=registry,
         )

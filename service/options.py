@@ -89,6 +89,13 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
         help="alerts kept besides those; past that the longest unchanged are deleted (100,000)",
     )
     serve.add_argument(
+        "--max-alert-megabytes",
+        type=int,
+        default=2048,
+        metavar="MB",
+        help="that those may take; past that the same (2,048)",
+    )
+    serve.add_argument(
         "--max-streams",
         type=int,
         default=1_000_000,
@@ -141,7 +148,8 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
         "--client-ca",
         type=Path,
         metavar="FILE",
-        help="over gRPC, admit only clients with a certificate that this authority signed",
+        help="admit only clients with a certificate that this authority signed; over HTTP, to all "
+        "but /healthz and /readyz",
     )
     serve.add_argument(
         "--tokens",
@@ -206,6 +214,7 @@ def config_of(options: argparse.Namespace) -> ServiceConfig:
         keep_days=options.keep_days,
         keep_audit_days=options.keep_audit_days,
         max_alerts=options.max_alerts,
+        max_alert_bytes=options.max_alert_megabytes << 20,
         max_streams=options.max_streams,
         live_bytes=options.live_megabytes << 20,
         threads=options.threads,

@@ -22,7 +22,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from ..model.errors import InputError, OffscriptError, StoreError
-from ..model.folder import Model, load_model, model_files
+from ..model.folder import Model, model_files
 from .access import Access
 from .alertmanager import Alertmanager
 from .audit import LOCAL, Deed
@@ -43,6 +43,7 @@ from .store import Store
 from .systemd import notify
 from .tls import certificate_of
 from .tokens import read_tokens
+from .trial import load_to_serve
 from .watch import look, watch
 from .webhook import Webhook, read_secret
 
@@ -113,7 +114,7 @@ class Server:
         loop = asyncio.get_running_loop()
         # Before they are loaded: what comes meanwhile is another model.
         self._seen = {name: look(path) for name, path in config.models.items()}
-        models = {name: load_model(path) for name, path in config.models.items()}
+        models = {name: load_to_serve(path) for name, path in config.models.items()}
         for name, model in models.items():
             self._metrics.of(name).loaded(model)
         tokens = None if config.tokens is None else read_tokens(config.tokens)

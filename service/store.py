@@ -247,10 +247,13 @@ class Store:
         with self._database.writing() as connection:
             audit.forget(connection, before=before)
 
-    def forget(self, *, before: float, most: int) -> Forgotten:
-        """Delete a batch of alerts that last changed before that unix time or are past `most`."""
+    def forget(self, *, before: float, most: int, most_bytes: float = math.inf) -> Forgotten:
+        """Delete a batch of alerts that last changed before that unix time, or are past `most` or
+        `most_bytes`.
+        """
+        used = self._models_in_use
         with self._database.writing() as connection:
-            return forget(connection, before=before, most=most, models=self._models_in_use)
+            return forget(connection, before=before, most=most, most_bytes=most_bytes, models=used)
 
     def keep_model(self, sha256: str, files: Mapping[str, bytes]) -> None:
         """Keep a model's files until it is released, and then while there are alerts of it."""

@@ -28,7 +28,12 @@ class Certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         pair = _load(context, self._cert, self._key)
-        roots = None if self._client_ca is None else _authorities(self._client_ca)
+        roots = None
+        if self._client_ca is not None:
+            roots = _authorities(self._client_ca)
+            context.load_verify_locations(cafile=self._client_ca)
+            # Whoever looks whether the service is there has none: the handler asks the others.
+            context.verify_mode = ssl.CERT_OPTIONAL
         _check_kind(pair, self._key)
         self.http = context
         self._grpc = grpc.ssl_server_certificate_configuration([pair], roots)

@@ -6,12 +6,14 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from ..interpret.golden import check_golden
 from ..model.detector import Detector
 from ..model.errors import ModelError
-from ..model.folder import Model
+from ..model.folder import Model, load_model
 from .batch import Batch
 from .feeding import feed, joined
 from .reading import Reader
@@ -20,6 +22,13 @@ _MOST_STREAMS = 8192
 _LIVE_BYTES = 64 << 20
 _KNOWN_BYTES = 8 << 20
 _CHANCE = 1e-4  # with which a model is refused that keeps its budget
+
+
+def load_to_serve(path: Path) -> Model:
+    """Read a model folder; ModelError also if golden events score otherwise here."""
+    model = load_model(path)
+    check_golden(model)
+    return model
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,8 @@ def attempt(model: Model, batches: Sequence[Batch]) -> Trial:
 
 
 def check(new: Model, old: Model, batches: Sequence[Batch]) -> Trial:
-    """Try a model on its own events, and on what came last; ModelError says why it may not serve.
+    """Try a model on its own events, its golden ones, and on what came last; ModelError says why it
+    may not serve.
 
     It may raise as many alerts as its budget lets one expect, or as the model that serves raises
     for the same, give or take chance: an incident is no reason to refuse it.
@@ -77,6 +87,7 @@ def check(new: Model, old: Model, batches: Sequence[Batch]) -> Trial:
     own = Batch("", 0, None, list(new.vocabulary.names), None, None, received=time.time())
     if not attempt(new, [own]).finite:
         raise ModelError("the model's scores are not finite; train again")
+    check_golden(new)
     if not batches:
         return Trial(0, 0, 0, finite=True)
     trial, usual = attempt(new, batches), attempt(old, batches)

@@ -157,7 +157,11 @@ class Writer:
         before = now - self._config.keep_days * _DAY_SECONDS
         wait = _FORGET_SECONDS
         try:
-            forgotten = self._store.forget(before=before, most=self._config.max_alerts)
+            forgotten = self._store.forget(
+                before=before,
+                most=self._config.max_alerts,
+                most_bytes=self._config.max_alert_bytes,
+            )
             self._store.forget_deeds(before=now - self._config.keep_audit_days * _DAY_SECONDS)
         except StoreError as error:
             logger.warning("%s; old alerts are deleted later", error)

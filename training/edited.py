@@ -10,6 +10,7 @@ import numpy as np
 
 from ..interpret.card import Edited
 from ..interpret.edit import Edit, Wish, edit
+from ..interpret.golden import golden_scores
 from ..interpret.reference import fit_reference
 from ..interpret.sample import read_windows
 from ..model.errors import BudgetError
@@ -24,14 +25,16 @@ from .sensitivity import noticed
 def edited(model: Model, wish: Wish, normal: Sequence[Stream] = ()) -> tuple[Model, Edit]:
     """The edited model and what the edit does on held-out windows; the edit goes on record.
 
-    The means of explanations are taken anew over the windows that the folder keeps; counts of the
-    training data hold as they are. Thresholds are set anew on `normal` streams, and kept if there
-    are none: the streams that set them are not in the folder.
+    The means of explanations and the golden scores are taken anew over the windows that the folder
+    keeps; counts of the training data hold as they are. Thresholds are set anew on `normal`
+    streams, and kept if there are none: the streams that set them are not in the folder.
     """
     weights, done = edit(model, wish)
-    fitted = fit_reference(weights, read_windows(model.reference))
-    means = {name: fitted[name] for name in ("means", "mean")}
-    version = replace(model, weights=weights, reference={**model.reference, **means})
+    windows = read_windows(model.reference)
+    fitted = fit_reference(weights, windows)
+    anew = {name: fitted[name] for name in ("means", "mean")}
+    anew["surprisals"] = golden_scores(weights, windows)
+    version = replace(model, weights=weights, reference={**model.reference, **anew})
     if normal:
         version = recalibrated(version, normal)
     row, column = (done.entry.row, done.entry.column) if done.entry else (None, None)

@@ -19,8 +19,9 @@ from jaxtyping import Bool
 from numpy.typing import NDArray
 
 from ..interpret.contexts import fit_contexts
+from ..interpret.golden import golden_scores
 from ..interpret.reference import fit_reference
-from ..interpret.sample import draw_windows
+from ..interpret.sample import draw_windows, read_windows
 from ..interpret.skips import fit_skips
 from ..interpret.window import receptive_field
 from ..model.calibration import Calibration, conformal_threshold
@@ -206,7 +207,8 @@ def _reference(config: TrainConfig, data: Data, learned: Learned) -> dict[str, N
     held = [tokens_of(learned.fitted.vocabulary, stream) for stream in data.held]
     reference = fit_reference(weights, known.tokens, known.counts, seed=config.seed)
     windows = draw_windows(weights, held, seed=config.seed)
-    arrays = {**reference, **windows}
+    golden = golden_scores(weights, read_windows(windows))
+    arrays = {**reference, **windows, "surprisals": golden}
     skips = fit_skips(weights, arrays, known.tokens, known.counts)
     reach = receptive_field(weights) - 1
     contexts = fit_contexts(arrays, known.tokens, known.counts, reach=reach)

@@ -195,6 +195,8 @@ def test_counts_that_are_none_are_refused(tiny_model: Path, tmp_path: Path, coun
         ("pair_counts", lambda array: array[1:], "pair_counts of"),
         ("windows", lambda array: array + 1000, "windows with values that are out of range"),
         ("window_lengths", lambda array: array + 1, "window_lengths that do not add up"),
+        ("surprisals", lambda array: array[1:], "surprisals that end within a window"),
+        ("surprisals", lambda array: array * np.nan, "surprisals with values that are no numbers"),
         ("skips", lambda array: array.T, "skips of"),
         ("skip_counts", lambda array: array.astype(np.float32), "skip_counts with values"),
         ("contexts", lambda array: array + 10**9, "contexts with values that are out of range"),
@@ -215,7 +217,7 @@ def test_a_reference_of_another_model_is_refused(
 
     with pytest.raises(ModelError, match=f"is not of this model: it holds {said}"):
         save_model(replace(model, reference=others), tmp_path / "m")
-    if name not in ("windows", "skips", "contexts"):
+    if name not in ("windows", "surprisals", "skips", "contexts"):
         with pytest.raises(ModelError, match=f"is not of this model: it holds no {name};"):
             save_model(replace(model, reference=fewer), tmp_path / "fewer")
 
@@ -224,7 +226,7 @@ def test_a_model_of_an_earlier_version_has_no_windows_no_skips_and_no_contexts(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     model = load_model(tiny_model)
-    later = ["windows", "window_lengths", "skips", "skip_counts"]
+    later = ["windows", "window_lengths", "surprisals", "skips", "skip_counts"]
     later += ["contexts", "context_counts", "contexts_of"]
     earlier = {name: array for name, array in model.reference.items() if name not in later}
 

@@ -22,14 +22,14 @@ Lines = Callable[..., list[str]]
 
 
 @contextmanager
-def nothing_read(engine: Engine) -> Iterator[None]:
-    """Until this is over, batches are accepted and wait to be read."""
+def nothing_read(engine: Engine, *, seconds: float = 30.0) -> Iterator[None]:
+    """Until this is over, and at most so long, batches are accepted and wait to be read."""
     held = threading.Event()
     reader = engine.of()._reader
     read = reader.read
 
     def read_later(batch: Batch) -> Rows:
-        held.wait(30)
+        held.wait(seconds)
         return read(batch)
 
     with pytest.MonkeyPatch.context() as patch:

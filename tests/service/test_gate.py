@@ -167,6 +167,7 @@ def test_many_refused_calls_are_counted_and_hardly_logged(
         "no_token": 0,
         "unknown_token": 100,
         "scope": 200,
+        "no_certificate": 0,
     }
     assert 1 <= len(lines) < 150
     assert all("refused Feedback to ipv4:127.0.0.1:" in line for line in lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from offscript.protos import detector_pb2 as pb
 from offscript.protos.detector_pb2_grpc import DetectorStub
+from offscript.tests.deploy.test_prometheus import program
 
 if TYPE_CHECKING:
     from offscript.tests.service.conftest import Running
@@ -47,3 +49,16 @@ def test_the_http_port_tells_who_is_ready(running: Running) -> None:
     with pytest.raises(urllib.error.HTTPError, match="404") as caught:
         urllib.request.urlopen(f"{running.web}/other")
     caught.value.close()
+
+
+def test_prometheus_finds_no_fault_with_what_a_service_exports(
+    running: Running, stub: DetectorStub, session: Lines
+) -> None:
+    stub.ScoreOnce(pb.EventBatch(lines=session("0a", odd=True)))
+    with urllib.request.urlopen(f"{running.web}/metrics") as reply:
+        page = reply.read()
+
+    check = [program("promtool"), "check", "metrics"]
+    run = subprocess.run(check, input=page, capture_output=True, check=False)
+
+    assert (run.returncode, run.stdout + run.stderr) == (0, b"")

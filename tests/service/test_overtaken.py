@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import numpy as np
+import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceRequest,
     ExportLogsServiceResponse,
@@ -224,8 +225,9 @@ def test_events_that_wait_for_others_are_no_reason_to_refuse_more(
 
 
 def test_a_stream_is_not_silent_while_an_event_of_it_waits(
-    service: Service, session: Lines
+    service: Service, session: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("offscript.service.shard._TICK_SECONDS", 0.05)
     idle = service.model.config.streams.idle_seconds
     engine = service.engine(reorder_seconds=LONG)
     begin = 1_772_452_800.0
@@ -236,7 +238,7 @@ def test_a_stream_is_not_silent_while_an_event_of_it_waits(
     assert eventually(lambda: waiting(engine) == len(lines) - 2)
     other = np.full(len(NORMAL), begin + idle + LONG / 2)
     engine.submit(raw(session("0b"), client="one", seq=2, times=other)).result(20)
-    time.sleep(2.5)  # it looks for silent streams once a second
+    time.sleep(0.3)  # it looks for silent streams several times
     assert not waits.done()
     engine.stop()
 

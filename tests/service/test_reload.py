@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
+import numpy as np
 import pytest
 
 from offscript.model.errors import ModelError
@@ -176,6 +177,8 @@ def test_what_is_no_good_model_is_refused_and_the_other_goes_on(
     (short / "reference.safetensors").write_bytes(reference[:-8])
     mixed(model, without(model, "session=<*> admin: setting <*> written"), tmp_path / "mixed")
     saved(untrained(model), tmp_path / "untrained")
+    louder = replace(model.weights, W_O=model.weights.W_O * np.float32(1.1))
+    saved(replace(model, weights=louder), tmp_path / "miscomputed")
     client.score_once(pb.EventBatch(lines=sessions(session, 40)))
     cases = {
         damaged: "weights.safetensors is damaged or was changed",
@@ -190,6 +193,7 @@ def test_what_is_no_good_model_is_refused_and_the_other_goes_on(
         Path("/dev/null"): "no model folder at",
         Path("/" + "x" * 4000): "File name too long",
         tmp_path / "untrained": "raises alerts in 40 of the 40 streams",
+        tmp_path / "miscomputed": "by the decoder that was trained, expected them within 0.01",
     }
 
     for path, said in cases.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 import time
@@ -23,7 +24,7 @@ from offscript.service import tables
 from offscript.service.config import ServiceConfig
 from offscript.service.retention import Forgotten
 from offscript.service.store import Store
-from offscript.service.stored import Filter
+from offscript.service.stored import Filter, StoredAlert
 from offscript.tests.service.alerts import ALERT, other
 from offscript.tests.service.schemas import leave_as
 
@@ -73,6 +74,55 @@ def test_past_their_number_the_longest_unchanged_go(store: Store) -> None:
 
     assert forgotten == Forgotten(deleted=3, stored=3, more=False)
     assert ids(store) == ["a0", "a4", "a5"]
+
+
+def weight(stored: StoredAlert) -> int:
+    """Bytes that count for an alert."""
+    return len(json.dumps(stored.alert.to_json()))
+
+
+def test_past_their_bytes_the_longest_unchanged_go_and_no_more_than_must(store: Store) -> None:
+    for n in range(6):
+        line = "x" * 2000 if n % 2 else None
+        store.write([other(n, tokens=(4,), times=(1.0,), lines=(line,))])
+        time.sleep(0.002)
+    size = sum(map(weight, store.alerts(Filter(), limit=9)))
+
+    limits = (size, size - 1, size - 1)
+    deleted = [store.forget(before=-math.inf, most=MOST, most_bytes=n).deleted for n in limits]
+    left = ids(store)
+    store.record("a1", "anomalous", "", "")  # does not count, nor go
+    store.forget(before=-math.inf, most=MOST, most_bytes=1)
+
+    assert deleted == [0, 1, 0]
+    assert left == ["a1", "a2", "a3", "a4", "a5"]
+    assert ids(store) == ["a1"]
+
+
+def test_bytes_are_counted_a_part_at_a_time_and_once(
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("offscript.service.retention._WEIGH_ALERTS", 4)
+    for n in range(10):
+        store.write([other(n)])
+        time.sleep(0.002)
+    one = weight(store.alert("a0"))
+
+    first = store.forget(before=-math.inf, most=MOST, most_bytes=9.5 * one)
+    store.close()
+    again = Store(url)
+    second, third = (
+        again.forget(before=-math.inf, most=MOST, most_bytes=9.5 * one) for _ in range(2)
+    )
+    kept = ids(again)
+    again.write([other(n) for n in range(10, 13)])
+    again.forget(before=-math.inf, most=MOST, most_bytes=5.5 * one)
+    left = ids(again)
+    again.close()
+
+    assert (first.more, second.more, third.more) == (True, True, False)
+    assert kept == [f"a{n}" for n in range(1, 10)]
+    assert left == [f"a{n}" for n in range(8, 13)]
 
 
 def test_alerts_judged_anomalous_stay_until_that_is_taken_back(store: Store) -> None:
@@ -200,7 +250,8 @@ def test_alerts_of_a_store_of_schema_1_count_from_its_upgrade(store: Store, url:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"keep_days": 0.0}, {"keep_days": math.nan}, {"max_alerts": 0}]
+    "changes",
+    [{"keep_days": 0.0}, {"keep_days": math.nan}, {"max_alerts": 0}, {"max_alert_bytes": 0}],
 )
 def test_a_service_that_would_keep_nothing_is_refused(
     config: ServiceConfig, changes: dict[str, object]

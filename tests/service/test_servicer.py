@@ -20,6 +20,7 @@ from offscript.model.folder import load_model, save_model
 from offscript.protos import detector_pb2 as pb
 from offscript.protos.detector_pb2_grpc import DetectorStub
 from offscript.service.config import ServiceConfig
+from offscript.tests.service.versions import reweighed
 
 if TYPE_CHECKING:
     from offscript.tests.service.conftest import InProcess, Running
@@ -284,10 +285,8 @@ def test_an_old_alert_is_explained_by_its_own_model_after_a_restart(
     config: ServiceConfig, in_process: InProcess, session: Lines, tmp_path: Path, tiny_model: Path
 ) -> None:
     first = load_model(tiny_model)
-    vectors = first.weights.W_U * 0.5
-    other = save_model(
-        replace(first, weights=replace(first.weights, W_U=vectors)), tmp_path / "other-model"
-    )
+    weaker = replace(first.weights, W_U=first.weights.W_U * 0.5)
+    other = save_model(reweighed(first, weaker), tmp_path / "other-model")
     with in_process(config) as service, grpc.insecure_channel(service.address) as channel:
         stub = DetectorStub(channel)
         alert = stub.ScoreOnce(pb.EventBatch(lines=session("0b", odd=True))).alerts[0]

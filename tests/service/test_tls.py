@@ -62,8 +62,11 @@ def get(
     authority: Authority,
     token: str = "",
     posted: bytes | None = None,
+    own: tuple[Path, Path] | None = None,
 ) -> tuple[int, str]:
-    """Status and body of a page over HTTPS, or of what is answered to a JSON body."""
+    """Status and body of a page over HTTPS, or of what is answered to a JSON body; asked for with
+    a certificate and key of its own or without.
+    """
     request = urllib.request.Request(
         f"https://127.0.0.1:{running.server.http_port}{path}",
         posted,
@@ -72,6 +75,8 @@ def get(
     if token:
         request.add_header("Authorization", f"Bearer {token}")
     context = ssl.create_default_context(cafile=authority.cert)
+    if own is not None:
+        context.load_cert_chain(*own)
     try:
         with urllib.request.urlopen(request, context=context, timeout=20) as reply:
             return reply.status, reply.read().decode()
@@ -195,7 +200,25 @@ def test_a_service_that_wants_certificates_knows_good_from_bad(
         Credentials(ca=ca, cert=old_cert, key=old_key),
     ):
         assert "it may not accept the certificate of --cert" in complaint(mutual.address, bad)
-    assert get(mutual, "/healthz", authority)[0] == 200
+
+
+def test_over_http_all_but_health_wants_a_certificate(
+    mutual: Running, authority: Authority, stranger: Authority
+) -> None:
+    own = authority.issue("scraper")
+    for path, posted in (("/metrics", None), ("/v1/logs", b"{}")):
+        assert get(mutual, path, authority, posted=posted, own=own)[0] == 200
+        status, said = get(mutual, path, authority, posted=posted)
+        assert (status, said.count("\n")) == (403, 1)
+        assert said.startswith(f"{path} needs a client certificate, and none came: show one")
+        for bad in (stranger.issue("client"), authority.issue("old", days=-1)):
+            with pytest.raises(OSError, match="alert|reset|closed|EOF|Broken"):
+                get(mutual, path, authority, posted=posted, own=bad)
+
+    assert get(mutual, "/healthz", authority) == (200, "ok\n")
+    assert get(mutual, "/readyz", authority) == (200, "ready\n")
+    page = get(mutual, "/metrics", authority, own=own)[1]
+    assert 'offscript_calls_refused_total{reason="no_certificate"} 2.0' in page
 
 
 def test_metrics_want_a_token_that_reads_and_health_wants_none(

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from offscript.interpret.golden import golden_scores
+from offscript.interpret.sample import read_windows
 from offscript.model.folder import MANIFEST, Model, save_model
 from offscript.model.vocabulary import NEW, SPECIAL, Vocabulary
-from offscript.model.weights import random_weights
+from offscript.model.weights import Weights, random_weights
 
 
 def saved(model: Model, path: Path, *, version: int = 0) -> Model:
@@ -32,9 +34,15 @@ def without(model: Model, name: str) -> Model:
     return _chosen(model, ids)
 
 
+def reweighed(model: Model, weights: Weights) -> Model:
+    """The model with other weights, and golden events as those score them."""
+    golden = golden_scores(weights, read_windows(model.reference))
+    return replace(model, weights=weights, reference={**model.reference, "surprisals": golden})
+
+
 def untrained(model: Model) -> Model:
     """A whole model that has learned nothing."""
-    return replace(model, weights=random_weights(model.config.decoder, seed=1))
+    return reweighed(model, random_weights(model.config.decoder, seed=1))
 
 
 def mixed(model: Model, other: Model, path: Path) -> None:
@@ -64,7 +72,7 @@ def _chosen(model: Model, ids: list[int]) -> Model:
     order = np.argsort(pairs)
     reference["pairs"] = pairs[order]
     reference["pair_counts"] = reference["pair_counts"][kept][order]
-    for array in ("contexts", "context_counts", "contexts_of"):
+    for array in ("contexts", "context_counts", "contexts_of", "surprisals"):
         del reference[array]  # as in a model of an earlier version
     return replace(
         model,
