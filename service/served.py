@@ -1,6 +1,6 @@
 """One model in service, under its name: reads its batches, has its shards score them, is replaced.
 
-put → reader thread (lines → events) → scorer threads, each with its own streams.
+put → reader thread (lines → events, secrets taken out) → scorer threads, each with its own streams.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from .late import Late
 from .metrics import ModelMetrics
 from .own_patterns import read_patterns
 from .reading import Reader, plausible
+from .redaction import redact
 from .sequel import sequel
 from .shard import Shard
 from .spool import Spool
@@ -214,22 +215,27 @@ class Served:
                     ticket.future.set_result(self._adopt(ticket))
                 except Exception as error:  # noqa: BLE001 - as below
                     ticket.future.set_exception(error)
-                continue
-            self.late.add(ticket.batch)
-            try:
-                read = self._reader.read(ticket.batch)
-                rows, ahead = plausible(read, ticket.batch.received)
-                parts = ticket.split(rows, len(self._shards))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the thread has to go on
-                ticket.fail(error)
-                ticket.scored()
-                continue
-            self.metrics.events["unkeyed"].inc(rows.unkeyed)
-            self.metrics.events["continuation"].inc(rows.continuations)
-            self.metrics.events["broken"].inc(rows.broken)
-            self.metrics.times_clamped.inc(ahead)
-            for part in parts:
-                self._shards[part.shard].put(part)
+            else:
+                self._read_batch(ticket)
+
+    def _read_batch(self, ticket: Ticket) -> None:
+        """Hand its events to the shards; no line goes further with a secret in it."""
+        batch = ticket.batch
+        self.late.add(batch)
+        try:
+            rows, ahead = plausible(self._reader.read(batch), batch.received)
+            lines = None if batch.lines is None else redact(batch.lines, self._own)
+            parts = ticket.split(rows, lines, len(self._shards))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the thread has to go on
+            ticket.fail(error)
+            ticket.scored()
+            return
+        self.metrics.events["unkeyed"].inc(rows.unkeyed)
+        self.metrics.events["continuation"].inc(rows.continuations)
+        self.metrics.events["broken"].inc(rows.broken)
+        self.metrics.times_clamped.inc(ahead)
+        for part in parts:
+            self._shards[part.shard].put(part)
 
     def _adopt(self, change: _Change) -> Carried:
         """Put a model in the place of the other between two batches, in all shards or in none."""
@@ -254,7 +260,7 @@ class Served:
             return None
         try:
             size = self._config.spool_bytes // self._config.threads
-            return Spool(folders[number], size, self._own)
+            return Spool(folders[number], size)
         except OSError as error:
             logger.warning("raw lines are not kept: %s: %s", error.filename, error.strerror)
             return None

@@ -101,6 +101,20 @@ def test_names_that_the_model_knows_are_scored_like_their_lines(
     assert np.array_equal(by_line.surprisal, by_name.surprisal)
 
 
+@pytest.mark.parametrize("reorder_seconds", [0.0, 0.05])
+def test_no_secret_is_kept_with_the_lines_that_alerts_may_need(
+    service: Service, session: Lines, tmp_path: Path, reorder_seconds: float
+) -> None:
+    engine = service.engine(reorder_seconds=reorder_seconds, threads=2)
+    engine.submit(raw([line for n in range(9) for line in session(f"0{n}", odd=True)])).result(30)
+    engine.stop()
+
+    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("lines-*"))
+    assert kept.count(b"password=<redacted>") == 9
+    written = (path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert not any(b"hunter2" in data for data in written)
+
+
 def test_several_threads_raise_the_same_alerts_as_one(
     service: Service, session: Lines, tmp_path: Path
 ) -> None:
