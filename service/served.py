@@ -108,6 +108,7 @@ class Served:
         self._shards: list[Shard] = []
         self._tickets: deque[Ticket | _Change] = deque()
         self._wake = threading.Condition()
+        self._idle = False  # the reader's thread waits for tickets
         self._open = False
         self._thread = threading.Thread(target=self._read, name=f"reader {name}", daemon=True)
 
@@ -162,10 +163,17 @@ class Served:
         self._thread.start()
 
     def put(self, ticket: Ticket) -> None:
-        """Take a batch; its ticket's future says what became of it."""
+        """Take a batch; its ticket's future says what became of it.
+
+        Names are no work to read: with nothing before them they go on without the reader's thread,
+        for which a core, or the interpreter's lock, may not be free at once.
+        """
         with self._wake:
-            self._tickets.append(ticket)
-            self._wake.notify()
+            if self._idle and not self._tickets and ticket.batch.lines is None:
+                self._read_batch(ticket)
+            else:
+                self._tickets.append(ticket)
+                self._wake.notify()
 
     def change(self, model: Model) -> Future[Carried]:
         """Have all batches from here on scored by another model; what becomes of the streams.
@@ -205,8 +213,10 @@ class Served:
     def _read(self) -> None:
         while True:
             with self._wake:
+                self._idle = True
                 while self._open and not self._tickets:
                     self._wake.wait()
+                self._idle = False
                 if not self._tickets:
                     return
                 ticket = self._tickets.popleft()
