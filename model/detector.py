@@ -144,7 +144,7 @@ class Detector:
                 )
                 findings += self._collect(begin)
         looked_up = len(rows) - (self._scorer.computed - computed)
-        new, late = int(np.sum(tokens == NEW)), int(self._found[0][1])
+        new, late = int(np.count_nonzero(tokens == NEW)), int(self._found[0][1])
         self._found[0][1] = 0
         return Observed(surprisal, entropy, findings, new, evicted, looked_up, late)
 
@@ -240,7 +240,8 @@ class Detector:
         """Let the cache follow what happened to rows; returns how many streams were forgotten."""
         self._scorer.follow(len(self._streams.state))
         forgotten, self._streams.forgotten = self._streams.forgotten, []
-        self._scorer.rest(np.array(forgotten, dtype=np.int64))
+        if forgotten:
+            self._scorer.rest(np.array(forgotten, dtype=np.int64))
         return len(forgotten)
 
     def _end_silent(self, now: Clocks, begin: int, end: int, most: int) -> tuple[Observed, int]:

@@ -46,26 +46,19 @@ class Saved:
 
 def save_arrays(connection: sa.Connection, model: str, shard: int, saved: Saved) -> None:
     """Save the arrays of a model's shard, if there are any, and parts of its streams."""
-    table = tables.shards
-    of_shard = (table.c.model_name == model) & (table.c.shard == shard)
-    old = (table.c.array == saved.state) & table.c.part.in_(list(saved.parts))
-    old |= table.c.array == _COMPLETE
+    own = {"of_model": model, "of_shard": shard}
+    rows = [(saved.state, part, save(compact(arrays))) for part, arrays in saved.parts.items()]
     if saved.arrays:
-        old |= table.c.array.in_([_ARRAYS, _STATE])
-    connection.execute(sa.delete(table).where(of_shard & old))
-    own = {"model_name": model, "shard": shard}
-    values = [
-        {**own, "array": saved.state, "part": part, "data": save(compact(arrays))}
-        for part, arrays in saved.parts.items()
-    ]
-    if saved.arrays:
-        values.append({**own, "array": _ARRAYS, "part": 0, "data": _packed(saved.arrays)})
-        values.append({**own, "array": _STATE, "part": 0, "data": saved.state.encode()})
+        rows += [(_ARRAYS, 0, _packed(saved.arrays)), (_STATE, 0, saved.state.encode())]
     if saved.complete:
-        values.append({**own, "array": _COMPLETE, "part": 0, "data": b""})
-    connection.execute(sa.insert(table), values)
-    if _state(connection, of_shard) == saved.state:
-        _clear(connection, of_shard, saved.state, None if saved.complete else _CLEARED)
+        rows.append((_COMPLETE, 0, b""))
+    old = {(_COMPLETE, 0), *((array, part) for array, part, _ in rows)}
+    connection.execute(_DELETE, [{**own, "is_array": array, "is_part": at} for array, at in old])
+    columns = {"model_name": model, "shard": shard}
+    values = [{**columns, "array": array, "part": at, "data": data} for array, at, data in rows]
+    connection.execute(_INSERT, values)
+    if _state(connection, own) == saved.state:
+        _clear(connection, own, saved.state, all_of_them=saved.complete)
 
 
 def load_arrays(
@@ -79,7 +72,7 @@ def load_arrays(
     own = (table.c.model_name == model) & (table.c.shard == shard)
     query = sa.select(table.c.data).where(own).order_by(table.c.part)
     found: dict[str, list[NDArray[np.generic]]] = {}
-    for array in (_ARRAYS, _state(connection, own)):
+    for array in (_ARRAYS, _state(connection, {"of_model": model, "of_shard": shard})):
         for data in connection.scalars(query.where(table.c.array == array)):
             for name, values in _unpacked(data).items():
                 found.setdefault(name, []).append(values)
@@ -94,24 +87,21 @@ def load_arrays(
     return {**whole, "complete": np.array([complete])}
 
 
-def _state(connection: sa.Connection, of_shard: sa.ColumnElement[bool]) -> str | None:
+def _state(connection: sa.Connection, own: Mapping[str, str | int]) -> str | None:
     """The name of the state that counts; None if there is none yet."""
-    array, data = tables.shards.c.array, tables.shards.c.data
-    found = connection.scalar(sa.select(data).where(of_shard & (array == _STATE)))
+    found = connection.scalar(_NAMED, own)
     if found is None:
-        return connection.scalar(sa.select(array).where(of_shard & (array == _UNNAMED)).limit(1))
+        return connection.scalar(_HAS_UNNAMED, own)
     return bytes(found).decode(errors="replace")  # though it be damaged
 
 
 def _clear(
-    connection: sa.Connection, of_shard: sa.ColumnElement[bool], state: str, most: int | None
+    connection: sa.Connection, own: Mapping[str, str | int], state: str, *, all_of_them: bool
 ) -> None:
     """Delete parts of states that count no more; all at once would take long."""
-    array, part = tables.shards.c.array, tables.shards.c.part
-    other = of_shard & array.not_in([state, _STATE, _ARRAYS, _COMPLETE])
-    for row in connection.execute(sa.select(array, part).where(other).limit(most)).all():
-        at = (array == row.array) & (part == row.part)
-        connection.execute(sa.delete(tables.shards).where(of_shard & at))
+    others = _OTHERS if all_of_them else _OTHERS.limit(_CLEARED)
+    for row in connection.execute(others, {**own, "state": state}).all():
+        connection.execute(_DELETE, {**own, "is_array": row.array, "is_part": row.part})
 
 
 def _packed(arrays: Arrays) -> bytes:
@@ -126,3 +116,21 @@ def _unpacked(data: bytes) -> Arrays:
         return expanded(load(data))
     with np.load(io.BytesIO(data), allow_pickle=False) as file:  # parts, too, in earlier versions
         return {name: file[name] for name in file.files}
+
+
+# Made once, as building a statement costs more than running it.
+_SHARDS = tables.shards.c
+_OWN = sa.and_(
+    _SHARDS.model_name == sa.bindparam("of_model"), _SHARDS.shard == sa.bindparam("of_shard")
+)
+_INSERT = sa.insert(tables.shards)
+_DELETE = sa.delete(tables.shards).where(
+    _OWN, _SHARDS.array == sa.bindparam("is_array"), _SHARDS.part == sa.bindparam("is_part")
+)
+_NAMED = sa.select(_SHARDS.data).where(_OWN, _SHARDS.array == _STATE)
+_HAS_UNNAMED = sa.select(_SHARDS.array).where(_OWN, _SHARDS.array == _UNNAMED).limit(1)
+_OTHERS = sa.select(_SHARDS.array, _SHARDS.part).where(
+    _OWN,
+    _SHARDS.array != sa.bindparam("state"),
+    _SHARDS.array.not_in([_STATE, _ARRAYS, _COMPLETE]),
+)

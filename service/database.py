@@ -37,6 +37,7 @@ class _Place(Protocol):
     def writes(self) -> sa.Engine: ...
     def hold(self, connection: sa.Connection) -> bool: ...
     def changing(self, connection: sa.Connection) -> AbstractContextManager[None]: ...
+    def sync(self, connection: sa.Connection, *, lasting: bool) -> None: ...
     def close(self) -> None: ...
 
 
@@ -75,13 +76,15 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
+    def writing(self, *, lasting: bool = True) -> Iterator[sa.Connection]:
         """A transaction, committed at the end; StoreError if that fails, and nothing is written.
+        One that is not `lasting` may be lost with the machine's power, though not with the service.
 
         Nor is anything once the database is claimed and another service has it: a server that loses
         the session with the claim gives it to the next one, and nobody notices until here.
         """
         with self._one_writer, self._clear_errors(), self._place.writes.begin() as connection:
+            self._place.sync(connection, lasting=lasting)
             if self._claimed:
                 self._hold(connection)
             yield connection

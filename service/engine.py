@@ -68,7 +68,7 @@ class Engine:
         self._default = self._served[config.default]
         self._load = Load(config.queue_events, config.queue_bytes, config.reorder_seconds)
         self._allowance = Allowance(config, metrics)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a batch that cannot be read is over while it is put
         self._open = False
         metrics.queue_events.set_function(lambda: self._load.events)
         metrics.queue_bytes.set_function(lambda: self._load.bytes)

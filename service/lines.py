@@ -13,7 +13,7 @@ from ..model.finding import Finding
 from ..model.vocabulary import END
 from .feeding import joined
 from .own_patterns import OwnPatterns
-from .redaction import redact
+from .redaction import Redacted, redact
 from .reorder import Order
 from .spool import Spool
 from .ticket import Part
@@ -62,13 +62,13 @@ class Lines:
         taken = np.array([at for at, _ in pairs], dtype=np.int64)
         own = rows.take(taken)
         kept = np.full(len(rows), -1, np.int64)
-        kept[taken] = spool.append(own.stream, [line for _, line in pairs], own.time)
+        kept[taken] = spool.append(own.stream, Redacted([line for _, line in pairs]), own.time)
         return kept
 
     def window(
         self, finding: Finding, part: Part | None, begin: int, positions: Positions
     ) -> list[str | None]:
-        """The redacted lines of a finding's events; `begin` is the part's first in the batch.
+        """The lines of a finding's events; `begin` is the part's first in the batch.
 
         A repeat only makes a count grow, so its lines are not looked for: in a storm of alerts that
         would be most of the work and of the memory.
@@ -83,7 +83,7 @@ class Lines:
         return lines
 
     def redacted(self, text: str) -> str:
-        """A line, or the name that an event came with, without what is secret in it."""
+        """The name that an event came with, without what is secret in it."""
         return redact([text], self._own)[0]
 
     def begin_anew(self) -> None:
@@ -98,7 +98,7 @@ class Lines:
         """The observed event's own line; an end has none."""
         if part is None or part.lines is None or finding.index < 0 or finding.token == END:
             return None
-        return self.redacted(part.lines[finding.index - begin])
+        return part.lines[finding.index - begin]
 
     def _is_repeat(self, finding: Finding) -> bool:
         new = unknown(finding.tokens, finding.span, finding.counts)

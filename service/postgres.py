@@ -82,6 +82,13 @@ class Server:
             connection.info["claim"] = connection.scalar(taken)
         return bool(connection.info["claim"])
 
+    def sync(self, connection: sa.Connection, *, lasting: bool) -> None:
+        """Whether the transaction is to survive a loss of the server's power, as far as it is set
+        up to see to that.
+        """
+        if not lasting:
+            connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+
     @contextmanager
     def changing(self, connection: sa.Connection) -> Iterator[None]:
         """Let statements of this transaction take their time: to change large tables takes long."""

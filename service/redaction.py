@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
-from typing import Any
+from typing import Any, NewType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from .line_kernels import (
     find_suspects,
 )
 from .own_patterns import OwnPatterns, redact_own
+
+Redacted = NewType("Redacted", list[str])
+"""Lines, each without a line end, of which `redact` has taken out what is secret."""
 
 _Replacement = Callable[[re.Match[str]], str]
 
@@ -89,7 +92,7 @@ def _tables() -> tuple[NDArray[Any], ...]:
 _FOLDED, _PAIRS, _WORDS, _BOUNDS = _tables()
 
 
-def redact(lines: Sequence[str], own: OwnPatterns = ()) -> list[str]:
+def redact(lines: Sequence[str], own: OwnPatterns = ()) -> Redacted:
     """The lines without passwords, tokens, bearer and basic credentials, AWS keys, JSON web tokens,
     passwords in URLs, payment card numbers, and what `own` patterns find. A line end inside a line
     becomes a space.
@@ -110,7 +113,7 @@ def redact(lines: Sequence[str], own: OwnPatterns = ()) -> list[str]:
         text = _redact("\n".join([lines[row] for row in rows]))
         for row, line in zip(rows, text.split("\n"), strict=True):
             redacted[row] = line
-    return redacted
+    return Redacted(redacted)
 
 
 def _redact(text: str) -> str:

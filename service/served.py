@@ -1,6 +1,6 @@
 """One model in service, under its name: reads its batches, has its shards score them, is replaced.
 
-put → reader thread (lines → events) → scorer threads, each with its own streams.
+put → reader thread (lines → events, secrets taken out) → scorer threads, each with its own streams.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from .late import Late
 from .metrics import ModelMetrics
 from .own_patterns import read_patterns
 from .reading import Reader, plausible
+from .redaction import redact
 from .sequel import sequel
 from .shard import Shard
 from .spool import Spool
@@ -110,6 +111,7 @@ class Served:
         self._shards: list[Shard] = []
         self._tickets: deque[Ticket | _Change] = deque()
         self._wake = threading.Condition()
+        self._idle = False  # the reader's thread waits for tickets
         self._open = False
         self._thread = threading.Thread(target=self._read, name=f"reader {name}", daemon=True)
 
@@ -164,10 +166,17 @@ class Served:
         self._thread.start()
 
     def put(self, ticket: Ticket) -> None:
-        """Take a batch; its ticket's future says what became of it."""
+        """Take a batch; its ticket's future says what became of it.
+
+        Names are no work to read: with nothing before them they go on without the reader's thread,
+        for which a core, or the interpreter's lock, may not be free at once.
+        """
         with self._wake:
-            self._tickets.append(ticket)
-            self._wake.notify()
+            if self._idle and not self._tickets and ticket.batch.lines is None:
+                self._read_batch(ticket)
+            else:
+                self._tickets.append(ticket)
+                self._wake.notify()
 
     def change(self, model: Model) -> Future[Carried]:
         """Have all batches from here on scored by another model; what becomes of the streams.
@@ -207,8 +216,10 @@ class Served:
     def _read(self) -> None:
         while True:
             with self._wake:
+                self._idle = True
                 while self._open and not self._tickets:
                     self._wake.wait()
+                self._idle = False
                 if not self._tickets:
                     return
                 ticket = self._tickets.popleft()
@@ -217,22 +228,27 @@ class Served:
                     ticket.future.set_result(self._adopt(ticket))
                 except Exception as error:  # noqa: BLE001 - as below
                     ticket.future.set_exception(error)
-                continue
-            self.late.add(ticket.batch)
-            try:
-                read = self._reader.read(ticket.batch)
-                rows, ahead = plausible(read, ticket.batch.received)
-                parts = ticket.split(rows, len(self._shards))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the thread has to go on
-                ticket.fail(error)
-                ticket.scored()
-                continue
-            self.metrics.events["unkeyed"].inc(rows.unkeyed)
-            self.metrics.events["continuation"].inc(rows.continuations)
-            self.metrics.events["broken"].inc(rows.broken)
-            self.metrics.times_clamped.inc(ahead)
-            for part in parts:
-                self._shards[part.shard].put(part)
+            else:
+                self._read_batch(ticket)
+
+    def _read_batch(self, ticket: Ticket) -> None:
+        """Hand its events to the shards; no line goes further with a secret in it."""
+        batch = ticket.batch
+        self.late.add(batch)
+        try:
+            rows, ahead = plausible(self._reader.read(batch), batch.received)
+            lines = None if batch.lines is None else redact(batch.lines, self._own)
+            parts = ticket.split(rows, lines, len(self._shards))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the thread has to go on
+            ticket.fail(error)
+            ticket.scored()
+            return
+        self.metrics.events["unkeyed"].inc(rows.unkeyed)
+        self.metrics.events["continuation"].inc(rows.continuations)
+        self.metrics.events["broken"].inc(rows.broken)
+        self.metrics.times_clamped.inc(ahead)
+        for part in parts:
+            self._shards[part.shard].put(part)
 
     def _adopt(self, change: _Change) -> Carried:
         """Put a model in the place of the other between two batches, in all shards or in none."""
@@ -257,7 +273,7 @@ class Served:
             return None
         try:
             size = self._config.spool_bytes // self._config.threads
-            return Spool(folders[number], size, self._own)
+            return Spool(folders[number], size)
         except OSError as error:
             logger.warning("raw lines are not kept: %s: %s", error.filename, error.strerror)
             return None

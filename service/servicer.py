@@ -9,18 +9,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
-from ..model.errors import OverloadError, StoreError
+from ..model.errors import OverloadError
 from ..protos import detector_pb2 as pb
 from . import messages
 from .access import Access
 from .allowance import SENDER, address_of
-from .batch import Batch, Outcome
+from .answers import Answers
+from .batch import Batch
 from .engine import Engine
 from .errors import Context, abort
 from .explaining import Explainer
@@ -32,12 +33,8 @@ from .turns import Turns
 
 SERVICE = pb.DESCRIPTOR.services_by_name["Detector"].full_name
 
-_PATIENCE_SECONDS = 5.0  # that an answer waits for the store before it asks how that is
-_AHEAD = 64  # batches of one stream under way
 _READERS = 2  # OTLP requests read at a time
 _PAGE = 500  # alerts read at a time for a watcher
-
-Answer = TypeVar("Answer")
 
 
 class Servicer:
@@ -69,7 +66,7 @@ class Servicer:
         self._reading = ThreadPoolExecutor(_READERS, thread_name_prefix="logs")
         self._changed = asyncio.Event()
         self._draining = False
-        self._streams: set[_Answers] = set()
+        self._streams: set[Answers[pb.ScoreBatch]] = set()
 
     def handlers(self, operations: Operations) -> tuple[grpc.GenericRpcHandler, ...]:
         """All methods of our service and of OTLP's, for a server."""
@@ -115,7 +112,7 @@ class Servicer:
         """Tell open streams that the service is about to stop; on the event loop's thread."""
         self._draining = True
         for answers in self._streams:
-            answers.queue.put_nowait(self._drain_notice())
+            answers.say(self._drain_notice())
         self.alerts_changed()
 
     async def _score_once(self, request: bytes) -> pb.ScoreBatch:
@@ -123,7 +120,7 @@ class Servicer:
         batch = self._batch(request)
         future = self._engine.submit(batch)
         try:
-            return messages.write_outcome(batch.seq, await self._stored(future))
+            return await self._only(future, partial(messages.write_outcome, batch.seq))
         except asyncio.CancelledError:  # the caller's time is up: it need not be scored any more
             future.cancel()
             raise
@@ -133,51 +130,41 @@ class Servicer:
             take(len(request))
             reading = partial(copy_context().run, self._intake.take, request)
             answer = await asyncio.get_running_loop().run_in_executor(self._reading, reading)
-        return await self._stored(answer)
+        return await self._only(answer)
 
     async def _score(self, requests: AsyncIterator[bytes]) -> AsyncIterator[pb.ScoreBatch]:
         """Answers in the order of the requests, while later ones are being read and scored."""
-        answers = _Answers()
+        answers: Answers[pb.ScoreBatch] = Answers(self._engine)
         self._streams.add(answers)
         reading = asyncio.create_task(self._read(requests, answers))
         try:
             if self._draining:
                 yield self._drain_notice()
-            while (item := await answers.queue.get()) is not None:
-                if isinstance(item, Exception):
-                    raise item
-                if isinstance(item, pb.ScoreBatch):
-                    yield item
-                else:
-                    seq, future = item
-                    yield messages.write_outcome(seq, await self._stored(future))
+            while (answer := await answers.next()) is not None:
+                yield answer
+                if not answer.HasField("drain"):
                     answers.room.release()
         finally:
             reading.cancel()
             self._streams.discard(answers)
 
-    async def _read(self, requests: AsyncIterator[bytes], answers: _Answers) -> None:
+    async def _read(self, requests: AsyncIterator[bytes], answers: Answers[pb.ScoreBatch]) -> None:
         """Submit what comes; where there is no room the stream waits, and with it its client."""
         try:
             async for request in requests:
                 await answers.room.acquire()
                 batch = self._batch(request)
-                answers.queue.put_nowait((batch.seq, await self._turns.submit(batch)))
-            answers.queue.put_nowait(None)
+                future = await self._turns.submit(batch)
+                answers.expect(future, partial(messages.write_outcome, batch.seq))
+            answers.say(None)
         except Exception as error:  # noqa: BLE001 - it ends the stream, where it is told apart
-            answers.queue.put_nowait(error)
+            answers.say(error)
 
-    async def _stored(self, future: Future[Answer]) -> Answer:
-        """What comes of it; StoreError if that waits for a store that fails."""
-        if future.done():  # as most are where several batches were scored at a time
-            return future.result()
-        wrapped = asyncio.wrap_future(future)
-        while True:
-            done, _ = await asyncio.wait({wrapped}, timeout=_PATIENCE_SECONDS)
-            if done:
-                return wrapped.result()
-            if self._engine.store_error is not None:
-                raise StoreError(str(self._engine.store_error))
+    async def _only(self, future: Future[Any], *write: Callable[[Any], Any]) -> Any:
+        """The answer of a call that has one."""
+        answers: Answers[Message] = Answers(self._engine)
+        answers.expect(future, *write)
+        return await answers.next()
 
     async def _list_alerts(self, request: bytes) -> pb.ListAlertsResponse:
         message = messages.parse(pb.ListAlertsRequest, request)
@@ -276,15 +263,6 @@ class Servicer:
             label = code.name if isinstance(code, grpc.StatusCode) else str(code)
             seconds = time.perf_counter() - start
             self._metrics.rpc_seconds.labels(name, label).observe(seconds)
-
-
-class _Answers:
-    """What one Score stream has to answer, in order; `room` for what is under way."""
-
-    def __init__(self) -> None:
-        self.queue: asyncio.Queue[tuple[int, Future[Outcome]] | pb.ScoreBatch | Exception | None]
-        self.queue = asyncio.Queue()
-        self.room = asyncio.Semaphore(_AHEAD)
 
 
 def _authorization(context: Context) -> str:

@@ -1,4 +1,4 @@
-"""Raw lines on disk, bounded and redacted, so that an alert can show those of its window.
+"""Raw lines on disk, bounded and without secrets, so that an alert can show those of its window.
 
 Append-only segments. A record is the position of the record before it in the same bucket, a hash of
 its stream, its time and the line; a stream's bucket is its hash modulo a power of two, so that any
@@ -23,8 +23,7 @@ from jaxtyping import Float64, Int64, UInt8
 
 from ..model.coded import Coded
 from .line_kernels import HEADER_BYTES, lay_out_records
-from .own_patterns import OwnPatterns
-from .redaction import redact
+from .redaction import Redacted, redact
 
 logger = logging.getLogger("offscript")
 
@@ -46,13 +45,11 @@ def warm() -> None:
 class Spool:
     """The lines of the recent past in `folder`, at most `size` bytes of them. One thread owns it.
 
-    Lines that the disk does not take are not kept; scoring does not depend on them. `own` patterns
-    of secrets go with the known ones.
+    Lines that the disk does not take are not kept; scoring does not depend on them.
     """
 
-    def __init__(self, folder: Path, size: int, own: OwnPatterns = ()) -> None:
+    def __init__(self, folder: Path, size: int) -> None:
         self._folder = folder
-        self._own = own
         self._segment = max(size // _SEGMENTS, 1 << 12)  # bytes; segment n begins at n * _segment
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._heads = self._take_heads()
@@ -63,11 +60,11 @@ class Spool:
         self._begin_segment(kept[-1] + 1 if kept else 0)
 
     def append(
-        self, streams: Sequence[str], lines: Sequence[str], times: Float64[np.ndarray, " lines"]
+        self, streams: Sequence[str], lines: Redacted, times: Float64[np.ndarray, " lines"]
     ) -> Int64[np.ndarray, " lines"]:
-        """Keep the redacted lines; returns their positions, −1 for what the disk does not take."""
+        """Keep the lines; returns their positions, −1 for what the disk does not take."""
         kept = np.full((len(lines), 2), _NOWHERE)
-        text = "\n".join(redact(lines, self._own)).encode(errors="replace")
+        text = "\n".join(lines).encode(errors="replace")
         data = np.array(memoryview(text))
         coded = Coded.of(streams)
         keys = np.array([_key(stream) for stream in coded.values], dtype=np.uint64)[coded.codes]

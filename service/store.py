@@ -79,8 +79,10 @@ class Store:
         became: list[Row] = []
         suppressed: list[str] = []
         now = time.time()
-        with self._database.writing() as connection:
-            last_row, revision = last_numbers(connection)
+        # Nobody waits for state, which is a few seconds old when it is needed, until the last.
+        lasting = bool(alerts or deeds) or any(saved.complete for *_, saved in states)
+        with self._database.writing(lasting=lasting) as connection:
+            last_row, revision = last_numbers(connection) if alerts else (0, 0)
             rows: dict[tuple[Cause, bool], Row] = {}
             new: dict[int, dict[str, object]] = {}
             quiet = suppression.active(connection, now) if alerts else {}

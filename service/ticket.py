@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from zlib import crc32
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Int, Int64
 
 from ..model.coded import Coded
 from .batch import Batch, Outcome, Rows
+from .redaction import Redacted
 from .stored import StoredAlert
 
 
@@ -24,7 +25,7 @@ class Part:
     ticket: Ticket
     shard: int
     rows: Rows
-    lines: list[str] | None  # raw, one a row
+    lines: Redacted | None  # raw, one a row
     started: frozenset[str]
     ended: tuple[str, ...]
     index: Int64[np.ndarray, " events"] | None = None  # of its events in the batch; None: all
@@ -42,7 +43,7 @@ class Part:
         return replace(
             self,
             rows=self.rows.take(events),
-            lines=None if lines is None else [lines[at] for at in events.tolist()],
+            lines=None if lines is None else _taken(lines, events),
             ended=tuple(self.ended[at] for at in ended.tolist()),
             index=events if self.index is None else self.index[events],
         )
@@ -74,13 +75,15 @@ class Ticket:
         self._scoring = self._waiting = 1  # parts
         self._outcomes: list[tuple[Part, PartOutcome]] = []
 
-    def split(self, rows: Rows, shards: int) -> list[Part]:
-        """The parts of the batch that go to each shard; at least one, so that something answers."""
+    def split(self, rows: Rows, lines: Redacted | None, shards: int) -> list[Part]:
+        """The parts of the batch that go to each shard; at least one, so that something answers.
+
+        `lines` are those of the batch, one a row of it.
+        """
         self._rows = rows
-        batch, lines = self.batch, self.batch.lines
-        row = rows.row
+        batch, row = self.batch, rows.row
         if lines and row is not None and not np.array_equal(row, np.arange(len(lines))):
-            lines = [lines[at] for at in row.tolist()]
+            lines = _taken(lines, row)
         if shards == 1:
             return [Part(self, 0, rows, lines, batch.started, batch.ended)]
         stream = Coded.of(rows.stream)
@@ -95,7 +98,7 @@ class Ticket:
                     ticket=self,
                     shard=shard,
                     rows=rows.take(index),
-                    lines=None if lines is None else [lines[i] for i in index.tolist()],
+                    lines=None if lines is None else _taken(lines, index),
                     started=frozenset(s for s in batch.started if shard_of(s, shards) == shard),
                     ended=tuple(s for s in batch.ended if shard_of(s, shards) == shard),
                     index=index,
@@ -161,6 +164,10 @@ class Ticket:
             alerts=tuple(alerts.values()),
             repeated=repeated,
         )
+
+
+def _taken(lines: Redacted, index: Int[np.ndarray, " some"]) -> Redacted:
+    return Redacted([lines[at] for at in index.tolist()])
 
 
 def shard_of(stream: str, shards: int) -> int:

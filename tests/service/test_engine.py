@@ -13,6 +13,7 @@ from offscript.model.errors import OverloadError
 from offscript.model.event import EventConfig
 from offscript.model.folder import load_model
 from offscript.service.arrays import Saved
+from offscript.service.batch import Batch
 from offscript.service.config import ServiceConfig
 from offscript.service.engine import Engine
 from offscript.service.metrics import Metrics
@@ -99,6 +100,56 @@ def test_names_that_the_model_knows_are_scored_like_their_lines(
     assert by_line.surprisal is not None
     assert by_name.surprisal is not None
     assert np.array_equal(by_line.surprisal, by_name.surprisal)
+
+
+def test_names_wait_for_the_lines_that_came_before_them(service: Service, session: Lines) -> None:
+    engine = service.engine()
+    lines = session("0a", odd=True)
+    whole = engine.submit(raw(lines)).result(30)
+    parsed = engine.of()._reader.read(raw(lines[3:]))
+    names = [name or "" for name in parsed.name]
+    rest = raw(None, names=names, streams=["0b"] * len(names), times=parsed.time)
+
+    with nothing_read(engine):
+        engine.submit(raw([line.replace("=0a", "=0b") for line in lines[:3]]))
+        later = engine.submit(rest)
+
+    assert whole.surprisal is not None
+    surprisal = later.result(30).surprisal
+    assert surprisal is not None
+    assert np.array_equal(surprisal, whole.surprisal[3:])
+
+
+@pytest.mark.parametrize("batch", [raw(["x"]), raw(None, names=["x"])])
+def test_a_batch_that_cannot_be_read_is_over_and_others_are_not(
+    service: Service, session: Lines, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: Batch) -> None:
+        raise ValueError("a fault of ours")
+
+    engine = service.engine()
+    with monkeypatch.context() as failing:
+        failing.setattr(engine.of()._reader, "read", fails)
+        with pytest.raises(ValueError, match="a fault of ours"):
+            engine.submit(batch).result(30)
+    waiting = service.metrics.registry.get_sample_value("offscript_queue_events")
+
+    assert waiting == 0
+    assert engine.submit(raw(session("0b"))).result(30).events == 5
+
+
+@pytest.mark.parametrize("reorder_seconds", [0.0, 0.05])
+def test_no_secret_is_kept_with_the_lines_that_alerts_may_need(
+    service: Service, session: Lines, tmp_path: Path, reorder_seconds: float
+) -> None:
+    engine = service.engine(reorder_seconds=reorder_seconds, threads=2)
+    engine.submit(raw([line for n in range(9) for line in session(f"0{n}", odd=True)])).result(30)
+    engine.stop()
+
+    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("lines-*"))
+    assert kept.count(b"password=<redacted>") == 9
+    written = (path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert not any(b"hunter2" in data for data in written)
 
 
 def test_several_threads_raise_the_same_alerts_as_one(

@@ -52,7 +52,7 @@ def part(events: Sequence[Event], ended: tuple[str, ...] = (), *, seq: int = 0) 
         size=100 * len(events),
     )
     rows = Rows(streams, names, np.array(times, dtype=np.float64))
-    (only,) = Ticket(batch, lambda _: None).split(rows, 1)
+    (only,) = Ticket(batch, lambda _: None).split(rows, None, 1)
     return only
 
 
@@ -137,7 +137,7 @@ def test_a_stream_that_begins_again_is_not_taken_for_the_one_that_ended() -> Non
 def test_numbered_batches_keep_their_order_though_the_wall_clock_steps_back() -> None:
     came = [part([("s", "a", 5.0)], seq=1), part([("s", "b", 4.0)], seq=2)]
     early = replace(came[1].ticket.batch, received=RECEIVED - 0.5)
-    (came[1],) = Ticket(early, lambda _: None).split(came[1].rows, 1)
+    (came[1],) = Ticket(early, lambda _: None).split(came[1].rows, None, 1)
 
     assert names(given(buffer(), came, 0.0)) == "ab"
 
