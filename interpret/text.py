@@ -112,7 +112,7 @@ def _evidence(attribution: Attribution) -> list[str]:
 def question(attribution: Attribution) -> str:
     """What the evidence is for, and the total that it adds up to."""
     if attribution.view == "own expectation":
-        asked = "Evidence for surprise beyond what was to be expected"
+        asked = "Evidence for what was expected, on average, over what came"
     else:
         expected = "the expected ones"
         if len(attribution.against) == 1:

@@ -161,6 +161,22 @@ def test_drift_names_what_is_no_longer_at_hand(
     assert any("26 of the 40 events" in warning for warning in explanation.warnings)
 
 
+def test_in_a_bigram_control_the_check_of_a_drift_is_what_was_claimed(
+    make_random: Make, make_alert: Callable[..., Alert]
+) -> None:
+    model = make_random(0)
+    told = [
+        explain(model, make_alert((*TOKENS, observed), "drift", span=1)).attributions
+        for observed in range(4, 12)
+    ]
+
+    claims = [claim for attributions in told for one in attributions for claim in one.evidence]
+    assert len(claims) > 2
+    for claim in claims:
+        assert claim.check is not None
+        assert claim.check.effect == pytest.approx(claim.value, rel=0.3, abs=0.1)
+
+
 def test_a_level_is_the_sum_of_each_events_share_of_the_mean(
     make_random: Make, make_alert: Callable[..., Alert]
 ) -> None:
