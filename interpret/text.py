@@ -216,7 +216,7 @@ def _span(explanation: Explanation) -> list[str]:
     if rest:
         lines.append(f"{bar(left, largest)} {len(rest)} other events")
     if explanation.earlier:
-        lines.append(f"{bar(explanation.earlier, largest)} events no longer at hand")
+        lines.append(f"{bar(explanation.earlier, largest)} {explanation.unlisted}")
     return [cut(line) for line in lines]
 
 
