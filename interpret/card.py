@@ -189,6 +189,7 @@ class Edited:
     loss: float  # on the held-out windows before, nats per event
     measured: float  # and after
     calibrated: int  # normal streams that thresholds were set on then; 0: they were kept
+    last: str | None = None  # of a rule that was damped after this last event alone
 
 
 @dataclass(frozen=True)

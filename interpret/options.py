@@ -31,7 +31,12 @@ def add_editing(edit: argparse.ArgumentParser) -> None:
         metavar="RULE",
         help="what the direct path says: 'last -> next', events by name or a part of it",
     )
-    paths.add_argument("--rule", metavar="RULE", help="what a head brings: 'L0H2: earlier -> next'")
+    paths.add_argument(
+        "--rule",
+        metavar="RULE",
+        help="what a head brings: 'L0H2: earlier -> next', or after one event alone: "
+        "'L0H2: earlier … last -> next'",
+    )
     edit.add_argument(
         "--by",
         type=float,
