@@ -198,7 +198,13 @@ def _card(options: argparse.Namespace) -> int:
     from .interpret.reading import read_model
     from .model.folder import load_model
 
-    card = read_model(load_model(options.model))
+    model = load_model(options.model)
+    if options.tables:
+        from .interpret.card_tables import write_tables
+
+        print(write_tables(options.tables, model))
+        return 0
+    card = read_model(model)
     if options.html:
         from .interpret.card_page import card_page
 

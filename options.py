@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from .interpret.options import add_comparing, add_editing
+from .interpret.options import add_editing, add_reading
 from .model.alert import DETECTORS
 from .service.options import ADDRESS, add_serving
 from .train_options import add_training
@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
             help="holds the token that the service wants; else OFFSCRIPT_TOKEN has it",
         )
 
-    def form(added: argparse.ArgumentParser, schema: str) -> None:
+    def form(added: argparse.ArgumentParser, schema: str) -> argparse._MutuallyExclusiveGroup:
         forms = added.add_mutually_exclusive_group()
         forms.add_argument("--json", action="store_true", help=f"as JSON; {schema} describes it")
         forms.add_argument(
@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
             metavar="DIR",
             help="every figure by itself, as SVG and PNG, to put into documents",
         )
+        return forms
 
     def logs(added: argparse.ArgumentParser) -> None:
         added.add_argument("logs", nargs="+", type=Path, metavar="LOGS", help=_LOGS)
@@ -272,8 +273,7 @@ def parser() -> argparse.ArgumentParser:
         "offscript card hdfs --html hdfs.html",
     )
     card.add_argument("model", type=Path, metavar="MODEL")
-    form(card, "docs/card.md")
-    add_comparing(card)
+    add_reading(card, form(card, "docs/card.md"))
 
     edit = command(
         "edit",

@@ -103,6 +103,40 @@ def _run(
     return Activations(tokens, tuple(resid_pre), tuple(layers), resid, logits)
 
 
+def ending(weights: Weights, full: Activations, end: int) -> Activations:
+    """What the prediction after the first `end` tokens of a full run rests on.
+
+    The same as a run of that prediction alone, as far back as it reaches: nothing is run again.
+    """
+    reach = weights.n_layers * (weights.window - 1) + 1
+    first = seen = max(0, end - reach)
+    resid_pre, layers = [], []
+    for index, (resid, layer) in enumerate(zip(full.resid_pre, full.layers, strict=True)):
+        asked = max(seen, end - _asking(weights, index, 1))
+        resid_pre.append(resid[seen:end])
+        layers.append(
+            Layer(
+                q=layer.q[:, asked:end],
+                k=layer.k[:, seen:end],
+                v=layer.v[:, seen:end],
+                pattern=layer.pattern[:, asked:end, seen:end],
+                rest=layer.rest[:, asked:end],
+                lse=layer.lse[:, asked:end],
+                z=layer.z[:, asked:end],
+                attn_out=layer.attn_out[asked:end],
+            )
+        )
+        seen = asked
+    last = slice(end - 1, end)
+    return Activations(
+        full.tokens[first:end],
+        tuple(resid_pre),
+        tuple(layers),
+        full.resid_post[last],
+        full.logits[last],
+    )
+
+
 def _asking(weights: Weights, index: int, predictions: int) -> int:
     """At how many of the last positions a layer asks, so that the last ones can be predicted."""
     return predictions + (weights.n_layers - 1 - index) * (weights.window - 1)

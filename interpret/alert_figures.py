@@ -147,7 +147,7 @@ def _span(explanation: Explanation) -> str:
     if rest := explanation.span[_LISTED:]:
         rows.append((f"{len(rest):,} other events", sum(part.value for part in rest)))
     if explanation.earlier:
-        rows.append(("events no longer at hand", explanation.earlier))
+        rows.append((explanation.unlisted, explanation.earlier))
     about = f"Largest first; together {bits(explanation.total)} bits"
     return bars(what, about, signed_rows(rows))
 

@@ -104,7 +104,7 @@ def _span(explanation: Explanation) -> Markup:
     if rest:
         rows.append((f"{len(rest):,} other events", sum(part.value for part in rest)))
     if explanation.earlier:
-        rows.append(("events no longer at hand", explanation.earlier))
+        rows.append((explanation.unlisted, explanation.earlier))
     caption = f"Largest first; together {bits(explanation.total)} bits"
     return section(what, figure, signed_bars(caption, rows))
 

@@ -77,12 +77,20 @@ class Direction:
 
 @dataclass(frozen=True)
 class Ribbon:
-    """A prediction that a path helped most."""
+    """A prediction, and how far a path spoke for what followed."""
 
     gain: float
     before: tuple[str, ...]  # the last events, oldest first
     read: tuple[float, ...]  # attention of the path to each of them
     followed: str
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """A prediction at a quantile of how far a path speaks for what follows."""
+
+    below: float  # share of the held-out predictions of which it speaks less for what followed
+    ribbon: Ribbon
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,8 @@ class Head:
     qk: tuple[tuple[float, ...], ...]
     ov_directions: tuple[Direction, ...]
     qk_directions: tuple[Direction, ...]
-    moments: tuple[Ribbon, ...]
+    moments: tuple[Ribbon, ...]  # that it helped most
+    quantiles: tuple[Quantile, ...]  # from much to little, and against what followed
 
 
 @dataclass(frozen=True)
@@ -189,6 +198,7 @@ class Edited:
     loss: float  # on the held-out windows before, nats per event
     measured: float  # and after
     calibrated: int  # normal streams that thresholds were set on then; 0: they were kept
+    last: str | None = None  # of a rule that was damped after this last event alone
 
 
 @dataclass(frozen=True)

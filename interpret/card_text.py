@@ -75,7 +75,8 @@ def edited(card: Card, edit: Edited) -> str:
     """What was damped after the training, and what came of it."""
     what = "the direct path" if edit.path == "direct" else clean(edit.path)
     if edit.row is not None and edit.column is not None:
-        what += f", {brief(card, edit.row, 40)} → {brief(card, edit.column, 40)},"
+        gap = "" if edit.last is None else f" … {brief(card, edit.last, 40)}"
+        what += f", {brief(card, edit.row, 40)}{gap} → {brief(card, edit.column, 40)},"
     gone = "removed" if edit.by == 1.0 else f"damped by {percent(edit.by)}"
     return (
         f"{what} {gone}. An event costs {_loss(edit.measured)} bits on the held-out windows since, "

@@ -47,6 +47,10 @@ class Circuit:
         right = self.right - self.right.mean(axis=1, keepdims=True)
         return Circuit(self.name, left, right)
 
+    def row_centred(self, last: Float64[Array, " d_vocab"]) -> Circuit:
+        """S[q, k] − Σ_k′ last[k′] S[q, k′]: the softmax over sources sees no more of a row."""
+        return Circuit(self.name, self.left, self.right - (self.right @ last)[:, None])
+
 
 def direct_path(weights: Weights) -> Circuit:
     """D = W_E W_U: what the last event says by itself."""
@@ -100,6 +104,25 @@ def matching_circuits(weights: Weights) -> list[Circuit]:
         for second in range(weights.n_heads):
             q = x @ weights.W_Q[1, second] / np.sqrt(weights.d_head)
             k = brought @ weights.W_K[1, second]
+            circuits.append(Circuit(f"L0H{first}→L1H{second}", q, k.T))
+    return circuits
+
+
+def asking_circuits(weights: Weights) -> list[Circuit]:
+    """Q-composition: S[event that the first head brought to where it looks, event looked at].
+
+    (W_E W_V⁰ W_O⁰ W_Q¹) ((W_E + b_O⁰) W_K¹)ᵀ / √d_head of each pair: what an event before makes a
+    head of layer 1 look for.
+    """
+    if weights.n_layers < 2:
+        return []
+    x = residuals(weights)[1]
+    circuits = []
+    for first in range(weights.n_heads):
+        brought = weights.W_E @ weights.W_V[0, first] @ weights.W_O[0, first]
+        for second in range(weights.n_heads):
+            q = brought @ weights.W_Q[1, second] / np.sqrt(weights.d_head)
+            k = x @ weights.W_K[1, second]
             circuits.append(Circuit(f"L0H{first}→L1H{second}", q, k.T))
     return circuits
 

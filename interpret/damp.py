@@ -2,7 +2,7 @@
 
 Every change here is of rank one, M += τ x yᵀ: x reads from what M is given the event that is meant,
 y writes what is to change. Both are found by `least_reading`; τ makes the entry exactly what it is
-to be, as a card shows it.
+to be, as a card shows it, and attention what it is to be on the held-out windows.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Bool, Float64, Int
 
 from ..model.errors import InputError
 from ..model.vocabulary import END, PAST, START
@@ -21,6 +21,7 @@ from .activations import Activations, run
 from .circuits import Circuit, direct_path, ov_circuits, residuals
 from .directions import softmax
 from .reference import Reference
+from .softmax import take_softmax
 
 Array = np.ndarray
 
@@ -28,6 +29,10 @@ _RIDGE = 1e-6  # of the mean square: keeps a reading short where nothing else de
 _DULL = 1e-2  # what a sure prediction counts, beside p (1 − p) of one that is not
 _LEAST = 0.01  # nats: an entry below says nothing
 _UNCLEAN = 0.5  # root mean square elsewhere, beside the effect that is meant, up to which is told
+_GLANCE = 0.01  # of attention that is removed, as a softmax leaves no event without any
+_FURTHEST = 60.0  # nats by which a score is lowered at the most
+_HALVINGS = 50
+_CLOSE = 1e-3  # share of the attention that is wanted
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class Ground:
     times: Float64[Array, " rows"]  # that a row counts
     resid: tuple[Float64[Array, "rows d_model"], ...]  # what each layer reads, and W_U
     z: tuple[Float64[Array, "heads d_head"], ...]  # what heads bring on average, one a layer
+    runs: tuple[Activations, ...]  # of the windows
 
     def others(
         self, layer: int, event: int, alone: Float64[Array, " d_model"]
@@ -74,6 +80,7 @@ def ground(weights: Weights, reference: Reference, windows: Sequence[Int[Array, 
             np.concatenate([each.layers[layer].z for each in runs], axis=1).mean(axis=1)
             for layer in range(weights.n_layers)
         ),
+        tuple(runs),
     )
 
 
@@ -119,13 +126,7 @@ def damp_bigram(ground: Ground, last: int, following: int, by: float) -> Weights
     others = ground.others(w.n_layers, last, w.W_E[last])
     p = softmax(ground.resid[-1] @ w.W_U + w.b_U)[:, following]
     x = least_reading(w.W_E[last], others, ground.times * (p * (1.0 - p) + _DULL))
-    aside = math.sqrt(ground.mean((others @ x) ** 2))
-    if aside > _UNCLEAN:
-        raise InputError(
-            f"what heads write cannot be told apart from this last event: elsewhere the edit would "
-            f"move the next event by {aside:.2f} of what is meant, more than {_UNCLEAN}; edit the "
-            "head that matters with --head or --rule"
-        )
+    _told_apart(ground.mean((others @ x) ** 2), "the head that matters with --head or --rule")
 
     def changed(size: float) -> Weights:
         W_U = w.W_U.copy()
@@ -185,6 +186,102 @@ def damp_rule(
 
     left = wanted - (entry(edited) - entry(w))
     return written(left / (entry(written(1.0)) - entry(edited)))
+
+
+def damp_skip(
+    ground: Ground, layer: int, head: int, earlier: int, last: int, following: int, by: float
+) -> Weights:
+    """W_Q += τ x aᵀ, so that asking at `last` the head gives `earlier` (1 − by) of its attention.
+
+    What it brings of the earlier event it brings after every last event, so where it looks has to
+    change: x reads the last event, a the key by which the head finds the earlier one from there,
+    and their score moves by τ / √d_head, others as little as can be; keys count by the attention
+    that they get after the last event. Attention is the mean over the windows. W_V and W_O stay.
+    """
+    w = ground.weights
+    _possible(earlier, following)
+    _possible(last, following)
+    circuit = ov_circuits(w)[layer * w.n_heads + head]
+    looked = mean_attention(w, ground.runs, layer, head, earlier, last)
+    _says_something(
+        f"L{layer}H{head}", looked * _entry(circuit, ground.reference, earlier, following)
+    )
+    alone = residuals(w)[layer]
+    others = ground.others(layer, last, alone[last])
+    x = least_reading(alone[last], others, ground.times)
+    _told_apart(ground.mean((others @ x) ** 2), "the rule without a last event")
+    keys = ground.resid[layer] @ w.W_K[layer, head] + w.b_K[layer, head]
+    patterns = [each.layers[layer].pattern[head, each.tokens == last] for each in ground.runs]
+    got = np.concatenate([*(pattern.sum(axis=0) for pattern in patterns), np.zeros(w.d_vocab)])
+    meant = ground.tokens == earlier
+    key = got[meant] @ keys[meant] / got[meant].sum()
+    a = least_reading(key, keys - meant[:, None] * key, got + _DULL * ground.times)
+
+    def moved(nats: float) -> Weights:
+        W_Q = w.W_Q.copy()
+        W_Q[layer, head] += nats * math.sqrt(w.d_head) * np.outer(x, a)
+        return replace(w, W_Q=W_Q)
+
+    wanted = looked * max(1.0 - by, _GLANCE)
+    low, high = -_FURTHEST, 0.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2.0
+        left = mean_attention(moved(middle), ground.runs, layer, head, earlier, last)
+        low, high = (low, middle) if left > wanted else (middle, high)
+    if not math.isclose(left, wanted, rel_tol=_CLOSE):
+        raise InputError(
+            f"the head cannot be kept from looking there: its attention goes from {looked:.3f} to "
+            f"{left:.3f}, not to {wanted:.3f}; edit the rule without a last event"
+        )
+    return moved(high)
+
+
+def mean_attention(
+    weights: Weights, runs: Sequence[Activations], layer: int, head: int, earlier: int, last: int
+) -> float:
+    """What a head that asks at `last` gives all events `earlier` before it, where there is one.
+
+    Of the runs what the layer reads counts, so that they may be those of weights with another W_Q.
+    InputError if there never is one.
+    """
+    found = []
+    for each in runs:
+        seen = looks_back(each.tokens, weights.window, earlier, last)
+        rows = np.flatnonzero(seen.any(axis=1))
+        if not len(rows):
+            continue
+        q = each.resid_pre[layer][rows] @ weights.W_Q[layer, head] + weights.b_Q[layer, head]
+        distance = rows[:, None] - np.arange(len(each.tokens))
+        visible = (distance >= 0) & (distance < weights.window)
+        scores = q @ each.layers[layer].k[head].T / math.sqrt(weights.d_head)
+        scores += weights.rho[layer, head, np.where(visible, distance, 0)]
+        scores[~visible] = -np.inf
+        take_softmax(scores, weights.sink[layer, [head]])
+        found.append((scores * seen[rows]).sum(axis=1))
+    if not found:
+        raise InputError(
+            "the held-out windows never show the earlier event before this last one, so nothing "
+            "says how far the head looks back at it; name others, or leave the last event out"
+        )
+    return float(np.concatenate(found).mean())
+
+
+def looks_back(
+    tokens: Int[Array, " positions"], window: int, earlier: int, last: int
+) -> Bool[Array, "positions positions"]:
+    """Where `last` is, and `earlier` lies before it, less than a window away."""
+    distance = np.arange(len(tokens))[:, None] - np.arange(len(tokens))
+    visible = (distance > 0) & (distance < window)
+    return np.asarray(visible & (tokens[:, None] == last) & (tokens == earlier))
+
+
+def _told_apart(mean_square: float, instead: str) -> None:
+    aside = math.sqrt(mean_square)
+    if aside > _UNCLEAN:
+        raise InputError(
+            "what heads write cannot be told apart from this last event: elsewhere the edit would "
+            f"have {aside:.2f} of the effect that is meant, more than {_UNCLEAN}; edit {instead}"
+        )
 
 
 def _ends(weights: Weights, layer: int) -> Float64[Array, "ways d_model d_vocab"]:

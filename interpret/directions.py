@@ -34,11 +34,16 @@ class Direction:
     remainder: float = 0.0
 
     def measure(self, logits: Float64[Array, "draws d_vocab"]) -> Float64[Array, " draws"]:
-        """What `total` would be for other logits, the events compared staying the same."""
+        """What `total` would be for other logits, the events compared staying the same.
+
+        Of an own expectation these are all events, each by the probability that it had: S − H of
+        the other logits would hold the observed event against what is expected there.
+        """
         if self.view.startswith("contrast"):
             return np.asarray(log_sum_exp(logits[:, list(self.against)]) - logits[:, self.observed])
-        surprise = np.asarray(log_sum_exp(logits) - logits[:, self.observed])
-        return surprise if self.view == "base rate" else np.asarray(surprise - entropy(logits))
+        if self.view == "base rate":
+            return np.asarray(log_sum_exp(logits) - logits[:, self.observed])
+        return np.asarray(logits @ self.w)
 
 
 def headline(logits: Float64[Array, " d_vocab"], observed: int) -> Direction:
@@ -80,7 +85,9 @@ def contrast_set(
 
 
 def own_expectation(logits: Float64[Array, " d_vocab"], observed: int) -> Direction:
-    """w = p − δ_y; z·w = S − H, the surprisal beyond what the prediction itself expects."""
+    """w = p − δ_y; z·w = S − H = Σ_v p_v log(p_v / p_y), the surprisal beyond what the prediction
+    itself expects: the log-odds of what was expected against what came, on average.
+    """
     w = softmax(logits)
     w[observed] -= 1.0
     total = float(log_sum_exp(logits) - logits[observed] - entropy(logits))

@@ -93,9 +93,10 @@ def _phantoms(window: Window, attribution: Attribution) -> Iterator[str]:
 def _failed(attribution: Attribution) -> Iterator[str]:
     for evidence in attribution.evidence:
         if evidence.check and evidence.check.verdict == "failed":
+            steers = "; it also decides where the heads look" if evidence.lag == 1 else ""
             yield (
                 f"the check of `{evidence.event}`, {evidence.lag} back, failed: with other events "
-                "in its place the total does not move as claimed"
+                f"in its place the total does not move as claimed{steers}"
             )
 
 

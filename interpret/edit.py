@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int
@@ -14,7 +14,15 @@ from ..model.weights import Weights
 from .activations import Activations, run
 from .card import Cardable
 from .circuits import Circuit, direct_path, ov_circuits
-from .damp import damp_bigram, damp_head, damp_rule, ground
+from .damp import (
+    damp_bigram,
+    damp_head,
+    damp_rule,
+    damp_skip,
+    ground,
+    looks_back,
+    mean_attention,
+)
 from .directions import softmax, surprisal
 from .reference import Reference, read_reference
 from .rule import head_named, pair_named, rule_named
@@ -49,6 +57,18 @@ class Moved:
     column: str
     before: float
     after: float
+    last: str | None = None  # of a rule after this last event alone: times the mean attention
+
+
+@dataclass(frozen=True)
+class _Place:
+    """The entry that is meant."""
+
+    path: str
+    event: int  # the last one, of the direct path, or the one that a head reads
+    following: int
+    last: int | None = None
+    layer: int | None = None  # whose head is to look elsewhere after this last event
 
 
 @dataclass(frozen=True)
@@ -72,24 +92,34 @@ def edit(model: Cardable, wish: Wish) -> tuple[Weights, Edit]:
     before = model.weights.astype(np.float64)
     reference, windows = read_reference(model.reference, before), read_windows(model.reference)
     seen = ground(before, reference, windows)
-    place: tuple[str, int, int] | None = None
+    place: _Place | None = None
     if wish.kind == "head":
         layer, head = head_named(before, wish.text)
         path, after = f"L{layer}H{head}", damp_head(seen, layer, head, wish.by)
     elif wish.kind == "bigram":
         last, following = pair_named(model.vocabulary, wish.text)
-        path, place = "direct", ("direct", last, following)
+        path, place = "direct", _Place("direct", last, following)
         after = damp_bigram(seen, last, following, wish.by)
     else:
-        (layer, head), (earlier, following) = rule_named(before, model.vocabulary, wish.text)
+        (layer, head), (earlier, last, following) = rule_named(before, model.vocabulary, wish.text)
         path = f"L{layer}H{head}"
-        place = (path, earlier, following)
-        after = damp_rule(seen, layer, head, earlier, following, wish.by)
+        if last is None:
+            place = _Place(path, earlier, following)
+            after = damp_rule(seen, layer, head, earlier, following, wish.by)
+        else:
+            place = _Place(path, earlier, following, last, layer)
+            after = damp_skip(seen, layer, head, earlier, last, following, wish.by)
     served = after.astype(np.float32)
     after = served.astype(np.float64)
     entry: Moved | None = None
     aside: tuple[Moved, ...] = ()
-    if place is not None:
+    if place is not None and place.last is not None:
+        looked = [
+            mean_attention(each, seen.runs, layer, head, place.event, place.last)
+            for each in (before, after)
+        ]
+        entry, aside = _moved_after(model.vocabulary.names, reference, before, looked, place)
+    elif place is not None:
         entry, aside = _moved(model.vocabulary.names, reference, before, after, place)
     return served, Edit(path, wish.by, entry, *_effect(before, after, windows, place), aside)
 
@@ -108,32 +138,41 @@ def _effect(
     before: Weights,
     after: Weights,
     windows: Sequence[Int[Array, " _"]],
-    place: tuple[str, int, int] | None,
+    place: _Place | None,
 ) -> tuple[float, float, float, float, float | None, int]:
-    """The loss before, predicted and measured; how far predictions move; and of how many events."""
+    """The loss before, predicted and measured; how far predictions move; and of how many events.
+
+    Heads look where they did, but for one that is to look elsewhere after one event.
+    """
+    averted = None if place is None else place.layer
     losses, moves, speaks = np.zeros(3), [], []
     for window in windows:
         tokens, following = window[:-1], window[1:]
-        activations = run(before, tokens)
-        logits = (activations.logits, attend_as(after, activations), run(after, tokens).logits)
+        was, now = run(before, tokens), run(after, tokens)
+        layers = tuple(
+            (now if index == averted else was).layers[index] for index in range(before.n_layers)
+        )
+        predicted = attend_as(after, replace(was, layers=layers))
+        logits = (was.logits, predicted, now.logits)
         losses += [surprisal(each, following).sum() for each in logits]
         old, new = (np.log(np.maximum(softmax(logits[at]), 1e-300)) for at in (0, 2))
         moves.append((np.exp(old) * (old - new)).sum(axis=1))
-        speaks.append(_speaks(tokens, place))
+        speaks.append(_speaks(tokens, before.window, place))
     moved, there = np.concatenate(moves), np.concatenate(speaks)
     elsewhere = None if place is None else _mean(moved[~there])
     return (*(losses / len(moved)).tolist(), _mean(moved[there]), elsewhere, len(moved))
 
 
 def _speaks(
-    tokens: Int[Array, " positions"], place: tuple[str, int, int] | None
+    tokens: Int[Array, " positions"], window: int, place: _Place | None
 ) -> Bool[Array, " positions"]:
-    """Where a path has something to say: after its last event, or its earlier one before."""
+    """Where a path has something to say: after its last event, its earlier one before, or both."""
     if place is None:
         return np.ones(len(tokens), np.bool_)
-    path, event, _ = place
-    there = tokens == event
-    return there if path == "direct" else np.asarray(np.logical_or.accumulate(there))
+    if place.last is not None:
+        return np.asarray(looks_back(tokens, window, place.event, place.last).any(axis=1))
+    there = tokens == place.event
+    return there if place.path == "direct" else np.asarray(np.logical_or.accumulate(there))
 
 
 def _mean(values: Float64[Array, " _"]) -> float:
@@ -145,24 +184,54 @@ def _moved(
     reference: Reference,
     before: Weights,
     after: Weights,
-    place: tuple[str, int, int],
+    place: _Place,
 ) -> tuple[Moved, tuple[Moved, ...]]:
     """The cell that was meant, and those that moved most besides, by √rows |Δ| √columns."""
     rows, columns = np.sqrt(reference.last), np.sqrt(reference.base_rates())
     rows[[START, PAST]] = 0.0
+    at_place = place.event, place.following
     found: list[tuple[float, Moved]] = []
     meant: list[Moved] = []
     for old, new in zip(_circuits(before), _circuits(after), strict=True):
         was, now = (circuit.centred(reference.last).table() for circuit in (old, new))
         size = rows[:, None] * np.abs(now - was) * columns
-        if old.name == place[0]:
-            meant.append(_cell(old.name, names, was, now, place[1:]))
-            size[place[1:]] = 0.0
+        if old.name == place.path:
+            meant.append(_cell(old.name, names, was, now, at_place))
+            size[at_place] = 0.0
         for flat in np.argsort(-size, axis=None, kind="stable")[:_ASIDE].tolist():
             at = divmod(flat, len(names))
             found.append((float(size[at]), _cell(old.name, names, was, now, at)))
     found.sort(key=lambda each: -each[0])
     return meant[0], tuple(each for size, each in found[:_ASIDE] if size > 0.0)
+
+
+def _moved_after(
+    names: Sequence[str],
+    reference: Reference,
+    weights: Weights,
+    looked: Sequence[float],
+    place: _Place,
+) -> tuple[Moved, tuple[Moved, ...]]:
+    """Ā T̃[event, v] for mean attention before and after: of the outcome that was meant, and of
+    those that move most with it, by |T̃| √columns.
+    """
+    (circuit,) = (each for each in ov_circuits(weights) if each.name == place.path)
+    circuit = circuit.centred(reference.last)
+    brought = circuit.left[place.event] @ circuit.right
+    size = np.abs(brought) * np.sqrt(reference.base_rates())
+    size[place.following] = np.inf
+    assert place.last is not None
+    cells = tuple(
+        Moved(
+            place.path,
+            names[place.event],
+            names[outcome],
+            *(share * float(brought[outcome]) for share in looked),
+            last=names[place.last],
+        )
+        for outcome in np.argsort(-size, kind="stable")[: 1 + _ASIDE].tolist()
+    )
+    return cells[0], cells[1:]
 
 
 def _cell(

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from .edit import Edit, Moved
 from .words import cut, percent, plain, signed
 
-_NAME = 32  # characters of an event
+_NAME = 32  # characters of an event, of two …
+_THIRD = 20  # … and of three
 
 
 def edit_text(done: Edit, short: Mapping[str, str]) -> str:
@@ -26,20 +27,25 @@ def edit_text(done: Edit, short: Mapping[str, str]) -> str:
     )
     if done.elsewhere is not None:
         where = "after the last event" if done.path == "direct" else "with the earlier event before"
+        if done.entry is not None and done.entry.last is not None:
+            where = "there"
         lines.append(
             f"  predictions move by {_loss(done.there)} bits {where}, {_loss(done.elsewhere)} "
             "elsewhere"
         )
     if done.aside:
-        lines.append("Other entries that move most, by how often their events come, bits")
+        after = " after the last event" if done.aside[0].last is not None else ""
+        lines.append(f"Other entries{after} that move most, by how often their events come, bits")
         lines += [f"  {_cell(each, short, table=f'{each.table:<10}  ')}" for each in done.aside]
     return "\n".join(map(cut, lines))
 
 
 def _cell(moved: Moved, short: Mapping[str, str], *, table: str = "") -> str:
     cell = f"{signed(moved.before):>6} → {signed(moved.after):>5}"
-    row, column = (plain(short.get(name, name), _NAME) for name in (moved.row, moved.column))
-    return f"{cell}  {table}{row} → {column}"
+    events = [moved.row, *([moved.last] if moved.last is not None else []), moved.column]
+    width = _NAME if len(events) == 2 else _THIRD
+    *before, column = (plain(short.get(name, name), width) for name in events)
+    return f"{cell}  {table}{' … '.join(before)} → {column}"
 
 
 def _loss(nats: float) -> str:

@@ -14,7 +14,7 @@ from ..model.alert import DETECTORS, Alert
 from ..model.errors import InputError
 from ..model.kernels import LEVEL_PRIOR
 from ..model.vocabulary import NEW
-from .activations import predict, run
+from .activations import Activations, ending, predict, run
 from .attribute import attribute
 from .counterfactual import Instead, instead, repair
 from .counts import split_counts
@@ -95,15 +95,18 @@ def _surprising(model: Readable, alert: Alert, later: Sequence[int], checks: boo
 def _summed(model: Readable, alert: Alert, later: Sequence[int], checks: bool) -> Explanation:
     """drift: C = Σ (S − H − κ) over the span; level: L = Σ (S − ū) / (n + 20) over the stream.
 
-    Both with what is left for events no longer at hand, and the events that add most.
+    Each event has a window of its own, out of one run over all that is at hand. An event is listed
+    if all that the last layer sees of its context is there; what is left of the statistic is that
+    of the events before, and what older context would change. The events that add most are split.
     """
     observed = len(alert.tokens) - 1
     field = receptive_field(model.weights)
-    added, last = _added(model, alert)
+    ran = run(model.weights.astype(np.float64), np.array(alert.tokens[:-1]))
+    added = _added(model, alert, ran.logits)
     span = [
         index
         for index in range(max(1, observed + 1 - alert.span), observed + 1)
-        if whole(alert, index, field)
+        if whole(alert, index, min(field, model.weights.window))
     ]
     shares = [
         Excess(
@@ -111,15 +114,17 @@ def _summed(model: Readable, alert: Alert, later: Sequence[int], checks: bool) -
             event=model.vocabulary.names[alert.tokens[index]],
             lag=observed - index,
             value=float(added[index - 1]),
+            whole=whole(alert, index, field),
         )
         for index in span
     ]
     shares.sort(key=lambda share: -share.value)
     worst = [share for share in shares[:_WORST] if share.value > 0.0]
-    windows = [_window(model, alert, share.index) for share in worst]
+    windows = [_window(model, alert, share.index, ran) for share in worst]
     explained = [attribute(window, own_expectation, checks=checks) for window in windows]
     recomputed = sum(share.value for share in shares)
     missing = alert.span - len(shares)
+    cut = sum(not share.whole for share in shares)
     warnings = [
         warning
         for window, each in zip(windows, explained, strict=True)
@@ -127,17 +132,24 @@ def _summed(model: Readable, alert: Alert, later: Sequence[int], checks: bool) -
     ]
     if missing:
         warnings.append(
-            f"{missing} of the {alert.span} events of the span are no longer at hand with all that "
-            "they depend on; their sum is what the statistic leaves for them"
+            f"{missing} of the {alert.span} events of the span are no longer at hand with what the "
+            "heads saw of them; their sum is what the statistic leaves for them"
         )
-    earlier = alert.statistic - recomputed if missing else 0.0
+    if cut:
+        warnings.append(
+            f"of the context of {cut} of the {alert.span} events the oldest part is no longer at "
+            "hand: they are told as the rest of it has them, and the difference is in what is left"
+        )
+    known = not missing and not cut
+    earlier = 0.0 if known else alert.statistic - recomputed
     other = None
     if checks and worst:
         other = instead(windows[0], later, _event_limit(model, alert))
     if other:
         tokens = list(alert.tokens)
         tokens[worst[0].index] = model.vocabulary.names.index(other.event)
-        swapped, _ = _added(model, replace(alert, tokens=tuple(tokens)))
+        changed = replace(alert, tokens=tuple(tokens))
+        swapped = _added(model, changed, _logits(model, changed))
         sums = earlier
         for index in span:
             sums += float(swapped[index - 1])
@@ -145,17 +157,18 @@ def _summed(model: Readable, alert: Alert, later: Sequence[int], checks: bool) -
                 sums = max(0.0, sums)
         other = _judged(other, alert, sums)
     # A sum that cannot be recomputed is compared by its last event instead.
+    last = float(surprisal(ran.logits[-1:], np.array(alert.tokens[-1:]))[0])
     return _explanation(
         alert,
         view="cusum" if alert.detector == "drift" else "mean",
-        total=alert.statistic if missing else recomputed,
-        recomputed=last if missing else recomputed,
-        served=alert.surprisal if missing else alert.statistic,
+        total=recomputed if known else alert.statistic,
+        recomputed=recomputed if known else last,
+        served=alert.statistic if known else alert.surprisal,
         attributions=tuple(attribution for attribution, _ in explained),
         span=tuple(shares),
         earlier=earlier,
         events=alert.span,
-        at_hand=len(shares),
+        at_hand=len(shares) - cut,
         instead=other,
         warnings=tuple(dict.fromkeys(warnings)),
     )
@@ -214,14 +227,14 @@ def _counts(model: Readable, alert: Alert) -> Explanation:
     )
 
 
-def _added(model: Readable, alert: Alert) -> tuple[Float64[Array, " events"], float]:
-    """What each event but the first adds to a drift or a level, and the last one's surprisal."""
-    logits = _logits(model, alert)
+def _added(
+    model: Readable, alert: Alert, logits: Float64[Array, "events d_vocab"]
+) -> Float64[Array, " events"]:
+    """What each event but the first adds to a drift or a level."""
     added = surprisal(logits, np.array(alert.tokens[1:]))
-    last = float(added[-1])
     if alert.detector == "drift":
-        return added - entropy(logits) - model.calibration.kappa, last
-    return (added - model.calibration.usual) / (alert.span + LEVEL_PRIOR), last
+        return np.asarray(added - entropy(logits) - model.calibration.kappa)
+    return np.asarray((added - model.calibration.usual) / (alert.span + LEVEL_PRIOR))
 
 
 def _event_limit(model: Readable, alert: Alert) -> float:
@@ -240,8 +253,10 @@ def _logits(model: Readable, alert: Alert) -> Float64[Array, "predictions d_voca
     return predict(model.weights.astype(np.float64), np.array(alert.tokens[:-1]))
 
 
-def _window(model: Readable, alert: Alert, index: int) -> Window:
-    """What the prediction of event `index` depends on."""
+def _window(model: Readable, alert: Alert, index: int, full: Activations | None = None) -> Window:
+    """What the prediction of event `index` depends on, out of a run over all events before the
+    observed one if there has been one.
+    """
     weights = model.weights.astype(np.float64)
     tokens = np.array(alert.tokens[max(0, index - receptive_field(weights)) : index])
     return Window(
@@ -250,7 +265,7 @@ def _window(model: Readable, alert: Alert, index: int) -> Window:
         read_reference(model.reference, weights),
         alert,
         index,
-        run(weights, tokens, last_only=True),
+        ending(weights, full, index) if full else run(weights, tokens, last_only=True),
     )
 
 

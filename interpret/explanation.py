@@ -168,6 +168,7 @@ class Excess:
     event: str
     lag: int  # 0: the observed event
     value: float
+    whole: bool = True  # whether all that its prediction depends on is at hand
 
 
 @dataclass(frozen=True)
@@ -240,7 +241,7 @@ class Explanation:
     served: float  # observed event's surprisal; the statistic of counts, and of a whole span
     attributions: tuple[Attribution, ...] = ()  # drift, level: the span's worst events
     span: tuple[Excess, ...] = ()  # largest first
-    earlier: float = 0.0  # drift, level: what is left for events no longer at hand
+    earlier: float = 0.0  # drift, level: what the span leaves of the statistic; see `unlisted`
     events: int = 0  # drift, level, stream: that it is about; 0: not known (earlier versions)
     at_hand: int = 0  # … of these
     counts: tuple[CountShare, ...] = ()  # largest first
@@ -251,6 +252,14 @@ class Explanation:
     model_name: str = ""  # under which a service has the model; "": it has none
     similar: tuple[Similar, ...] = ()  # same evidence first, then newest; of a service only
     warnings: tuple[str, ...] = ()
+
+    @property
+    def unlisted(self) -> str:
+        """What `earlier` is of: events that are gone, and what gone context would change."""
+        if self.events and self.events == len(self.span):
+            return "context no longer at hand"
+        cut = "" if all(part.whole for part in self.span) else " and context"
+        return f"events{cut} no longer at hand"
 
     @property
     def gap(self) -> float:

@@ -11,7 +11,7 @@ from .markup import Markup, join, tag
 from .page import note, section, signed_bars, table
 from .roles import ROLES
 from .svg import bar
-from .words import bits, percent
+from .words import percent, signed
 
 _NAME = 90  # characters of an event's name
 _READ = 0.05  # attention from which on it is printed
@@ -142,7 +142,7 @@ def _head(card: Card, head: Head, largest: float) -> Markup:
         distance,
         directions_of(card, "Directions of what it brings", head.ov_directions),
         directions_of(card, "Directions of what it looks for", head.qk_directions),
-        *_moments(card, head.moments),
+        *_moments(card, head),
     )
 
 
@@ -177,25 +177,39 @@ def directions_of(card: Card, caption: str, directions: Sequence[Direction]) -> 
     return table(caption, ("Direction (share)", "from", "to"), rows, class_="listing")
 
 
-def _moments(card: Card, moments: Sequence[Ribbon]) -> list[Markup]:
-    if not moments:
-        return []
-    parts = [note("Where it helped most: the events before, underlined as far as it read them")]
-    for moment in moments:
-        events = [
-            tag(
-                "li",
-                *_swatch(card, event),
-                name_of(card, event),
-                *([tag("small", f" {percent(read)}")] if read >= _READ else []),
-                style=f"border-bottom-width:{6.0 * read:.1f}px",
+def _moments(card: Card, head: Head) -> list[Markup]:
+    parts = []
+    if head.moments:
+        parts.append(
+            note("Where it helped most: the events before, underlined as far as it read them")
+        )
+        parts += [_ribbon(card, moment) for moment in head.moments]
+    if head.quantiles:
+        parts.append(
+            note(
+                f"And where it helped more than in so many of the {card.sample_events:,} held-out "
+                "predictions; negative: it spoke against what followed"
             )
-            for event, read in zip(moment.before, moment.read, strict=True)
+        )
+        parts += [
+            _ribbon(card, each.ribbon, f" ({percent(each.below)})") for each in head.quantiles
         ]
-        told = join([name_of(card, moment.followed), f" +{bits(moment.gain)} bits"])
-        events.append(tag("li", "→ ", told, class_="followed"))
-        parts.append(tag("ol", *events, class_="chips"))
     return parts
+
+
+def _ribbon(card: Card, ribbon: Ribbon, place: str = "") -> Markup:
+    events = [
+        tag(
+            "li",
+            *_swatch(card, event),
+            name_of(card, event),
+            *([tag("small", f" {percent(read)}")] if read >= _READ else []),
+            style=f"border-bottom-width:{6.0 * read:.1f}px",
+        )
+        for event, read in zip(ribbon.before, ribbon.read, strict=True)
+    ]
+    told = join([name_of(card, ribbon.followed), f" {signed(ribbon.gain)} bits{place}"])
+    return tag("ol", *events, tag("li", "→ ", told, class_="followed"), class_="chips")
 
 
 def _swatch(card: Card, event: str) -> list[Markup]:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Int
 
 from ..model.vocabulary import PAST, START
 from .activations import run
-from .card import Head, Looked, Ribbon
-from .circuits import Circuit, ov_circuits, positivity, qk_circuits
+from .card import Head, Looked, Quantile, Ribbon
+from .circuits import ov_circuits, positivity, qk_circuits
 from .naming import Reading, among, directions, largest_cells
 from .roles import by_role, repeated_windows, repeating, role, role_scores
-from .work import Moment, top_moments
+from .work import Moment, notable_moments
 
 Array = np.ndarray
 
 _LOOKS = 6
 _MOMENTS = 3
+_QUANTILES = (0.99, 0.9, 0.75, 0.5, 0.25, 0.1, 0.01)
 _RIBBON = 8  # events of a ribbon
 
 
@@ -26,14 +27,16 @@ def read_heads(reading: Reading, shown: Int[Array, " shown"]) -> tuple[Head, ...
     repeats = repeating(windows)
     on_windows, shares = role_scores(weights, [window[:-1] for window in windows])
     on_repeats, _ = role_scores(weights, repeated_windows(repeats, weights.window))
-    moments = top_moments(weights, reading.reference, reading.sample, most=_MOMENTS)
+    moments = notable_moments(
+        weights, reading.reference, reading.sample, most=_MOMENTS, quantiles=_QUANTILES
+    )
     last, following = reading.as_last(), reading.as_next()
     heads = []
     # Virtual heads come last in the OV circuits, and have no QK circuit of their own.
     for index, (ov, qk) in enumerate(zip(ov_circuits(weights), qk_circuits(weights), strict=False)):
         layer, head = divmod(index, weights.n_heads)
         moved = ov.centred(reading.reference.last)
-        sought = _softmax_gauge(qk, reading.reference.last)
+        sought = qk.row_centred(reading.reference.last)
         heads.append(
             Head(
                 name=ov.name,
@@ -51,15 +54,14 @@ def read_heads(reading: Reading, shown: Int[Array, " shown"]) -> tuple[Head, ...
                 qk=among(sought, shown),
                 ov_directions=directions(reading.names, moved, last, following),
                 qk_directions=directions(reading.names, sought, last, last),
-                moments=tuple(_ribbon(reading, index, moment) for moment in moments[ov.name]),
+                moments=tuple(_ribbon(reading, index, moment) for moment in moments[ov.name].top),
+                quantiles=tuple(
+                    Quantile(below, _ribbon(reading, index, moment))
+                    for below, moment in moments[ov.name].at
+                ),
             )
         )
     return tuple(heads)
-
-
-def _softmax_gauge(qk: Circuit, last: Float64[Array, " d_vocab"]) -> Circuit:
-    """S[q, k] − Σ_k′ last[k′] S[q, k′]: the softmax over sources sees no more of a row."""
-    return Circuit(qk.name, qk.left, qk.right - (qk.right @ last)[:, None])
 
 
 def _looks(reading: Reading, path: int) -> tuple[Looked, ...]:

@@ -6,8 +6,14 @@ import argparse
 from pathlib import Path
 
 
-def add_comparing(card: argparse.ArgumentParser) -> None:
-    """What `offscript card` takes to compare a model with another."""
+def add_reading(card: argparse.ArgumentParser, forms: argparse._MutuallyExclusiveGroup) -> None:
+    """What `offscript card` takes besides the usual forms: all tables, and a model to compare."""
+    forms.add_argument(
+        "--tables",
+        type=Path,
+        metavar="FILE",
+        help="all circuits over all events as data, to load with NumPy (.npz)",
+    )
     card.add_argument(
         "--diff",
         type=Path,
@@ -31,7 +37,12 @@ def add_editing(edit: argparse.ArgumentParser) -> None:
         metavar="RULE",
         help="what the direct path says: 'last -> next', events by name or a part of it",
     )
-    paths.add_argument("--rule", metavar="RULE", help="what a head brings: 'L0H2: earlier -> next'")
+    paths.add_argument(
+        "--rule",
+        metavar="RULE",
+        help="what a head brings: 'L0H2: earlier -> next', or after one event alone: "
+        "'L0H2: earlier … last -> next'",
+    )
     edit.add_argument(
         "--by",
         type=float,

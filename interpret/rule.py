@@ -76,20 +76,27 @@ def head_named(weights: Weights, text: str) -> tuple[int, int]:
 
 def rule_named(
     weights: Weights, vocabulary: Vocabulary, text: str
-) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Head, and tokens, of 'L0H2: earlier -> next'."""
+) -> tuple[tuple[int, int], tuple[int, int | None, int]]:
+    """Head, and tokens, of 'L0H2: earlier -> next', whatever the last event is (None), or of
+    'L0H2: earlier … last -> next'; a name may have a gap in it itself.
+    """
     head, colon, rule = text.partition(":")
     if not colon or not (_HEAD.fullmatch(head.strip()) or _VIRTUAL.fullmatch(head.strip())):
         raise InputError(
-            f"expected 'L0H2: earlier -> next', got {text!r}; a rule is edited in one head, and "
-            "`offscript card MODEL` says which holds it"
+            f"expected 'L0H2: earlier -> next' or 'L0H2: earlier … last -> next', got {text!r}; a "
+            "rule is edited in one head, and `offscript card MODEL` says which holds it"
         )
+    place = head_named(weights, head)
+    for gap in _GAP.finditer(rule):
+        try:
+            earlier = event_named(vocabulary, rule[: gap.start()])
+            return place, (earlier, *pair_named(vocabulary, rule[gap.end() :]))
+        except InputError as error:
+            unknown = error
     if _GAP.search(rule):
-        raise InputError(
-            "a head brings the same after every last event, so a rule cannot be edited after one "
-            f"alone; give '{head.strip()}: earlier -> next'"
-        )
-    return head_named(weights, head), pair_named(vocabulary, rule)
+        raise unknown
+    earlier, following = pair_named(vocabulary, rule)
+    return place, (earlier, None, following)
 
 
 def _shown(name: str) -> str:

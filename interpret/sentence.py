@@ -99,8 +99,8 @@ def _span_sentence(explanation: Explanation) -> str:
     elif explanation.earlier:
         said += (
             f": {bits(explanation.total - explanation.earlier)} in the "
-            f"{_events(len(explanation.span))} at hand, {bits(explanation.earlier)} in those no "
-            "longer at hand"
+            f"{_events(len(explanation.span))} at hand, {bits(explanation.earlier)} in "
+            f"{explanation.unlisted}"
         )
     worst = [part for part in explanation.span[:3] if part.value > 0.0]
     if not worst:

@@ -112,7 +112,7 @@ def _evidence(attribution: Attribution) -> list[str]:
 def question(attribution: Attribution) -> str:
     """What the evidence is for, and the total that it adds up to."""
     if attribution.view == "own expectation":
-        asked = "Evidence for surprise beyond what was to be expected"
+        asked = "Evidence for what was expected, on average, over what came"
     else:
         expected = "the expected ones"
         if len(attribution.against) == 1:
@@ -216,7 +216,7 @@ def _span(explanation: Explanation) -> list[str]:
     if rest:
         lines.append(f"{bar(left, largest)} {len(rest)} other events")
     if explanation.earlier:
-        lines.append(f"{bar(explanation.earlier, largest)} events no longer at hand")
+        lines.append(f"{bar(explanation.earlier, largest)} {explanation.unlisted}")
     return [cut(line) for line in lines]
 
 

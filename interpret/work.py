@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,7 +81,7 @@ def _brought(
 
 @dataclass(frozen=True)
 class Moment:
-    """A prediction that a path helped most: what came before it, and what followed."""
+    """A prediction of a path's: what came before it, and what followed."""
 
     path: str
     gain: float  # nats by which it spoke for what followed
@@ -89,29 +89,50 @@ class Moment:
     row: int  # position of the last event in the window
 
 
-def top_moments(
-    weights: Weights, reference: Reference, sample: Sample, *, most: int
-) -> dict[str, list[Moment]]:
-    """For every path the predictions it spoke for most, each of another last and next event.
+@dataclass(frozen=True)
+class Moments:
+    """Predictions of one path: those it helped most, and one at each quantile of its gains."""
+
+    top: list[Moment]
+    at: list[tuple[float, Moment]]  # share of all predictions that it helped less, and one there
+
+
+def notable_moments(
+    weights: Weights,
+    reference: Reference,
+    sample: Sample,
+    *,
+    most: int,
+    quantiles: Sequence[float],
+) -> dict[str, Moments]:
+    """For every path the predictions it spoke for most, each of another last and next event, and
+    one at each quantile of how far it spoke for what followed.
 
     What counts is what it read: that a head rests speaks for an outcome too, but shows nothing.
     """
     found = {}
     for name, brought in _brought(weights, reference, sample, by_reading=True):
         gain = _along(sample, brought)
-        moments: list[Moment] = []
+        order = np.argsort(-gain, kind="stable")
+        top: list[Moment] = []
         told: set[tuple[int, int]] = set()
-        for row in np.argsort(-gain, kind="stable").tolist():
+        for row in order.tolist():
             rule = (int(sample.last[row]), int(sample.following[row]))
-            if gain[row] <= 0.0 or len(moments) == most:
+            if gain[row] <= 0.0 or len(top) == most:
                 break
             if rule not in told:
                 told.add(rule)
-                window = int(np.searchsorted(sample.starts, row, side="right")) - 1
-                at = row - int(sample.starts[window])
-                moments.append(Moment(name, float(gain[row]), window, at))
-        found[name] = moments
+                top.append(_moment(sample, name, row, float(gain[row])))
+        places = [round((1.0 - quantile) * (len(order) - 1)) for quantile in quantiles]
+        rows = order[places].tolist()
+        at = [_moment(sample, name, row, float(gain[row])) for row in rows]
+        found[name] = Moments(top, list(zip(quantiles, at, strict=True)))
     return found
+
+
+def _moment(sample: Sample, path: str, row: int, gain: float) -> Moment:
+    window = int(np.searchsorted(sample.starts, row, side="right")) - 1
+    return Moment(path, gain, window, row - int(sample.starts[window]))
 
 
 def bigrams(

@@ -183,6 +183,8 @@ def test_a_model_is_read_as_text_json_and_page(tiny_model: Path, tmp_path: Path)
     assert text.returncode == 0, text.stderr
     assert "What does the work" in text.stdout
     assert json.loads(as_json.stdout)["n_layers"] == 2
+    tables = offscript("card", tiny_model, "--tables", tmp_path / "tables.npz")
+    assert re.match(r"65 tables of \d+ × \d+ events written to .*tables.npz\n", tables.stdout)
     assert page.stdout == f"page written to {tmp_path / 'card.html'}\n"
     assert (tmp_path / "card.html").read_text().startswith("<!doctype html>")
 
@@ -263,7 +265,15 @@ def test_bad_input_is_answered_with_one_line_that_says_what_to_do(
         ("serve", tmp_path / "nowhere"): "no model folder",
         ("card", tmp_path / "nowhere"): "no model folder",
         ("card", tiny_model, "--streams", tiny_log): "give the other one with --diff",
-        ("card", tiny_model, "--diff", tiny_model, "--figures", "x"): "leave --figures out",
+        (
+            "card",
+            tiny_model,
+            "--diff",
+            tiny_model,
+            "--figures",
+            "x",
+        ): "leave --figures and",
+        ("card", tiny_model, "--tables", tmp_path / "no/where"): "No such file",
         ("edit", tiny_model, "--out", tmp_path, "--head", "L0H0"): "exists already",
         ("edit", tiny_model, "--out", tiny_model / "new", "--head", "L0H0"): "outside of it",
         ("edit", tiny_model, *out, "--head", "L9H9"): "a head from L0H0 to L1H3",

@@ -37,16 +37,17 @@ def edited(model: Model, wish: Wish, normal: Sequence[Stream] = ()) -> tuple[Mod
     version = replace(model, weights=weights, reference={**model.reference, **anew})
     if normal:
         version = recalibrated(version, normal)
-    row, column = (done.entry.row, done.entry.column) if done.entry else (None, None)
+    entry = done.entry
     noted = Edited(
         model.sha256,
         done.path,
         done.by,
-        row,
-        column,
+        row=entry.row if entry else None,
+        column=entry.column if entry else None,
         loss=done.loss,
         measured=done.measured,
         calibrated=len(normal),
+        last=entry.last if entry else None,
     )
     summary = {**model.summary, "edits": [*model.summary.get("edits", []), asdict(noted)]}
     summary.pop("sensitivity", None)  # was that of the model before

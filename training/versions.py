@@ -41,9 +41,10 @@ def edit(options: argparse.Namespace) -> int:
 
 def difference(options: argparse.Namespace) -> int:
     """Say what one model has learned that another has not, and what that does to alerts."""
-    if options.figures:
+    if options.figures or options.tables:
         raise InputError(
-            "two models are compared as text, with --json or --html; leave --figures out"
+            "two models are compared as text, with --json or --html; leave --figures and --tables "
+            "out"
         )
     before, after = load_model(options.model), load_model(options.diff)
     found, shift = diff(before, after), compare(before, after, options.streams)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offscript.interpret.activations import predict, predict_all, rerun, run
+from offscript.interpret.activations import ending, predict, predict_all, rerun, run
 from offscript.model.weights import Weights
 
 Make = Callable[..., SimpleNamespace]
@@ -76,6 +76,30 @@ def test_a_run_of_the_last_prediction_alone_is_the_end_of_a_full_run(
         np.testing.assert_allclose(ours.z, theirs.z[:, -asked:], atol=1e-12)
         np.testing.assert_allclose(ours.pattern, theirs.pattern[:, -asked:, -seen:], atol=1e-12)
         assert not theirs.pattern[:, -asked:, :-seen].any()
+
+
+@pytest.mark.parametrize("n_layers", [0, 1, 2])
+@pytest.mark.parametrize("window", [1, 5, 32])
+def test_what_a_prediction_within_a_full_run_rests_on_is_a_run_of_it_alone(
+    make_random: Make, n_layers: int, window: int
+) -> None:
+    weights = make_random(n_layers, window=window).weights.astype(np.float64)
+    tokens = np.random.default_rng(3).integers(4, 12, size=25)
+    field = n_layers * (window - 1) + 1
+    full = run(weights, tokens)
+
+    for end in range(1, 26):
+        ours = ending(weights, full, end)
+        alone = run(weights, tokens[max(0, end - field) : end], last_only=True)
+        assert ours.tokens.tolist() == alone.tokens.tolist()
+        np.testing.assert_allclose(ours.logits, alone.logits, atol=1e-12)
+        for part, theirs in zip(
+            (*ours.resid_pre, ours.resid_post), (*alone.resid_pre, alone.resid_post), strict=True
+        ):
+            np.testing.assert_allclose(part, theirs, atol=1e-12)
+        for layer, its in zip(ours.layers, alone.layers, strict=True):
+            for name in ("q", "k", "v", "pattern", "rest", "lse", "z", "attn_out"):
+                np.testing.assert_allclose(getattr(layer, name), getattr(its, name), atol=1e-12)
 
 
 def test_a_prediction_depends_on_nothing_before_its_receptive_field(make_random: Make) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from offscript.interpret.activations import attention_scores, run
 from offscript.interpret.circuits import (
     Circuit,
+    asking_circuits,
     compositions,
     direct_path,
     matching_circuits,
@@ -125,3 +127,24 @@ def test_a_head_that_reads_just_what_another_writes_composes_with_it() -> None:
         compositions(Weights(**{n: a[:1] if a.shape[:1] == (2,) else a for n, a in arrays.items()}))
         == []
     )
+
+
+@pytest.mark.parametrize("side", ["Q", "K"])
+def test_composed_tables_mixed_by_the_first_pattern_are_what_it_adds_to_the_scores(
+    make_random: Make, side: str
+) -> None:
+    weights = make_random(2).weights.astype(np.float64)
+    weights = replace(weights, b_V=np.zeros_like(weights.b_V))
+    first, second = run(weights, TOKENS).layers
+    circuits = asking_circuits(weights) if side == "Q" else matching_circuits(weights)
+    own = weights.W_E[TOKENS] + weights.b_O[0]
+
+    for number, circuit in enumerate(circuits):
+        one, two = divmod(number, weights.n_heads)
+        brought = first.z[one] @ weights.W_O[0, one]
+        q, k = (brought, own) if side == "Q" else (own, brought)
+        added = (q @ weights.W_Q[1, two]) @ (k @ weights.W_K[1, two]).T / np.sqrt(weights.d_head)
+        cells = circuit.left[TOKENS] @ circuit.right[:, TOKENS]
+        mixed = first.pattern[one] @ cells if side == "Q" else cells @ first.pattern[one].T
+        np.testing.assert_allclose(mixed, added, atol=1e-12)
+    assert len(circuits) == len(first.z) * len(second.z)

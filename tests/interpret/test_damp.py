@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,16 +14,18 @@ from offscript.interpret.damp import (
     damp_bigram,
     damp_head,
     damp_rule,
+    damp_skip,
     ground,
     least_reading,
+    mean_attention,
 )
 from offscript.interpret.reference import read_reference
 from offscript.model.config import DecoderConfig
 from offscript.model.errors import InputError
-from offscript.model.vocabulary import END, START
+from offscript.model.vocabulary import END, NEW, START
 from offscript.model.weights import Weights, random_weights
 
-A, B = 5, 8  # two events
+A, B, C = 5, 8, 10  # three events
 
 
 def stand(n_layers: int = 2, d_model: int = 40, scale: float = 0.3) -> Ground:
@@ -89,6 +93,43 @@ def test_a_rule_of_the_first_layer_moves_only_its_event_and_its_outcome() -> Non
     assert np.abs(rest).max() < 1e-3 * np.abs(moved).max()
 
 
+@pytest.mark.parametrize("by", [0.25, 1.0])
+@pytest.mark.parametrize("path", range(4))
+def test_a_skip_trigram_goes_as_far_as_its_head_looks_away(path: int, by: float) -> None:
+    seen = stand()
+    layer, head = divmod(path, 2)
+    looked = mean_attention(seen.weights, seen.runs, layer, head, A, C)
+
+    after = damp_skip(seen, layer, head, A, C, B, by)
+
+    left = mean_attention(after, seen.runs, layer, head, A, C)
+    assert left == pytest.approx(max(1.0 - by, 0.01) * looked)
+    patterns = [run(after, each.tokens).layers[layer].pattern for each in seen.runs]
+    there = [
+        each[head, t, t + 1 - min(t + 1, 8) : t][tokens[t + 1 - min(t + 1, 8) : t] == A].sum()
+        for each, tokens in zip(patterns, (one.tokens for one in seen.runs), strict=True)
+        for t in np.flatnonzero(tokens == C)
+        if A in tokens[t + 1 - min(t + 1, 8) : t]
+    ]
+    assert np.mean(there) == pytest.approx(left)
+    before = seen.weights.arrays()
+    changed = {
+        name for name, array in after.arrays().items() if not np.array_equal(array, before[name])
+    }
+    assert changed == {"W_Q"}
+    assert np.array_equal(after.W_Q[layer, 1 - head], seen.weights.W_Q[layer, 1 - head])
+
+
+def test_a_head_of_the_first_layer_looks_away_after_that_event_alone() -> None:
+    seen = stand(n_layers=1)
+
+    after = damp_skip(seen, 0, 1, A, C, B, 1.0)
+
+    for last in (6, 7, B):
+        looks = [mean_attention(w, seen.runs, 0, 1, A, last) for w in (seen.weights, after)]
+        assert looks[1] == pytest.approx(looks[0], rel=1e-3)
+
+
 def test_a_bigram_goes_without_any_head_looking_elsewhere() -> None:
     seen = stand(scale=0.15)
     w = seen.weights
@@ -138,7 +179,7 @@ def test_a_head_that_is_removed_writes_what_it_wrote_on_average(layer: int) -> N
 def test_what_says_nothing_is_not_edited() -> None:
     seen = stand()
     removed = damp_rule(seen, 1, 0, A, B, 1.0)
-    again = Ground(removed, seen.reference, seen.tokens, seen.times, seen.resid, seen.z)
+    again = replace(seen, weights=removed)
 
     with pytest.raises(InputError, match="nothing is left to damp"):
         damp_rule(again, 1, 0, A, B, 1.0)
@@ -148,6 +189,14 @@ def test_what_says_nothing_is_not_edited() -> None:
         damp_bigram(seen, END, A, 1.0)
     with pytest.raises(InputError, match="nothing comes after a stream's end"):
         damp_rule(seen, 0, 0, END, A, 1.0)
+    with pytest.raises(InputError, match="nothing comes after a stream's end"):
+        damp_skip(seen, 0, 0, A, END, B, 1.0)
+    with pytest.raises(InputError, match="never show the earlier event before this last one"):
+        damp_skip(seen, 0, 0, A, NEW, B, 1.0)
+    with pytest.raises(InputError, match="nothing is left to damp"):
+        damp_skip(again, 1, 0, A, C, B, 1.0)
+    with pytest.raises(InputError, match="cannot be kept from looking there"):
+        damp_skip(stand(scale=0.6), 1, 1, A, C, B, 1.0)
 
 
 def test_an_edit_leaves_the_weights_it_was_given() -> None:
@@ -158,5 +207,6 @@ def test_an_edit_leaves_the_weights_it_was_given() -> None:
     damp_head(seen, 0, 0, 1.0)
     damp_bigram(seen, A, B, 1.0)
     damp_rule(seen, 0, 0, A, B, 1.0)
+    damp_skip(seen, 0, 0, A, C, B, 1.0)
 
     assert all(np.array_equal(before.arrays()[name], copies[name]) for name in copies)

@@ -67,6 +67,14 @@ def test_own_expectation_is_surprisal_minus_entropy() -> None:
     assert own_expectation(LOGITS, 5).total == pytest.approx(expected)
 
 
+def test_an_own_expectation_is_measured_by_what_was_expected_not_by_what_would_be() -> None:
+    direction = own_expectation(LOGITS, 5)
+    p, other = softmax(LOGITS), LOGITS[::-1].copy()
+
+    log_odds = np.log(softmax(other) / softmax(other)[5])
+    assert direction.measure(other[None])[0] == pytest.approx(p @ log_odds)
+
+
 def test_the_base_rate_view_starts_from_the_surprisal_under_the_base() -> None:
     direction = base_rate(BASE, LOGITS, 5)
 

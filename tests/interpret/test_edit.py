@@ -59,6 +59,22 @@ def test_a_rule_is_told_before_and_after_and_with_what_else_moved(model: SimpleN
     )
 
 
+def test_a_skip_trigram_is_told_with_what_goes_with_it(model: SimpleNamespace) -> None:
+    # "2" is looked back at from "4" where "4" came right before it.
+    _, done = edit(model, Wish("rule", "L1H0: event 2 … event 4 -> event 2", 0.5))
+
+    assert done.entry is not None
+    assert (done.entry.row, done.entry.last, done.entry.column) == ("event 2", "event 4", "event 2")
+    assert done.entry.after == pytest.approx(done.entry.before / 2.0, rel=1e-4)
+    assert done.elsewhere is not None
+    assert done.there > 10.0 * done.elsewhere
+    assert done.measured == pytest.approx(done.predicted)  # nothing looks for what L1H0 writes
+    assert {each.last for each in done.aside} == {"event 4"}
+    shown = edit_text(done, {})
+    assert "  event 2 … event 4 → event 2\n" in shown
+    assert max(map(len, shown.splitlines())) <= 96
+
+
 def test_an_edit_is_told_in_96_columns(model: SimpleNamespace) -> None:
     _, done = edit(model, Wish("rule", "L1H0: event 2 -> event 2"))
 

@@ -79,7 +79,15 @@ def test_a_head_that_is_not_there_is_refused(text: str, said: str) -> None:
 def test_a_rule_names_its_head_and_its_events() -> None:
     found = rule_named(WEIGHTS, VOCABULARY, "L1H2: other -> app: failed")
 
-    assert found == ((1, 2), (token("other"), token("app: failed")))
+    assert found == ((1, 2), (token("other"), None, token("app: failed")))
+
+
+def test_a_rule_may_name_the_event_after_which_alone_it_is_meant() -> None:
+    for gap in ("…", "..."):
+        found = rule_named(WEIGHTS, VOCABULARY, f"L1H2: other {gap} login ok -> app: failed")
+
+        events = ("other", "app: login ok for <*>", "app: failed")
+        assert found == ((1, 2), tuple(map(token, events)))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +96,7 @@ def test_a_rule_names_its_head_and_its_events() -> None:
         ("other -> failed", "expected 'L0H2: earlier -> next'"),
         ("app: other -> failed", "expected 'L0H2: earlier -> next'"),
         ("L0H1→L1H0: other -> failed", "no weights of its own"),
-        ("L0H1: other … login ok -> failed", "the same after every last event"),
+        ("L0H1: other … nothing such -> failed", "no event is called 'nothing such'"),
         ("L7H1: other -> failed", "expected a head from"),
     ],
 )

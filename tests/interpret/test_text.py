@@ -107,10 +107,11 @@ def test_a_span_is_told_by_its_own_length_and_by_what_of_it_is_at_hand(
     said = " ".join(sentence(explanation))
     assert said.startswith("Over 40 events this stream was 577.1 bits more surprising")
     at_hand = sum(part.value for part in explanation.span)
-    assert f": {bits(at_hand)} in the 2 events at hand, {bits(400.0 - at_hand)} in those" in said
+    left = f"{bits(400.0 - at_hand)} in events and context no longer at hand"
+    assert f": {bits(at_hand)} in the 5 events at hand, {left}" in said
     assert "Largest at hand: `" in said
     earlier = replace(explanation, events=0, at_hand=0)  # as it comes from an earlier version
-    assert sentence(earlier)[0].startswith("Over more than 2 events ")
+    assert sentence(earlier)[0].startswith("Over more than 5 events ")
     one = explain(model, make_alert((START, 5), "drift", span=1, statistic=1.0))
     assert sentence(one)[0].startswith("Over 1 event this")
 

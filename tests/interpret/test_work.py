@@ -13,7 +13,7 @@ from offscript.interpret.directions import softmax, surprisal
 from offscript.interpret.reference import fit_reference, read_reference
 from offscript.interpret.roles import repeated_windows
 from offscript.interpret.sample import observe
-from offscript.interpret.work import bigrams, missed, share_of_work, top_moments
+from offscript.interpret.work import bigrams, missed, notable_moments, share_of_work
 from offscript.model.vocabulary import START
 from offscript.model.weights import Weights
 
@@ -27,16 +27,21 @@ def test_the_induction_head_does_the_work_on_repeats(induction: Weights) -> None
     sample = observe(induction, REPEATS)
 
     work = {each.name: each for each in share_of_work(induction, reference, sample)}
-    moments = top_moments(induction, reference, sample, most=3)
+    moments = notable_moments(induction, reference, sample, most=3, quantiles=(1.0, 0.5, 0.0))
 
     assert next(iter(work)) == "L1H0"
     assert work["L1H0"].loss > 0.5
     assert work["L0H0"].loss == work["L1H1"].loss == work["direct"].loss == 0.0
-    best = moments["L1H0"][0]
+    best = moments["L1H0"].top[0]
     window = sample.windows[best.window]
     assert window[best.row] in window[: best.row]
-    assert len({(m.window, m.row) for m in moments["L1H0"]}) == 3
-    assert moments["L1H1"] == []
+    assert len({(m.window, m.row) for m in moments["L1H0"].top}) == 3
+    assert moments["L1H1"].top == []
+    assert [share for share, _ in moments["L1H0"].at] == [1.0, 0.5, 0.0]
+    gains = [moment.gain for _, moment in moments["L1H0"].at]
+    assert gains == sorted(gains, reverse=True)
+    assert gains[0] == best.gain
+    assert gains[2] < 0.0  # what it read spoke against what followed
 
 
 def test_the_loss_without_a_path_is_that_of_its_logits_taken_out(make_random: Make) -> None:

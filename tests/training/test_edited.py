@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,17 +37,28 @@ def version(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Model
     folder = tmp_path_factory.mktemp("versions")
     once, _ = edited(few_windows(tiny_model), Wish("head", "L1H1", 0.5))
     twice, _ = edited(save_model(once, folder / "1"), Wish("rule", "L0H0: login ok -> logout user"))
-    return save_model(twice, folder / "2")
+    (head, skip) = next(
+        (path.event, skip)
+        for skip in read_model(twice).skips
+        for path in skip.paths[:1]
+        if "→" not in path.event
+    )
+    rule = f"{head}: {skip.earlier} … {skip.last} -> {skip.following}"
+    thrice, _ = edited(save_model(twice, folder / "2"), Wish("rule", rule))
+    return save_model(thrice, folder / "3")
 
 
 def test_every_edit_is_on_record_and_on_the_card(version: Model, tiny_model: Path) -> None:
     card = read_model(version)
 
-    assert [(each.path, each.by) for each in card.edits] == [("L1H1", 0.5), ("L0H0", 1.0)]
+    paths = [(each.path, each.by) for each in card.edits]
+    assert paths[:2] == [("L1H1", 0.5), ("L0H0", 1.0)]
     assert card.edits[0].parent == load_model(tiny_model).sha256
     assert card.edits[1].loss == pytest.approx(card.edits[0].measured, abs=1e-6)
     text = card_text(card)
     assert "Edited: L1H1 damped by 50 %" in text
+    assert [each.last is None for each in card.edits] == [True, True, False]
+    assert re.search("Edited: L[01]H[0-3], .* … .* → .*, removed", text)
     assert "the model was edited" in text
     assert "Edited: L1H1" in card_page(card)
     assert json.loads(json.dumps(card.to_json()))["edits"][1]["path"] == "L0H0"
