@@ -28,7 +28,7 @@ def doubts(window: Window, attribution: Attribution, paths: Paths) -> tuple[str,
         *_cut_short(window),
         *_unknowable(window, attribution),
         *_phantoms(window, attribution),
-        *_failed(attribution),
+        *_failed(attribution, window.weights.n_layers),
         *_cancelling(window, paths),
         *_rare(window, attribution),
     )
@@ -90,10 +90,12 @@ def _phantoms(window: Window, attribution: Attribution) -> Iterator[str]:
             )
 
 
-def _failed(attribution: Attribution) -> Iterator[str]:
+def _failed(attribution: Attribution, n_layers: int) -> Iterator[str]:
     for evidence in attribution.evidence:
         if evidence.check and evidence.check.verdict == "failed":
-            steers = "; it also decides where the heads look" if evidence.lag == 1 else ""
+            steers = ""
+            if evidence.lag == 1 and n_layers:
+                steers = "; it also decides where the heads look"
             yield (
                 f"the check of `{evidence.event}`, {evidence.lag} back, failed: with other events "
                 f"in its place the total does not move as claimed{steers}"

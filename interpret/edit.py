@@ -101,24 +101,28 @@ def edit(model: Cardable, wish: Wish) -> tuple[Weights, Edit]:
         path, place = "direct", _Place("direct", last, following)
         after = damp_bigram(seen, last, following, wish.by)
     else:
-        (layer, head), (earlier, last, following) = rule_named(before, model.vocabulary, wish.text)
+        (layer, head), (earlier, only, following) = rule_named(before, model.vocabulary, wish.text)
         path = f"L{layer}H{head}"
-        if last is None:
+        if only is None:
             place = _Place(path, earlier, following)
             after = damp_rule(seen, layer, head, earlier, following, wish.by)
         else:
-            place = _Place(path, earlier, following, last, layer)
-            after = damp_skip(seen, layer, head, earlier, last, following, wish.by)
+            place = _Place(path, earlier, following, only, layer)
+            after = damp_skip(seen, layer, head, earlier, only, following, wish.by)
     served = after.astype(np.float32)
     after = served.astype(np.float64)
     entry: Moved | None = None
     aside: tuple[Moved, ...] = ()
     if place is not None and place.last is not None:
-        looked = [
+        was, now = (
             mean_attention(each, seen.runs, layer, head, place.event, place.last)
             for each in (before, after)
-        ]
-        entry, aside = _moved_after(model.vocabulary.names, reference, before, looked, place)
+        )
+        moved = _brought(model.vocabulary.names, reference, before, place)
+        entry, *others = (
+            replace(each, before=was * each.before, after=now * each.after) for each in moved
+        )
+        aside = tuple(others)
     elif place is not None:
         entry, aside = _moved(model.vocabulary.names, reference, before, after, place)
     return served, Edit(path, wish.by, entry, *_effect(before, after, windows, place), aside)
@@ -205,33 +209,22 @@ def _moved(
     return meant[0], tuple(each for size, each in found[:_ASIDE] if size > 0.0)
 
 
-def _moved_after(
-    names: Sequence[str],
-    reference: Reference,
-    weights: Weights,
-    looked: Sequence[float],
-    place: _Place,
-) -> tuple[Moved, tuple[Moved, ...]]:
-    """Ā T̃[event, v] for mean attention before and after: of the outcome that was meant, and of
-    those that move most with it, by |T̃| √columns.
+def _brought(
+    names: Sequence[str], reference: Reference, weights: Weights, place: _Place
+) -> list[Moved]:
+    """T̃[event, v] at full attention: of the outcome that is meant, then of those that move most
+    with it, by |T̃| √columns.
     """
     (circuit,) = (each for each in ov_circuits(weights) if each.name == place.path)
     circuit = circuit.centred(reference.last)
     brought = circuit.left[place.event] @ circuit.right
     size = np.abs(brought) * np.sqrt(reference.base_rates())
     size[place.following] = np.inf
-    assert place.last is not None
-    cells = tuple(
-        Moved(
-            place.path,
-            names[place.event],
-            names[outcome],
-            *(share * float(brought[outcome]) for share in looked),
-            last=names[place.last],
-        )
-        for outcome in np.argsort(-size, kind="stable")[: 1 + _ASIDE].tolist()
-    )
-    return cells[0], cells[1:]
+    last = None if place.last is None else names[place.last]
+    return [
+        Moved(place.path, names[place.event], names[v], float(brought[v]), float(brought[v]), last)
+        for v in np.argsort(-size, kind="stable")[: 1 + _ASIDE].tolist()
+    ]
 
 
 def _cell(

@@ -21,8 +21,9 @@ def edit_text(done: Edit, short: Mapping[str, str]) -> str:
     if done.entry is not None:
         lines.append(f"  {_cell(done.entry, short)}")
     lines.append(f"What a held-out event costs, bits, over {done.events:,} events")
+    heads = "other heads" if done.entry is not None and done.entry.last is not None else "heads"
     lines.append(
-        f"  {_loss(done.loss)} before, {_loss(done.predicted)} predicted (heads look where they "
+        f"  {_loss(done.loss)} before, {_loss(done.predicted)} predicted ({heads} look where they "
         f"did), {_loss(done.measured)} measured"
     )
     if done.elsewhere is not None:

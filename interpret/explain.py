@@ -153,7 +153,8 @@ def _summed(model: Readable, alert: Alert, later: Sequence[int], checks: bool) -
         sums = earlier
         for index in span:
             sums += float(swapped[index - 1])
-            if alert.detector == "drift":
+            # Before the other event the sum is what it was, and that never came to zero.
+            if alert.detector == "drift" and index >= worst[0].index:
                 sums = max(0.0, sums)
         other = _judged(other, alert, sums)
     # A sum that cannot be recomputed is compared by its last event instead.

@@ -86,17 +86,23 @@ def rule_named(
             f"expected 'L0H2: earlier -> next' or 'L0H2: earlier … last -> next', got {text!r}; a "
             "rule is edited in one head, and `offscript card MODEL` says which holds it"
         )
-    place = head_named(weights, head)
+    place, found = head_named(weights, head), set[tuple[int, int | None, int]]()
+    try:  # an event that has the gap in its name is meant before two that have not
+        earlier, following = pair_named(vocabulary, rule)
+        return place, (earlier, None, following)
+    except InputError as error:
+        unknown = error
     for gap in _GAP.finditer(rule):
         try:
             earlier = event_named(vocabulary, rule[: gap.start()])
-            return place, (earlier, *pair_named(vocabulary, rule[gap.end() :]))
+            found.add((earlier, *pair_named(vocabulary, rule[gap.end() :])))
         except InputError as error:
             unknown = error
-    if _GAP.search(rule):
+    if len(found) > 1:
+        raise InputError(f"{rule.strip()!r} can be read in several ways; give more of the names")
+    if not found:
         raise unknown
-    earlier, following = pair_named(vocabulary, rule)
-    return place, (earlier, None, following)
+    return place, found.pop()
 
 
 def _shown(name: str) -> str:

@@ -123,10 +123,14 @@ def notable_moments(
             if rule not in told:
                 told.add(rule)
                 top.append(_moment(sample, name, row, float(gain[row])))
-        places = [round((1.0 - quantile) * (len(order) - 1)) for quantile in quantiles]
-        rows = order[places].tolist()
-        at = [_moment(sample, name, row, float(gain[row])) for row in rows]
-        found[name] = Moments(top, list(zip(quantiles, at, strict=True)))
+        last = len(order) - 1
+        places = dict.fromkeys(round((1.0 - quantile) * last) for quantile in quantiles)
+        at = [
+            (1.0 - place / last, _moment(sample, name, row, float(gain[row])))
+            for place, row in zip(places, order[list(places)].tolist(), strict=True)
+            if last
+        ]
+        found[name] = Moments(top, at)
     return found
 
 

@@ -84,13 +84,24 @@ def statistics_of(model: Model, streams: Sequence[Stream]) -> Statistics:
     return Statistics(np.concatenate(parts), np.concatenate(joined))
 
 
+def _known_before(times: Float64[np.ndarray, " events"]) -> Float64[np.ndarray, " events"]:
+    """Each time, where it is unknown that of the event before, of the first ones that of the next;
+    zeros if none is known.
+    """
+    known = ~np.isnan(times)
+    if not known.any():
+        return np.zeros(len(times))
+    at = np.maximum.accumulate(np.where(known, np.arange(len(times)), 0))
+    return times[np.maximum(at, np.argmax(known))]
+
+
 def units_of(streams: Sequence[Stream], config: StreamConfig) -> list[Stream]:
     """What is scored as one: a stream, of endless ones each block of time that has events."""
     if not config.endless:
         return list(streams)
     blocks = []
     for stream in streams:
-        number = np.floor(stream.times / config.block_seconds)
+        number = np.floor(_known_before(stream.times) / config.block_seconds)
         cuts = [0, *(np.flatnonzero(np.diff(number) != 0) + 1).tolist(), len(number)]
         for start, stop in itertools.pairwise(cuts):
             names, times = stream.names[start:stop], stream.times[start:stop]

@@ -35,7 +35,7 @@ from .config import TrainConfig
 from .corpus import Corpus
 from .fit import bare_model
 from .folds import Data, Fits, Learned, learn, numbered
-from .held_out import Stream, tokens_of
+from .held_out import Stream, tokens_of, units_of
 from .outliers import set_apart
 from .partition import (
     block_seconds,
@@ -154,8 +154,7 @@ def _size(streams: StreamConfig, held: Sequence[Stream], days_a_stream: float) -
     if not streams.endless:
         return Size(len(held), events, days_a_stream * len(held))
     seconds = sum(span(s.times) for s in held)
-    blocks = sum(len(np.unique(np.floor(s.times / streams.block_seconds))) for s in held)
-    return Size(blocks, events, seconds / 86_400)
+    return Size(len(units_of(held, streams)), events, seconds / 86_400)
 
 
 def _budget(budget: Budget | None, streams: StreamConfig, size: Size) -> tuple[Budget, float]:

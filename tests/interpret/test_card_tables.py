@@ -10,7 +10,7 @@ import numpy as np
 
 from offscript.interpret.card import Card
 from offscript.interpret.card_tables import write_tables
-from offscript.interpret.circuits import ov_circuits
+from offscript.interpret.circuits import asking_circuits, matching_circuits, ov_circuits
 from offscript.interpret.paths import path_names
 from offscript.interpret.reference import read_reference
 from offscript.model.folder import load_model
@@ -50,9 +50,14 @@ def test_a_virtual_heads_table_is_that_of_its_circuit(make_random: Make, tmp_pat
 
     weights = model.weights.astype(np.float64)
     last = read_reference(model.reference, weights).last
-    circuit = ov_circuits(weights)[-1].centred(last)
-    found = np.load(tmp_path / "tables.npz")[f"{circuit.name}-ov"]
-    np.testing.assert_allclose(found, circuit.table(), rtol=1e-5, atol=1e-5)
+    found = np.load(tmp_path / "tables.npz")
+    for side, circuit in (
+        ("ov", ov_circuits(weights)[-1].centred(last)),
+        ("q", asking_circuits(weights)[-1].row_centred(last)),
+        ("k", matching_circuits(weights)[-1].row_centred(last)),
+    ):
+        told = found[f"{circuit.name}-{side}"]
+        np.testing.assert_allclose(told, circuit.table(), rtol=1e-5, atol=1e-5)
 
 
 def test_a_decoder_of_no_layers_has_its_direct_path(make_random: Make, tmp_path: Path) -> None:

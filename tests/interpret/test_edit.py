@@ -72,6 +72,7 @@ def test_a_skip_trigram_is_told_with_what_goes_with_it(model: SimpleNamespace) -
     assert {each.last for each in done.aside} == {"event 4"}
     shown = edit_text(done, {})
     assert "  event 2 … event 4 → event 2\n" in shown
+    assert " predicted (other heads look where they did), " in shown
     assert max(map(len, shown.splitlines())) <= 96
 
 

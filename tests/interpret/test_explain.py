@@ -14,15 +14,12 @@ import pytest
 
 import offscript.interpret
 from offscript.interpret.activations import run
-from offscript.interpret.directions import entropy, surprisal
+from offscript.interpret.directions import surprisal
 from offscript.interpret.explain import explain
 from offscript.model.alert import Alert
 from offscript.model.errors import InputError
-from offscript.model.folder import load_model
-from offscript.model.kernels import RING
 from offscript.model.vocabulary import END, NEW, PAST, START
 from offscript.model.weights import Weights
-from offscript.training.compare import logged_streams
 
 Make = Callable[..., SimpleNamespace]
 
@@ -124,129 +121,6 @@ def test_a_virtual_head_is_credited_with_the_event_that_its_first_head_read(
     assert (first.paths[0].name, first.paths[0].via) == ("L0H0→L1H1", 3)
     assert [look.head for look in first.paths[0].looks] == ["L1H1", "L0H0"]
     assert first.paths[0].looks[0].distance == 60.0
-
-
-def test_drift_adds_up_over_its_span_and_explains_the_worst_events(
-    make_random: Make, make_alert: Callable[..., Alert]
-) -> None:
-    model = make_random()
-    logits = run(model.weights.astype(np.float64), np.array(TOKENS)).logits
-    tokens = (*TOKENS, 5)
-    excess = surprisal(logits, np.array(tokens[1:])) - entropy(logits)
-    cusum = float(excess[-12:].sum() - 12 * model.calibration.kappa)
-
-    explanation = explain(model, make_alert(tokens, "drift", span=12, statistic=cusum + 1e-5))
-
-    assert explanation.total == pytest.approx(cusum, abs=1e-9)
-    assert explanation.gap == pytest.approx(-1e-5, abs=1e-9)
-    assert len(explanation.span) == 12
-    assert explanation.earlier == 0.0
-    worst = explanation.span[0]
-    assert worst.value == pytest.approx(excess[-12:].max() - model.calibration.kappa)
-    for part, attribution in zip(explanation.span, explanation.attributions, strict=False):
-        assert attribution.index == part.index
-        assert attribution.total == pytest.approx(part.value + model.calibration.kappa, abs=1e-9)
-        assert attribution.completeness_error <= 1e-9
-
-
-def test_drift_names_what_is_no_longer_at_hand(
-    make_random: Make, make_alert: Callable[..., Alert]
-) -> None:
-    model = make_random(window=4)  # a prediction depends on 7 tokens
-    alert = make_alert(TOKENS[10:], "drift", span=40, statistic=30.0)
-
-    explanation = explain(model, alert)
-
-    assert len(explanation.span) == 21 - 4
-    assert explanation.at_hand == 21 - 7
-    assert sorted(part.lag for part in explanation.span if not part.whole) == [14, 15, 16]
-    assert explanation.total == 30.0
-    parts = sum(part.value for part in explanation.span)
-    assert explanation.earlier == pytest.approx(30.0 - parts)
-    assert explanation.unlisted == "events and context no longer at hand"
-    assert any("23 of the 40 events" in warning for warning in explanation.warnings)
-    assert any("context of 3 of the 40 events" in warning for warning in explanation.warnings)
-
-
-def test_a_span_longer_than_what_is_kept_is_told_as_far_as_the_heads_see(
-    tiny_endless_model: Path, tiny_endless_log: Path, make_alert: Callable[..., Alert]
-) -> None:
-    model = load_model(tiny_endless_model)
-    (stream,) = logged_streams(model, [tiny_endless_log])
-    tokens = np.array([START, *model.vocabulary.ids(stream.names[:600])])
-    logits = run(model.weights.astype(np.float64), tokens[:-1]).logits
-    excess = surprisal(logits, tokens[1:]) - entropy(logits) - model.calibration.kappa
-
-    alert = make_alert(tokens[-RING:], "drift", span=300, statistic=float(excess[-300:].sum()))
-    explanation = explain(model, alert, checks=False)
-
-    assert explanation.total == alert.statistic
-    assert explanation.completeness_error <= 1e-9
-    window = model.weights.window
-    assert len(explanation.span) == RING - window
-    errors = [abs(part.value - excess[len(excess) - 1 - part.lag]) for part in explanation.span]
-    exact = [part.whole for part in explanation.span]
-    assert max(np.compress(exact, errors)) <= 1e-9
-    cut = np.compress(np.invert(exact), errors)
-    assert len(cut) == window - 1
-    assert np.median(cut) < 0.02
-    assert cut.max() < 0.5
-    gone = excess[-300 : -(RING - window)].sum()
-    assert explanation.earlier == pytest.approx(gone, abs=cut.sum() + 1e-9)
-
-
-def test_every_event_of_a_span_is_split_as_it_would_be_by_itself(
-    make_random: Make, make_alert: Callable[..., Alert]
-) -> None:
-    model = make_random(window=4)
-
-    explanation = explain(model, make_alert(TOKENS[3:], "drift", span=40, statistic=30.0))
-
-    assert len(explanation.attributions) == 3
-    for attribution in explanation.attributions:
-        alone = make_alert(TOKENS[3 : 4 + attribution.index], "drift", span=1)
-        (own,) = explain(model, alone).attributions
-        assert own.total == pytest.approx(attribution.total, abs=1e-9)
-        values = [[each.value for each in one.evidence] for one in (own, attribution)]
-        assert values[0] == pytest.approx(values[1], abs=1e-9)
-        effects = [[each.check.effect for each in one.evidence] for one in (own, attribution)]
-        assert effects[0] == pytest.approx(effects[1], abs=1e-9)
-
-
-def test_in_a_bigram_control_the_check_of_a_drift_is_what_was_claimed(
-    make_random: Make, make_alert: Callable[..., Alert]
-) -> None:
-    model = make_random(0)
-    told = [
-        explain(model, make_alert((*TOKENS, observed), "drift", span=1)).attributions
-        for observed in range(4, 12)
-    ]
-
-    claims = [claim for attributions in told for one in attributions for claim in one.evidence]
-    assert len(claims) > 2
-    for claim in claims:
-        assert claim.check is not None
-        assert claim.check.effect == pytest.approx(claim.value, rel=0.3, abs=0.1)
-
-
-def test_a_level_is_the_sum_of_each_events_share_of_the_mean(
-    make_random: Make, make_alert: Callable[..., Alert]
-) -> None:
-    model = make_random()
-    tokens = (*TOKENS, END)
-    logits = run(model.weights.astype(np.float64), np.array(TOKENS)).logits
-    shares = surprisal(logits, np.array(tokens[1:])) - model.calibration.usual
-    shares /= len(shares) + 20
-
-    alert = make_alert(tokens, "level", span=len(shares), statistic=shares.sum() + 1e-5)
-    explanation = explain(model, alert)
-
-    assert explanation.view == "mean"
-    assert explanation.total == pytest.approx(shares.sum(), abs=1e-9)
-    assert explanation.gap == pytest.approx(-1e-5, abs=1e-9)
-    assert len(explanation.span) == len(shares)
-    assert explanation.span[0].value == pytest.approx(shares.max())
-    assert explanation.completeness_error <= 1e-9
 
 
 def test_a_streams_score_is_split_over_detectors_and_shows_its_most_surprising_event(

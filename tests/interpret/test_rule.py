@@ -110,3 +110,25 @@ def test_a_model_without_heads_says_so() -> None:
 
     with pytest.raises(InputError, match="no heads"):
         head_named(weights, "L0H0")
+
+
+GAPS = ("Starting daemon ... please wait", "please wait", "Starting daemon", "got lock")
+GAPPED = Vocabulary((*SPECIAL, *GAPS), (1,) * (len(SPECIAL) + len(GAPS)))
+
+
+@pytest.mark.parametrize(
+    ("rule", "events"),
+    [
+        ("Starting daemon ... please wait -> got lock", (GAPS[0], None, "got lock")),
+        ("Starting daemon … please wait -> got lock", ("Starting daemon", GAPS[1], "got lock")),
+        ("got lock … Starting daemon ... please wait -> got lock", (GAPS[3], GAPS[0], GAPS[3])),
+    ],
+)
+def test_a_name_with_a_gap_in_it_is_meant_before_two_without(
+    rule: str, events: tuple[str | None, ...]
+) -> None:
+    weights = random_weights(DecoderConfig(len(GAPPED), 2, 8, 3, 4, window=4), seed=0)
+
+    _, found = rule_named(weights, GAPPED, f"L0H1: {rule}")
+
+    assert [each if each is None else GAPPED.names[each] for each in found] == list(events)

@@ -9,6 +9,7 @@ import pytest
 
 from offscript.model.config import StreamConfig
 from offscript.training.corpus import Corpus, read_sequences
+from offscript.training.held_out import units_of
 from offscript.training.partition import block_seconds, endless_parts, judged, stream_config
 
 
@@ -60,5 +61,8 @@ def test_an_event_without_a_time_at_the_end_of_an_endless_log_changes_no_block()
 
     dated, undated = (endless_parts(log(last)) for last in (1999.0, None))
 
-    assert block_seconds(undated[1]) == block_seconds(dated[1])
+    seconds = block_seconds(undated[1])
+    blocks = StreamConfig(endless=True, idle_seconds=0.0, block_seconds=seconds)
+    assert seconds == block_seconds(dated[1])
+    assert len(units_of(undated[1], blocks)) == len(units_of(dated[1], blocks))
     assert [len(stream.names) for part in undated for stream in part] == [1399, 601]
