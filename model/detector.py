@@ -201,9 +201,7 @@ class Detector:
         return self._streams.stale()
 
     def part(self, number: int) -> dict[str, NDArray[np.generic]]:
-        """One part of the state; all of them and `clock` are what a restart needs to go on as if
-        uninterrupted.
-        """
+        """One part of the state; all of them and `clock` are what a restart needs."""
         return self._streams.part(number)
 
     def clock(self) -> NDArray[np.float64]:
@@ -211,7 +209,7 @@ class Detector:
         return self._streams.clock()
 
     def restore(self, snapshot: Mapping[str, NDArray[np.generic]]) -> None:
-        """Take up a state, its parts put together; this detector must not have seen events yet."""
+        """Take up a state, its parts put together, before any event is seen."""
         self._streams.restore(snapshot)
         self._follow()
 

@@ -29,4 +29,7 @@ def outlived(
     order = by_age[np.argsort(senders[by_age], kind="stable")]
     _, sizes = np.unique(senders[order], return_counts=True)
     f = np.repeat(np.cumsum(sizes), sizes) - np.arange(len(order))
+    if count < len(f):  # only what may be among them is put in order
+        may = np.flatnonzero(f >= np.partition(f, len(f) - count)[len(f) - count])
+        order, f = order[may], f[may]
     return np.asarray(order[np.lexsort((touched[order], -f))[:count]], dtype=np.int64)

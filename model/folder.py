@@ -84,8 +84,11 @@ def make_room(path: Path) -> None:
 def save_model(model: Model, path: Path) -> Model:
     """Write the folder all at once (a killed process leaves none in part), and return it as loaded.
 
-    An existing folder at `path` is replaced if it is a model folder; anything else is refused.
+    An existing folder at `path`, or where a link there points to, is replaced if it is a model
+    folder; anything else is refused. Killed at the one moment between two names, it leaves the old
+    one as `.NAME….before` beside it.
     """
+    path = path.resolve()
     make_room(path)
     staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     before = staging.with_name(f"{staging.name}.before")

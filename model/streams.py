@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64, UInt16
+from jaxtyping import Float64, Int64, UInt16
 from numpy.typing import NDArray
 
 from .coded import Coded
@@ -16,6 +16,7 @@ from .errors import InputError, ModelError
 from .eviction import outlived
 from .kernels import N_DETECTORS, RING, TIMES
 from .rows import Rows
+from .snapshot import keys_of
 from .stream_kernels import begin_rows
 from .vocabulary import NEW, START
 
@@ -41,36 +42,6 @@ _RESERVED_BYTES = 1 << 28  # of address space; growing past it copies all that i
 _ARRAYS = ("state", "ring", "gaps", "tally")
 _COLUMNS = (*(STATE.names or ()), *_ARRAYS[1:])
 SNAPSHOT = (*_COLUMNS, "key_bytes", "key_lengths", "clock")  # what one holds
-
-
-def only(
-    snapshot: Mapping[str, NDArray[Any]], keep: Bool[np.ndarray, " streams"]
-) -> dict[str, NDArray[Any]]:
-    """The snapshot of `Streams` without those streams that are not to be kept."""
-    kept = {name: snapshot[name][keep] for name in (*_COLUMNS, "key_lengths")}
-    kept["key_bytes"] = snapshot["key_bytes"][np.repeat(keep, snapshot["key_lengths"])]
-    return {**snapshot, **kept}
-
-
-def without_doubles(snapshot: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-    """Parts of different moments may both hold a stream that was forgotten and came back in
-    between: the snapshot with each only as it was last.
-    """
-    keys = _keys(snapshot)
-    newest = np.argsort(snapshot["touched"], kind="stable")
-    last = {keys[row]: row for row in newest.tolist()}
-    if len(last) == len(keys):
-        return snapshot
-    keep = np.zeros(len(keys), np.bool_)
-    keep[list(last.values())] = True
-    return only(snapshot, keep)
-
-
-def _keys(snapshot: Mapping[str, NDArray[Any]]) -> list[str]:
-    whole = snapshot["key_bytes"].astype(np.uint8).tobytes()
-    lengths = snapshot["key_lengths"].astype(np.int64)
-    ends = np.cumsum(lengths)
-    return [whole[end - size : end].decode() for end, size in zip(ends, lengths, strict=True)]
 
 
 class Streams:
@@ -193,8 +164,11 @@ class Streams:
         return np.array([self.known_since, self.watermark, float(self.tick)])
 
     def restore(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
-        """Take up all parts, put together, with the clock; ModelError if another model has them."""
-        keys = _keys(snapshot)
+        """Take up all parts, put together, with the clock; ModelError if another model has them.
+
+        Of more than `most` the longest silent are forgotten.
+        """
+        keys = keys_of(snapshot)
         n = len(keys)
         for name, column in self._columns().items():
             array, shape = snapshot[name], (n, *column.shape[1:])
@@ -218,6 +192,8 @@ class Streams:
         self._rows = Rows()
         self._rows.put(keys, np.arange(n))
         self.changed(np.arange(n))
+        if n > self.most:
+            self.forget(np.argsort(self.state["touched"][:n], kind="stable")[: n - self.most])
 
     def take_over(
         self, old: Streams, ids: UInt16[np.ndarray, " d_vocab"]

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.errors import ModelError
-from ..model.streams import SNAPSHOT, only, without_doubles
+from ..model.snapshot import only, without_doubles
+from ..model.streams import SNAPSHOT
 from .arrays import Arrays
 from .clocks import MOST
 from .reading import AHEAD_SECONDS

@@ -10,7 +10,7 @@ import pytest
 from offscript.model.detector import Detector
 from offscript.model.errors import InputError
 from offscript.model.folder import Model, load_model
-from offscript.model.streams import without_doubles
+from offscript.model.snapshot import without_doubles
 from offscript.model.vocabulary import START
 
 
@@ -129,3 +129,21 @@ def test_a_stream_is_of_who_began_it_and_a_restored_one_of_who_sends_first(model
             each.observe(["old"], [name], np.zeros(1), sender=sender)
 
     assert (restored, detector._streams.senders[0], later._streams.senders[0]) == (0, 1, 7)
+
+
+def test_of_more_streams_than_are_kept_the_longest_silent_are_not_taken_up(model: Model) -> None:
+    many = Detector(model, max_streams=600)
+    name = model.vocabulary.names[-1]
+    for begin in (0, 300):
+        keys = [f"s{number}" for number in range(begin, begin + 300)]
+        many.observe(keys, [name] * 300, np.arange(300.0) + begin, started=set(keys))
+    parts = [many.part(number) for number in many.stale()]
+    saved = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+    few = Detector(model, max_streams=64, known_bytes=0)
+    few.restore({**saved, "clock": many.clock()})
+
+    assert len(few) == 64
+    assert all(int(key[1:]) >= 300 for key in few.known())
+    ended, _ = few.end_some_idle(np.array([1e9]), 128)  # each needs a place in the live cache
+    assert len(ended.surprisal) == 64
