@@ -293,7 +293,7 @@ Global___Drain: _TypeAlias = Drain  # noqa: Y015
 
 @_typing.final
 class Alert(_message.Message):
-    """One cause in one stream, and how often it came."""
+    """One cause in one stream, and how often it came: again within an hour, it is the same alert."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -31,8 +31,9 @@ class DetectorStub:
     under two of them is two streams. Where no name is given the default model is meant.
 
     Errors carry a google.rpc.Status: INVALID_ARGUMENT with BadRequest for what can never work,
-    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert or name of a
-    model. A service may want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
+    UNAVAILABLE with RetryInfo for what may work later, RESOURCE_EXHAUSTED with RetryInfo for more than
+    this sender may send now and without it for a message that is too large, NOT_FOUND for an unknown
+    alert, suppression or name of a model. A service may want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
     with PERMISSION_DENIED where the token lacks the scope (send, read or admin).
     """
 
@@ -105,8 +106,9 @@ class DetectorServicer:
     under two of them is two streams. Where no name is given the default model is meant.
 
     Errors carry a google.rpc.Status: INVALID_ARGUMENT with BadRequest for what can never work,
-    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert or name of a
-    model. A service may want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
+    UNAVAILABLE with RetryInfo for what may work later, RESOURCE_EXHAUSTED with RetryInfo for more than
+    this sender may send now and without it for a message that is too large, NOT_FOUND for an unknown
+    alert, suppression or name of a model. A service may want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
     with PERMISSION_DENIED where the token lacks the scope (send, read or admin).
     """
 
@@ -122,7 +124,8 @@ class DetectorServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ScoreOnce(self, request, context):
-        """The same for one batch. A full queue answers UNAVAILABLE at once instead of waiting.
+        """The same for one batch. Where there is no room, events have waited for too long or the store
+        fails, it answers UNAVAILABLE at once instead of waiting.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -267,8 +270,9 @@ class Detector:
     under two of them is two streams. Where no name is given the default model is meant.
 
     Errors carry a google.rpc.Status: INVALID_ARGUMENT with BadRequest for what can never work,
-    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert or name of a
-    model. A service may want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
+    UNAVAILABLE with RetryInfo for what may work later, RESOURCE_EXHAUSTED with RetryInfo for more than
+    this sender may send now and without it for a message that is too large, NOT_FOUND for an unknown
+    alert, suppression or name of a model. A service may want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
     with PERMISSION_DENIED where the token lacks the scope (send, read or admin).
     """
 

@@ -36,8 +36,9 @@ class DetectorStub:
     under two of them is two streams. Where no name is given the default model is meant.
 
     Errors carry a google.rpc.Status: INVALID_ARGUMENT with BadRequest for what can never work,
-    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert or name of a
-    model. A service may want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
+    UNAVAILABLE with RetryInfo for what may work later, RESOURCE_EXHAUSTED with RetryInfo for more than
+    this sender may send now and without it for a message that is too large, NOT_FOUND for an unknown
+    alert, suppression or name of a model. A service may want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
     with PERMISSION_DENIED where the token lacks the scope (send, read or admin).
     """
 
@@ -53,7 +54,9 @@ class DetectorStub:
     unacknowledged, close, connect again.
     """
     ScoreOnce: _grpc.UnaryUnaryMultiCallable[_detector_pb2.EventBatch, _detector_pb2.ScoreBatch]
-    """The same for one batch. A full queue answers UNAVAILABLE at once instead of waiting."""
+    """The same for one batch. Where there is no room, events have waited for too long or the store
+    fails, it answers UNAVAILABLE at once instead of waiting.
+    """
     ListAlerts: _grpc.UnaryUnaryMultiCallable[_detector_pb2.ListAlertsRequest, _detector_pb2.ListAlertsResponse]
     """Lists alerts, newest first."""
     WatchAlerts: _grpc.UnaryStreamMultiCallable[_detector_pb2.WatchAlertsRequest, _detector_pb2.Alert]
@@ -87,8 +90,9 @@ class DetectorAsyncStub(DetectorStub):
     under two of them is two streams. Where no name is given the default model is meant.
 
     Errors carry a google.rpc.Status: INVALID_ARGUMENT with BadRequest for what can never work,
-    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert or name of a
-    model. A service may want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
+    UNAVAILABLE with RetryInfo for what may work later, RESOURCE_EXHAUSTED with RetryInfo for more than
+    this sender may send now and without it for a message that is too large, NOT_FOUND for an unknown
+    alert, suppression or name of a model. A service may want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
     with PERMISSION_DENIED where the token lacks the scope (send, read or admin).
     """
 
@@ -101,7 +105,9 @@ class DetectorAsyncStub(DetectorStub):
     unacknowledged, close, connect again.
     """
     ScoreOnce: _aio.UnaryUnaryMultiCallable[_detector_pb2.EventBatch, _detector_pb2.ScoreBatch]  # type: ignore[assignment]
-    """The same for one batch. A full queue answers UNAVAILABLE at once instead of waiting."""
+    """The same for one batch. Where there is no room, events have waited for too long or the store
+    fails, it answers UNAVAILABLE at once instead of waiting.
+    """
     ListAlerts: _aio.UnaryUnaryMultiCallable[_detector_pb2.ListAlertsRequest, _detector_pb2.ListAlertsResponse]  # type: ignore[assignment]
     """Lists alerts, newest first."""
     WatchAlerts: _aio.UnaryStreamMultiCallable[_detector_pb2.WatchAlertsRequest, _detector_pb2.Alert]  # type: ignore[assignment]
@@ -134,8 +140,9 @@ class DetectorServicer(metaclass=_abc_1.ABCMeta):
     under two of them is two streams. Where no name is given the default model is meant.
 
     Errors carry a google.rpc.Status: INVALID_ARGUMENT with BadRequest for what can never work,
-    UNAVAILABLE with RetryInfo for what may work later, NOT_FOUND for an unknown alert or name of a
-    model. A service may want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
+    UNAVAILABLE with RetryInfo for what may work later, RESOURCE_EXHAUSTED with RetryInfo for more than
+    this sender may send now and without it for a message that is too large, NOT_FOUND for an unknown
+    alert, suppression or name of a model. A service may want the metadata `authorization: Bearer TOKEN`: without it calls end with UNAUTHENTICATED, and
     with PERMISSION_DENIED where the token lacks the scope (send, read or admin).
     """
 
@@ -158,7 +165,9 @@ class DetectorServicer(metaclass=_abc_1.ABCMeta):
         request: _detector_pb2.EventBatch,
         context: _ServicerContext,
     ) -> _typing.Union[_detector_pb2.ScoreBatch, _abc.Awaitable[_detector_pb2.ScoreBatch]]:
-        """The same for one batch. A full queue answers UNAVAILABLE at once instead of waiting."""
+        """The same for one batch. Where there is no room, events have waited for too long or the store
+        fails, it answers UNAVAILABLE at once instead of waiting.
+        """
 
     @_abc_1.abstractmethod
     def ListAlerts(

@@ -73,6 +73,13 @@ class Answers(Generic[Answer]):
         answer: Answer | None = first.write(first.future.result())
         return answer
 
+    async def only(self, future: Future[Any], write: Callable[[Any], Any] = _as_it_is) -> Answer:
+        """The answer of a call that has one."""
+        self.expect(future, write)
+        answer = await self.next()
+        assert answer is not None, "whatever comes of it is an answer"
+        return answer
+
     def _listen(self) -> None:
         """Be woken when the first one is there."""
         future = self._queue[0].future

@@ -37,6 +37,7 @@ class Saved:
     arrays: Arrays = field(default_factory=dict)  # all of them, or none
     parts: Mapping[int, Arrays] = field(default_factory=dict)  # of its streams by number
     complete: bool = False  # nothing will happen to the streams any more
+    first: bool = False  # of a run: from here on it is no longer so
 
     @property
     def nbytes(self) -> int:
@@ -46,7 +47,7 @@ class Saved:
 
 def save_arrays(connection: sa.Connection, model: str, shard: int, saved: Saved) -> None:
     """Save the arrays of a model's shard, if there are any, and parts of its streams."""
-    own = {"of_model": model, "of_shard": shard}
+    own: dict[str, str | int] = {"of_model": model, "of_shard": shard}
     rows = [(saved.state, part, save(compact(arrays))) for part, arrays in saved.parts.items()]
     if saved.arrays:
         rows += [(_ARRAYS, 0, _packed(saved.arrays)), (_STATE, 0, saved.state.encode())]

@@ -10,7 +10,7 @@ from ..interpret.explain import explain
 from ..interpret.explanation import Explanation
 from ..interpret.mechanism import mechanism
 from ..model.alert import Alert
-from ..model.errors import InputError
+from ..model.errors import InputError, ModelError
 from ..model.folder import Model, model_from_files
 from ..protos import detector_pb2 as pb
 from . import messages
@@ -49,9 +49,8 @@ class Explainer:
         )
         return messages.write_explanation(explanation, alert, model.vocabulary, similar)
 
-    def rests_on(self, alert_id: str) -> tuple[str, ...]:
-        """What an alert rests on, for a suppression; NotFoundError if there is none of this id."""
-        alert = self._store.alert(alert_id).alert
+    def rests_on(self, alert: Alert) -> tuple[str, ...]:
+        """What an alert rests on, for a suppression."""
         return rests_on(self._model_of(alert), alert)
 
     def _model_of(self, alert: Alert) -> Model:
@@ -59,7 +58,13 @@ class Explainer:
         return self._engine.model_of(alert) or self._kept(alert.model)
 
     def _load(self, sha256: str) -> Model:
-        return model_from_files(self._store.model_files(sha256))
+        model = model_from_files(self._store.model_files(sha256))
+        if model.sha256 != sha256:
+            raise ModelError(
+                f"the alert store has another model, {model.sha256[:12]}, in the place of "
+                f"{sha256[:12]}; nothing explains its alerts"
+            )
+        return model
 
 
 def _mechanisms(

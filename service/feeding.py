@@ -56,7 +56,11 @@ def feed(
     source: Int32[np.ndarray, " events"] | int = 0,
     sender: UInt32[np.ndarray, " events"] | int = 0,
 ) -> Observed:
-    """Have events scored, at most `most` at a time, as no more streams than that are kept."""
+    """Have events scored, an eighth of `most` at a time, as no more streams than that are kept.
+
+    Streams of the same piece make no room for others; of a few more senders have some to give up.
+    """
+    most = max(1, most // 8)
     if len(rows) <= most:
         return detector.observe(
             rows.stream, rows.name, rows.time, started=started, source=source, sender=sender

@@ -100,9 +100,10 @@ def as_json(message: Message) -> str:
 
 
 def seconds(text: str) -> float:
-    """Unix time of a moment that a person wrote."""
+    """Unix time of a moment that a person wrote, in UTC as all that is listed unless they say."""
     try:
-        return datetime.fromisoformat(text).timestamp()
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         raise InputError(
             f"expected a time like 2026-03-01T12:00 for --since, got {text!r}"

@@ -6,6 +6,7 @@ one that is not there.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Hashable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -43,7 +44,7 @@ class Metrics:
         )
         self.events_limited = Counter(
             "offscript_events_limited",
-            "Events past the limit of the token or the address that sent them, each time it did.",
+            "Events past the limit of the token or address that sent them, each time they came.",
             ["sender"],
             registry=registry,
         )
@@ -149,7 +150,7 @@ class Metrics:
         )
         self.sink_incidents = Counter(
             "offscript_sink_incidents",
-            "Incidents told to a receiver, or refused by it.",
+            "Incidents told to a receiver, each time (Alertmanager: every 15 s), or refused by it.",
             ["sink", "outcome"],
             registry=registry,
         )
@@ -157,7 +158,9 @@ class Metrics:
             "offscript_sink_up", "1 if the last message was taken.", ["sink"], registry=registry
         )
         self.alerts_stored = Gauge(
-            "offscript_alerts_stored", "Alerts in the store.", registry=registry
+            "offscript_alerts_stored",
+            "Alerts in the store when it was last looked at for old ones, once a minute.",
+            registry=registry,
         )
         self.alerts_deleted = Counter(
             "offscript_alerts_deleted",
@@ -294,12 +297,15 @@ class OfModel:
         self._gauge = gauge
         self._model = model
         self._values: set[Hashable] = set()
+        self._lock = threading.Lock()  # what is shown is made anew while a model is loaded
 
     def labels(self, value: Hashable) -> Gauge:
-        self._values.add(value)
-        return self._gauge.labels(self._model, value)
+        with self._lock:
+            self._values.add(value)
+            return self._gauge.labels(self._model, value)
 
     def clear(self) -> None:
         """Show none of them any longer."""
-        while self._values:
-            self._gauge.remove(self._model, self._values.pop())
+        with self._lock:
+            while self._values:
+                self._gauge.remove(self._model, self._values.pop())

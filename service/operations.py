@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -17,6 +18,8 @@ from .reload import Reloader, read_path
 from .store import Store
 from .stored import StoredAlert
 from .suppression import Suppression
+
+logger = logging.getLogger("offscript")
 
 
 class Operations:
@@ -55,10 +58,19 @@ class Operations:
     ) -> tuple[StoredAlert, Suppression | None]:
         verdict, comment, by, wish = verdicts.read_feedback(request)
         if wish is not None:
-            wish = replace(wish, evidence=self._explainer.rests_on(request.alert_id))
+            wish = replace(wish, evidence=self._rests_on(request.alert_id))
         return self._store.record(
             request.alert_id, verdict, comment, by, wish, who=who, grounds=self._engine.grounds
         )
+
+    def _rests_on(self, alert_id: str) -> tuple[str, ...]:
+        """Nothing where it cannot be found out, as when its model is gone: then its kind counts."""
+        alert = self._store.alert(alert_id).alert
+        try:
+            return self._explainer.rests_on(alert)
+        except Exception as error:  # noqa: BLE001 - a verdict must not be lost for it
+            logger.warning("what alert %s rests on is not known: %s", alert.id, error)
+            return ()
 
     async def _list_suppressions(self, request: bytes, _: str) -> pb.ListSuppressionsResponse:
         messages.parse(pb.ListSuppressionsRequest, request)

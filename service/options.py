@@ -63,7 +63,7 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
         "--lines",
         type=Path,
         metavar="DIR",
-        help="where raw lines of late are kept for explanations, on this machine: a folder of this "
+        help="where recent raw lines are kept for explanations, on this machine: a folder of this "
         "service alone (beside the SQLite file; with PostgreSQL nowhere)",
     )
     serve.add_argument(
@@ -79,7 +79,7 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
         type=float,
         default=365.0,
         metavar="DAYS",
-        help="how long is kept who did what (365); see offscript audit",
+        help="how long the record of who did what is kept (365); see offscript audit",
     )
     serve.add_argument(
         "--max-alerts",

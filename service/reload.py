@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..model.errors import InputError, ModelError, OffscriptError, OverloadError
-from ..model.folder import FILES, MANIFEST, Model, load_model, model_files, model_from_files
+from ..model.folder import Model
 from .audit import LOCAL, Deed
 from .carry import Carried
 from .engine import Engine
 from .served import Served
 from .store import Store
-from .trial import check
+from .trial import check, read_folder
 
 logger = logging.getLogger("offscript")
 
@@ -106,7 +106,7 @@ class Reloader:
         return done
 
     def _reload(self, served: Served, path: Path, before: Model) -> Reloaded:
-        model, files = _without_surprise(path, lambda: _read(path))
+        model, files = _without_surprise(path, lambda: read_folder(path))
         if model.sha256 == before.sha256:
             return Reloaded(model.sha256, before.sha256, Carried(0, 0), 0)
         late = served.late.batches()
@@ -133,20 +133,6 @@ def read_path(text: str) -> Path | None:
             f"{text[:64]!r}"
         )
     return Path(text)
-
-
-def _read(path: Path) -> tuple[Model, dict[str, bytes]]:
-    """A model and its files. What is kept in the store is what serves, byte for byte, though the
-    folder, or what a link points to, may be replaced meanwhile.
-    """
-    folder = path.resolve()
-    for name in (MANIFEST, *FILES):
-        file = folder / name
-        if file.exists() and not file.is_file():  # a pipe would be read for ever
-            raise ModelError(f"{file} is no file; train again")
-    load_model(folder)
-    files = model_files(folder)
-    return model_from_files(files), files
 
 
 def _without_surprise(path: Path, work: Callable[[], Answer]) -> Answer:

@@ -91,11 +91,19 @@ def cause_of(alert: Alert) -> Cause:
     return (*same, alert.unknown)
 
 
-def last_of(connection: sa.Connection, alert: Alert, *, quiet: bool) -> Row | None:
-    """The newest row of the same cause among those that are suppressed, or those that are not."""
+def is_anomalous(connection: sa.Connection, alert: Alert) -> bool:
+    """Whether the last that was said of an alert of the same cause is that it is right."""
+    row = last_of(connection, alert, _JUDGED)
+    return row is not None and row.verdict == "anomalous"
+
+
+def last_of(connection: sa.Connection, alert: Alert, which: sa.Select[Any]) -> Row | None:
+    """The newest row of the same cause: `LAST` of those that are not suppressed, `LAST_QUIET` of
+    those that are.
+    """
     *same, unknown = cause_of(alert)
     names = ("of_model", "of_model_name", "of_stream", "of_detector", "of_observed")
-    compiled = _compiled(_LAST_QUIET if quiet else _LAST, connection.dialect)
+    compiled = _compiled(which, connection.dialect)
     values = {**compiled.params, **dict(zip(names, map(text, same), strict=True))}
     values["of_unknown"] = unknown
     places = compiled.positiontup
@@ -109,7 +117,7 @@ def last_of(connection: sa.Connection, alert: Alert, *, quiet: bool) -> Row | No
     return None if row is None else Row(*row)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=6)
 def _compiled(query: sa.Select[Any], dialect: sa.Dialect) -> SQLCompiler:
     compiled = query.compile(dialect=dialect)
     assert isinstance(compiled, SQLCompiler), "a query is a statement in SQL"
@@ -146,8 +154,9 @@ _CAUSE = (
     .order_by(_ALERTS.row.desc())
     .limit(1)
 )
-_LAST = _CAUSE.where(_ALERTS.status != "suppressed")
-_LAST_QUIET = _CAUSE.where(_ALERTS.status == "suppressed")
+_JUDGED = _CAUSE.where(_ALERTS.verdict != "")
+LAST = _CAUSE.where(_ALERTS.status != "suppressed")
+LAST_QUIET = _CAUSE.where(_ALERTS.status == "suppressed")
 _GROWS = ("count", "last_seen", "revision", "changed", "status", "held")
 GROW = (
     sa.update(tables.alerts)

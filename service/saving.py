@@ -7,6 +7,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 from ..model.detector import Detector
 from .arrays import Arrays, Saved
@@ -39,6 +40,7 @@ class Saving:
         self._parts: deque[int] = deque()  # of this round, still to be stored
         self._arrays: Arrays | None = None  # what comes after them; None: no round is under way
         self._piece = False  # one is on its way
+        self._first = True  # nothing was saved by this run
         self._state = uuid.uuid4().hex  # the name of what is saved here
         self._next = -math.inf  # with the first events, as the saved state is then out of date
 
@@ -84,7 +86,8 @@ class Saving:
         self._put(Saved(self._state, arrays, parts, complete=True))
 
     def _put(self, saved: Saved) -> None:
-        self._piece = True
+        saved = replace(saved, first=self._first)
+        self._first, self._piece = False, True
         self._writer.put(Entry(state=(*self._shard, saved), done=self._stored))
 
     def _stored(self, _: list[StoredAlert]) -> None:

@@ -37,6 +37,8 @@ from .writer import Writer
 
 logger = logging.getLogger("offscript")
 
+_SMALL_EVENTS = 4096  # of a batch that is read and divided where it comes in
+
 
 @dataclass
 class Load:
@@ -168,11 +170,12 @@ class Served:
     def put(self, ticket: Ticket) -> None:
         """Take a batch; its ticket's future says what became of it.
 
-        Names are no work to read: with nothing before them they go on without the reader's thread,
-        for which a core, or the interpreter's lock, may not be free at once.
+        Few names are no work to read and to divide: with nothing before them they go on without the
+        reader's thread, for which a core, or the interpreter's lock, may not be free at once.
         """
         with self._wake:
-            if self._idle and not self._tickets and ticket.batch.lines is None:
+            small = len(ticket.batch) <= _SMALL_EVENTS or len(self._shards) == 1
+            if small and self._idle and not self._tickets and ticket.batch.lines is None:
                 self._read_batch(ticket)
             else:
                 self._tickets.append(ticket)
@@ -194,7 +197,7 @@ class Served:
 
     def sequel(self, alert: Alert) -> tuple[int, ...]:
         """What came in an alert's stream after it; nothing if that is not known, or no longer."""
-        if alert.model != self._model.sha256:
+        if alert.model != self._model.sha256 or not self._shards:  # while it starts there are none
             return ()
         shard = self._shards[shard_of(alert.stream, len(self._shards))]
         return sequel(alert, *shard.recent(alert.stream, alert.model))

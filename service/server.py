@@ -22,7 +22,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from ..model.errors import InputError, OffscriptError, StoreError
-from ..model.folder import Model, model_files
+from ..model.folder import Model
 from .access import Access
 from .alertmanager import Alertmanager
 from .audit import LOCAL, Deed
@@ -89,8 +89,8 @@ async def _serve_until_signal(config: ServiceConfig) -> None:
         loop.add_signal_handler(number, stop.set)
     server = Server(config)
     loop.add_signal_handler(signal.SIGHUP, server.renew)
-    await server.start()
     threading.excepthook = _end_with
+    await server.start()
     gc.freeze()  # what is there by now stays: to look through it each time took a tenth of a second
     try:
         await stop.wait()
@@ -114,7 +114,8 @@ class Server:
         loop = asyncio.get_running_loop()
         # Before they are loaded: what comes meanwhile is another model.
         self._seen = {name: look(path) for name, path in config.models.items()}
-        models = {name: load_to_serve(path) for name, path in config.models.items()}
+        read = {name: load_to_serve(path) for name, path in config.models.items()}
+        models = {name: model for name, (model, _) in read.items()}
         for name, model in models.items():
             self._metrics.of(name).loaded(model)
         tokens = None if config.tokens is None else read_tokens(config.tokens)
@@ -128,6 +129,8 @@ class Server:
         )
         try:
             self._store.claim()
+            for model, files in read.values():
+                self._store.keep_model(model.sha256, files)
             await self._start(models, loop)
         except BaseException:
             self._store.close()
@@ -135,8 +138,6 @@ class Server:
 
     async def _start(self, models: dict[str, Model], loop: asyncio.AbstractEventLoop) -> None:
         config = self._config
-        for name, model in models.items():
-            self._store.keep_model(model.sha256, model_files(config.models[name]))
         self._engine = Engine(
             models, self._store, config, self._metrics, self._alerts_changed(loop)
         )

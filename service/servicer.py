@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
@@ -34,6 +34,7 @@ from .turns import Turns
 SERVICE = pb.DESCRIPTOR.services_by_name["Detector"].full_name
 
 _READERS = 2  # OTLP requests read at a time
+_EXPLAINERS = 2  # explanations made at a time
 _PAGE = 500  # alerts read at a time for a watcher
 
 
@@ -64,6 +65,7 @@ class Servicer:
         self._explainer = Explainer(engine, store)
         # Their own threads: who asks for alerts need not wait for logs to be read.
         self._reading = ThreadPoolExecutor(_READERS, thread_name_prefix="logs")
+        self._explaining = ThreadPoolExecutor(_EXPLAINERS, thread_name_prefix="explainer")
         self._changed = asyncio.Event()
         self._draining = False
         self._streams: set[Answers[pb.ScoreBatch]] = set()
@@ -120,7 +122,8 @@ class Servicer:
         batch = self._batch(request)
         future = self._engine.submit(batch)
         try:
-            return await self._only(future, partial(messages.write_outcome, batch.seq))
+            write = partial(messages.write_outcome, batch.seq)
+            return await Answers[pb.ScoreBatch](self._engine).only(future, write)
         except asyncio.CancelledError:  # the caller's time is up: it need not be scored any more
             future.cancel()
             raise
@@ -130,7 +133,7 @@ class Servicer:
             take(len(request))
             reading = partial(copy_context().run, self._intake.take, request)
             answer = await asyncio.get_running_loop().run_in_executor(self._reading, reading)
-        return await self._only(answer)
+        return await Answers[ExportLogsServiceResponse](self._engine).only(answer)
 
     async def _score(self, requests: AsyncIterator[bytes]) -> AsyncIterator[pb.ScoreBatch]:
         """Answers in the order of the requests, while later ones are being read and scored."""
@@ -159,12 +162,6 @@ class Servicer:
             answers.say(None)
         except Exception as error:  # noqa: BLE001 - it ends the stream, where it is told apart
             answers.say(error)
-
-    async def _only(self, future: Future[Any], *write: Callable[[Any], Any]) -> Any:
-        """The answer of a call that has one."""
-        answers: Answers[Message] = Answers(self._engine)
-        answers.expect(future, *write)
-        return await answers.next()
 
     async def _list_alerts(self, request: bytes) -> pb.ListAlertsResponse:
         message = messages.parse(pb.ListAlertsRequest, request)
@@ -199,7 +196,7 @@ class Servicer:
     async def _explain(self, request: bytes) -> pb.Explanation:
         message = messages.parse(pb.ExplainRequest, request)
         explained = partial(self._explainer.explain, message.alert_id, checks=message.checks)
-        return await asyncio.to_thread(explained)
+        return await asyncio.get_running_loop().run_in_executor(self._explaining, explained)
 
     async def _describe_model(self, request: bytes) -> pb.ModelDescription:
         served = self._engine.of(messages.parse(pb.DescribeModelRequest, request).model)
@@ -255,11 +252,15 @@ class Servicer:
     @contextmanager
     def _timed(self, name: str, context: Context) -> Iterator[None]:
         start = time.perf_counter()
+        code: object = None
         SENDER.set(self._access.sender(_authorization(context), address_of(context.peer())))
         try:
             yield
+        except (asyncio.CancelledError, GeneratorExit):  # its time is up, or its caller has gone
+            code = grpc.StatusCode.CANCELLED
+            raise
         finally:
-            code = context.code() or grpc.StatusCode.OK
+            code = code or context.code() or grpc.StatusCode.OK
             label = code.name if isinstance(code, grpc.StatusCode) else str(code)
             seconds = time.perf_counter() - start
             self._metrics.rpc_seconds.labels(name, label).observe(seconds)

@@ -183,16 +183,21 @@ class Spool:
         number, offset = divmod(position, self._segment)
         if not self._first <= number <= self._number:
             return None
-        if number == self._number:
-            return _read_record(self._file, offset)
         try:
+            if number == self._number:
+                return _read_record(self._file, offset)
             file = os.open(self._path(number), os.O_RDONLY)
+            try:
+                return _read_record(file, offset)
+            finally:
+                os.close(file)
         except FileNotFoundError:
             return None
-        try:
-            return _read_record(file, offset)
-        finally:
-            os.close(file)
+        except OSError as error:  # an alert without its lines is better than none
+            if not self._failing:
+                logger.warning("raw lines cannot be read: %s: %s", self._folder, error.strerror)
+            self._failing = True
+            return None
 
     def _path(self, number: int) -> Path:
         return self._folder / f"lines-{number:010d}"

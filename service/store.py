@@ -17,11 +17,11 @@ from ..model.errors import NotFoundError
 from . import audit, incident, storm, suppression, tables
 from .arrays import Saved, load_arrays, save_arrays
 from .audit import LOCAL, Deed
-from .budget import Budget
 from .database import Database, text
-from .incident import FIRING, Incident
+from .incident import Incident
+from .placing import Placing
 from .retention import Forgotten, forget, last_numbers
-from .rows import GROW, Cause, Row, cause_of, columns, last_of, read_row, standing
+from .rows import GROW, read_row, standing
 from .stored import Feedback, Filter, StoredAlert
 from .storm import Storm
 from .suppression import Grounds, Suppression, Wish, not_known, suppression_of
@@ -69,59 +69,39 @@ class Store:
     ) -> list[StoredAlert]:
         """Store alerts, the state of shards, and what was done elsewhere, in one transaction.
 
-        An alert of a cause (model, stream, detector, observed event, whether unknown events explain
-        it) that was seen less than `repeat_seconds` ago only makes that alert's count grow, unless
-        it was resolved. One whose
-        mechanism is suppressed is stored as such, if its `grounds` are those of the suppression.
-        What begins an incident past `incidents_per_hour` is held back. Returns what each alert
-        became.
+        What each becomes is told in `placing.py`; `grounds` say what an alert rests on.
         """
-        became: list[Row] = []
-        suppressed: list[str] = []
         now = time.time()
-        # Nobody waits for state, which is a few seconds old when it is needed, until the last.
-        lasting = bool(alerts or deeds) or any(saved.complete for *_, saved in states)
+        # Nobody waits for state, which is a few seconds old when it is needed, but the first and
+        # the last piece: between them no start may take it for whole.
+        lasting = bool(alerts or deeds) or any(
+            saved.first or saved.complete for *_, saved in states
+        )
         with self._database.writing(lasting=lasting) as connection:
             last_row, revision = last_numbers(connection) if alerts else (0, 0)
-            rows: dict[tuple[Cause, bool], Row] = {}
-            new: dict[int, dict[str, object]] = {}
-            quiet = suppression.active(connection, now) if alerts else {}
-            budget = Budget(connection, alerts, now, per_hour=self._incidents_per_hour)
-            for alert in alerts:
-                by = suppression.covering(quiet, alert, grounds) if quiet else None
-                cause = cause_of(alert)
-                row = rows.get((cause, False)) or last_of(connection, alert, quiet=False)
-                if by is not None and (row is None or row.verdict != "anomalous"):
-                    # What is kept quiet has a row of its own: others of its cause are heard.
-                    row = rows.get((cause, True)) or last_of(connection, alert, quiet=True)
-                    suppressed.append(by)
-                else:
-                    by = None
-                if row is None or row.is_over(alert, self._repeat_seconds):
-                    status = "open" if by is None else "suppressed"
-                    last_row += 1
-                    row = Row(
-                        last_row, alert.id, 0, now, 0, alert.first_seen, alert.last_seen, status
-                    )
-                    new[last_row] = columns(alert)
-                row.count += alert.count
-                row.last_seen = max(row.last_seen, alert.last_seen)
-                if row.status in FIRING:
-                    row.held = budget.holds(alert)
-                rows[cause, by is not None] = row
-                became.append(row)
+            placing = Placing(
+                connection,
+                alerts,
+                now,
+                last_row=last_row,
+                repeat_seconds=self._repeat_seconds,
+                incidents_per_hour=self._incidents_per_hour,
+                grounds=grounds,
+            )
+            became = [placing.row_of(alert) for alert in alerts]
             changed = {row.row: row for row in became}
             for row in changed.values():
                 revision += 1
                 row.revision, row.changed = revision, now
+            new = placing.new
             added = [{**new[at], **vars(row)} for at, row in changed.items() if at in new]
             grown = [row.grown() for at, row in changed.items() if at not in new]
             if added:
                 connection.execute(sa.insert(tables.alerts), added)
             if grown:
                 connection.execute(GROW, grown)
-            suppression.count(connection, suppressed)
-            held = budget.save()
+            suppression.count(connection, placing.suppressed)
+            held = placing.budget.save()
             for state in states:
                 save_arrays(connection, *state)
             for deed in deeds:

@@ -144,12 +144,12 @@ def add(
     rows = connection.scalars(covered.order_by(alerts.row)).all()
     if suppression.evidence:
         newest = sa.select(alerts.row, alerts.alert).where(alerts.row.in_(rows[-_EXAMINED:]))
-        others = {
-            row
-            for row, alert in connection.execute(newest)
-            if not _alike(suppression.evidence, grounds(Alert.from_json(json.loads(alert))))
-        }
-        rows = [row for row in rows if row not in others]
+        same = set()
+        for row, alert in connection.execute(newest.order_by(alerts.row.desc())):
+            found = grounds(Alert.from_json(json.loads(alert)))
+            if found and _alike(suppression.evidence, found):
+                same.add(row)
+        rows = [row for row in rows if row in same]
     if rows:
         numbered = [{"at": row, "to": to} for to, row in enumerate(rows, start=revision + 1)]
         quiet = sa.update(tables.alerts).where(alerts.row == sa.bindparam("at"))

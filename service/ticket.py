@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from zlib import crc32
 
 import numpy as np
@@ -58,6 +60,15 @@ class PartOutcome:
     repeated: bool = False
 
 
+_KEY = os.urandom(16)
+
+
+def account_of(sender: str) -> int:
+    """The sender as a number from 1, which nobody can choose who does not know the key."""
+    digest = blake2b(sender.encode(), key=_KEY, digest_size=4).digest()
+    return int.from_bytes(digest) or 1
+
+
 class Ticket:
     """A batch's future. `left_queue` is called when the batch has been scored, or has failed.
 
@@ -67,7 +78,7 @@ class Ticket:
     def __init__(self, batch: Batch, left_queue: Callable[[Batch], None], sender: str = "") -> None:
         self.batch = batch
         self.sender = batch.client or f"@{sender}"
-        self.account = crc32(sender.encode()) or 1  # the sender as a number, the same in every run
+        self.account = account_of(sender)
         self.future: Future[Outcome] = Future()
         self._left_queue = left_queue
         self._lock = threading.Lock()

@@ -34,6 +34,7 @@ class Certificate:
             context.load_verify_locations(cafile=self._client_ca)
             # Whoever looks whether the service is there has none: the handler asks the others.
             context.verify_mode = ssl.CERT_OPTIONAL
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # as gRPC: any of them is trusted
         _check_kind(pair, self._key)
         self.http = context
         self._grpc = grpc.ssl_server_certificate_configuration([pair], roots)

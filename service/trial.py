@@ -13,7 +13,7 @@ import numpy as np
 from ..interpret.golden import check_golden
 from ..model.detector import Detector
 from ..model.errors import ModelError
-from ..model.folder import Model, load_model
+from ..model.folder import FILES, MANIFEST, Model, load_model, model_files, model_from_files
 from .batch import Batch
 from .feeding import feed, joined
 from .reading import Reader
@@ -24,11 +24,28 @@ _KNOWN_BYTES = 8 << 20
 _CHANCE = 1e-4  # with which a model is refused that keeps its budget
 
 
-def load_to_serve(path: Path) -> Model:
-    """Read a model folder; ModelError also if golden events score otherwise here."""
-    model = load_model(path)
+Files = dict[str, bytes]  # of a model, by name
+
+
+def load_to_serve(path: Path) -> tuple[Model, Files]:
+    """A model and its files; ModelError also if golden events score otherwise here."""
+    model, files = read_folder(path)
     check_golden(model)
-    return model
+    return model, files
+
+
+def read_folder(path: Path) -> tuple[Model, Files]:
+    """A model and its files. What is kept in the store is what serves, byte for byte, though the
+    folder, or what a link points to, may be replaced meanwhile.
+    """
+    folder = path.resolve()
+    for name in (MANIFEST, *FILES):
+        file = folder / name
+        if file.exists() and not file.is_file():  # a pipe would be read for ever
+            raise ModelError(f"{file} is no file; train again")
+    load_model(folder)
+    files = model_files(folder)
+    return model_from_files(files), files
 
 
 @dataclass(frozen=True)

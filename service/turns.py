@@ -15,6 +15,7 @@ from .engine import Engine
 from .errors import LimitError
 
 _PATIENCE_SECONDS = 5.0  # without anything scored, until a stream ends and its client is told why
+_MOST_SECONDS = 60.0  # that a batch waits for room, whatever is scored meanwhile
 _LOOK_SECONDS = 0.05  # between two looks for room
 
 
@@ -56,7 +57,7 @@ class Turns:
                 except OverloadError as error:
                     # As long as its model scores, however slowly, there will be room.
                     last = max(began, line.taken, served.load.scored)
-                    if time.monotonic() > last + _PATIENCE_SECONDS:
+                    if time.monotonic() > min(last + _PATIENCE_SECONDS, began + _MOST_SECONDS):
                         served.metrics.events["refused"].inc(len(batch))
                         raise
                     await asyncio.sleep(min(_LOOK_SECONDS, error.retry_seconds))

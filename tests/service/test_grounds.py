@@ -13,9 +13,11 @@ from offscript.model.alert import Alert
 from offscript.model.detector import Detector
 from offscript.model.folder import Model, load_model
 from offscript.model.vocabulary import NEW
-from offscript.service import grounds
+from offscript.service import grounds, suppression
 from offscript.service.grounds import Grounds, rests_on
 from offscript.service.metrics import Metrics
+from offscript.service.store import Store
+from offscript.service.suppression import Wish
 from offscript.tests.service.alerts import other
 
 
@@ -134,3 +136,22 @@ def test_no_more_windows_are_remembered_than_are_asked_for_again(
         examined.of(raised("full run", *["chunk"] * number, "console closed"))
 
     assert len(examined._known) == 2
+
+
+def test_of_what_is_open_only_what_rests_on_the_same_becomes_quiet(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suppression, "_EXAMINED", 3)
+    store.write([other(number) for number in range(6)])
+    asked = []
+
+    def of(alert: Alert) -> list[str]:
+        asked.append(alert.id)
+        return {"a3": ["p"], "a4": ["q"]}.get(alert.id, [])
+
+    wish = Wish(everywhere=True, seconds=60.0, evidence=("p",))
+    store.record("a1", "normal", "", "", wish, grounds=of)
+
+    assert asked == ["a5", "a4", "a3"]
+    statuses = {number: store.alert(f"a{number}").status for number in (0, 2, 3, 4, 5)}
+    assert [number for number, status in statuses.items() if status == "suppressed"] == [3]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
+
+import pytest
 
 from offscript.interpret.explanation import Said, Similar
 from offscript.protos import detector_pb2 as pb
-from offscript.service.listing import as_json, one_line, similar_lines, suppression_line
+from offscript.service.listing import as_json, one_line, seconds, similar_lines, suppression_line
 
 ALERT = pb.Alert(
     id="0123456789abcdef",
@@ -25,6 +28,20 @@ def test_a_line_says_when_what_where_and_how_often() -> None:
 
     assert line.startswith("0123456789ab  2026-03-02 12:00:00  new     2.0×  ev")
     assert line.endswith("world ×3")
+
+
+def test_a_time_that_is_listed_means_the_same_when_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        moments = [seconds(text) for text in ("2026-03-02 12:00:00", "2026-03-02T07:00:00-05:00")]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert moments == [ALERT.time_micros / 1e6] * 2
 
 
 def test_a_line_names_the_model_that_has_a_name() -> None:

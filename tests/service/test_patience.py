@@ -143,3 +143,5 @@ def test_a_call_whose_time_is_up_is_not_scored(running: Running, session: Lines)
     assert scored.events == 5
     assert {alert.stream for alert in listed} == {"0b"}
     assert events["abandoned"]._value.get() == 5
+    text = running.server._metrics.text().decode()
+    assert 'offscript_rpc_seconds_count{code="CANCELLED",method="ScoreOnce"} 1.0' in text

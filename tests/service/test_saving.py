@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -151,9 +152,10 @@ def test_pieces_of_a_round_leave_time_for_others_between_them(
         alerts: Sequence[Alert],
         states: Sequence[tuple[str, int, Saved]] = (),
         deeds: Sequence[Deed] = (),
+        **more: Any,
     ) -> object:
         moments.extend(time.monotonic() for _, _, saved in states if saved.parts)
-        return write(alerts, states, deeds)
+        return write(alerts, states, deeds, **more)
 
     monkeypatch.setattr(service.store, "write", watched)
     lines = [line for n in range(6) for line in session(f"{n:04x}")[:3]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -136,3 +137,25 @@ def test_what_the_disk_does_not_take_leaves_the_lines_before_to_be_found(
     keep(spool, "a", (4.0, "four"))
 
     assert spool.window("a", [1.0, 2.0, 3.0, 4.0]) == ("one", None, None, "four")
+
+
+def test_lines_that_cannot_be_read_cost_no_alert(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool = Spool(tmp_path / "lines", 1 << 16)
+    for number in range(40):
+        keep(spool, "s", (float(number), "x" * 1000))
+    opened = os.open
+
+    def none_left(path: os.PathLike[str], *rest: int) -> int:
+        if "lines-" in str(path):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return opened(path, *rest)
+
+    monkeypatch.setattr(os, "open", none_left)
+    times = [float(number) for number in range(20, 40)]
+    lines = [spool.window("s", times) for _ in range(2)][1]
+
+    assert lines[-1] is not None
+    assert lines[0] is None
+    assert caplog.text.count("raw lines cannot be read") == 1

@@ -151,6 +151,10 @@ def test_an_alert_that_was_called_anomalous_is_taken_out_of_the_storm(few: Store
 
     assert kinds(few) == ["k0", "k1", "k4"]
 
+    few.write([other(41, observed="k4", stream="s40")])  # the same again
+
+    assert kinds(few) == ["k0", "k1", "k4"]
+
 
 def test_a_webhook_tells_of_a_storm_what_changed_and_when_it_is_over(
     few: Store, receiver: Receiver

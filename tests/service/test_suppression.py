@@ -10,11 +10,9 @@ from dataclasses import replace
 import grpc
 import pytest
 
-from offscript.model.alert import Alert
 from offscript.model.errors import NotFoundError
 from offscript.protos import detector_pb2 as pb
 from offscript.protos.detector_pb2_grpc import DetectorStub
-from offscript.service import suppression
 from offscript.service.store import Store
 from offscript.service.stored import Filter
 from offscript.service.suppression import Wish
@@ -105,23 +103,6 @@ def test_two_reasons_of_one_kind_can_be_quiet_and_one_heard_again(store: Store) 
     assert statuses_of(6) == ["suppressed", "open", "open"]
 
 
-def test_of_what_is_open_only_what_rests_on_the_same_becomes_quiet(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(suppression, "_EXAMINED", 2)
-    store.write([other(number) for number in range(5)])
-    asked = []
-
-    def grounds(alert: Alert) -> list[str]:
-        asked.append(alert.id)
-        return ["p"] if alert.id == "a3" else ["q"]
-
-    store.record("a1", "normal", "", "", replace(EVERYWHERE, evidence=("p",)), grounds=grounds)
-
-    assert sorted(asked) == ["a3", "a4"]
-    assert statuses(store, 0, 2, 3, 4) == ["suppressed", "suppressed", "suppressed", "open"]
-
-
 def test_a_suppression_of_schema_8_holds_for_its_kind(store: Store, url: str) -> None:
     store.write([other(1)])
     store.record("a1", "normal", "", "", replace(EVERYWHERE, evidence=("p",)))
@@ -173,6 +154,19 @@ def test_what_was_called_anomalous_is_never_quiet(store: Store) -> None:
     (stored,) = store.write([other(2, time=110.0, last_seen=110.0)])
 
     assert stored.status == "anomalous"
+    # Two hours later it is another row, of which nobody has said anything yet.
+    later = [other(9, stream="s2", time=at, last_seen=at) for at in (7400.0, 7500.0)]
+    assert [store.write([alert])[0].status for alert in later] == ["open", "open"]
+
+
+def test_what_was_called_normal_since_it_was_called_anomalous_can_be_quiet(store: Store) -> None:
+    store.write([other(1)])
+    store.record("a1", "anomalous", "", "")
+    store.record("a1", "normal", "", "", HERE)
+
+    (stored,) = store.write([other(2, stream="s1", time=110.0, last_seen=110.0)])
+
+    assert stored.status == "suppressed"
 
 
 def test_every_alert_that_is_made_quiet_changes_after_those_before(store: Store) -> None:
