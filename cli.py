@@ -157,6 +157,11 @@ def _alerts(options: argparse.Namespace) -> int:
     from .service.credentials import credentials_of
     from .service.listing import as_json, one_line, seconds
 
+    if options.watch and (options.status or options.most):
+        raise InputError("--watch prints all alerts as they come: leave out --status and --most")
+    if options.parquet and (options.json or options.most):
+        raise InputError("--parquet writes all alerts: leave out --json and --most")
+    most = options.most or 50
     with Client(options.to, credentials=credentials_of(options)) as client:
         since = seconds(options.since) if options.since else None
         filters: dict[str, Any] = {
@@ -174,8 +179,8 @@ def _alerts(options: argparse.Namespace) -> int:
             print(f"{export(found, options.parquet):,} alerts written to {options.parquet}")
             return 0
         for number, alert in enumerate(found):
-            if number == options.most and not options.watch:
-                print(f"… more; see all with --most {10 * options.most}", file=sys.stderr)
+            if number == most and not options.watch:
+                print(f"… more; see all with --most {10 * most}", file=sys.stderr)
                 break
             print(as_json(alert) if options.json else one_line(alert), flush=options.watch)
     return 0

@@ -140,7 +140,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="of the service's models, the one that is to score it; without, the default one",
     )
-    send.add_argument("--follow", action="store_true", help="go on with what is added, as tail -F")
+    send.add_argument(
+        "--follow", action="store_true", help="go on with what is added, as tail -F; plain files"
+    )
     send.add_argument(
         "--position",
         type=Path,
@@ -169,14 +171,18 @@ def parser() -> argparse.ArgumentParser:
     alerts.add_argument("--model", metavar="NAME", help="of one of the service's models")
     alerts.add_argument("--stream", metavar="KEY", help="of one stream")
     alerts.add_argument("--detector", choices=DETECTORS)
-    alerts.add_argument("--since", metavar="TIME", help="seen since, as in 2026-03-01T12:00")
+    alerts.add_argument(
+        "--since", metavar="TIME", help="seen since, as in 2026-03-01T12:00, in UTC"
+    )
     alerts.add_argument(
         "--status",
         choices=("open", "normal", "anomalous", "suppressed", "acknowledged", "resolved"),
         help="how they stand; normal and anomalous: what they were called last, also if they were "
-        "acknowledged or resolved since; else all but the suppressed ones",
+        "acknowledged or resolved since; else all but the suppressed ones; not with --watch",
     )
-    alerts.add_argument("--most", type=_count, default=50, metavar="N", help="how many (50)")
+    alerts.add_argument(
+        "--most", type=_count, metavar="N", help="how many are listed (50); not those watched"
+    )
     alerts.add_argument("--json", action="store_true", help="a JSON object a line")
 
     explain = command("explain", "say why an alert was raised", "offscript explain 1f0c22a9")
@@ -247,7 +253,7 @@ def parser() -> argparse.ArgumentParser:
         "offscript audit --since 2026-03-01",
     )
     to(audit)
-    audit.add_argument("--since", metavar="TIME", help="done since, as in 2026-03-01T12:00")
+    audit.add_argument("--since", metavar="TIME", help="done since, in UTC: 2026-03-01T12:00")
     audit.add_argument("--most", type=_count, default=50, metavar="N", help="how many (50)")
     audit.add_argument("--json", action="store_true", help="a JSON object a line")
 
@@ -264,7 +270,8 @@ def parser() -> argparse.ArgumentParser:
         "--scopes",
         required=True,
         metavar="SCOPE[,SCOPE]",
-        help="send (events), read (alerts, explanations, metrics), or admin (these and verdicts)",
+        help="send (events), read (alerts, explanations, metrics), or admin (these, "
+        "verdicts, suppressions, reloads and the audit trail)",
     )
 
     card = command(
@@ -295,7 +302,10 @@ def parser() -> argparse.ArgumentParser:
 
 def _count(text: str) -> int:
     """One or more."""
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text!r}") from None
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected 1 or more, got {number}")
     return number

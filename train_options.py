@@ -26,20 +26,22 @@ def add_training(train: argparse.ArgumentParser) -> None:
     )
     train.add_argument(
         "--budget",
-        help="acceptable false alerts: '5/day', '10/million events', '1/1000 streams' (default, or "
-        "the smallest that the data supports and at which unknown events raise alerts)",
+        help="acceptable false alerts: '5/day', '10/million events', '1/1000 streams' (default, of "
+        "endless logs '1/day'; more where the data support no less, or unknown events would raise "
+        "no alerts)",
     )
     train.add_argument(
         "--exclude",
         type=Path,
         metavar="FILE",
-        help="streams to leave out, one key a line: known incidents, streams kept for testing",
+        help="streams to leave out: known incidents, streams kept for testing; a key a line (of a "
+        "CSV the first column), or JSON objects as of offscript alerts --json",
     )
     train.add_argument(
         "--normal",
         type=Path,
         metavar="FILE",
-        help="streams that are normal however far outside of what the others do, one key a line",
+        help="streams that are normal however far outside of what the others do; as for --exclude",
     )
     train.add_argument(
         "--keep-outliers",

@@ -59,8 +59,11 @@ def checked_once(*, typechecker: object) -> Callable[[Any], Any]:
         # The words of annotations are those of the function's own module.
         there = function.__globals__
         answer = FunctionType(answer.__code__, there, function.__name__, None, answer.__closure__)
-        check = jaxtyped(functools.wraps(function)(answer), typechecker=typechecker)
-        check_and_call = jaxtyped(function, typechecker=typechecker)
+        answer = functools.wraps(function)(answer)
+
+        @functools.cache  # as it takes long, and most functions are never called in one process
+        def checking(called: Any) -> Any:
+            return jaxtyped(called, typechecker=typechecker)
 
         @functools.wraps(function)
         def checked(*arguments: object, **named: object) -> object:
@@ -69,9 +72,9 @@ def checked_once(*, typechecker: object) -> Callable[[Any], Any]:
             try:
                 call = kind(arguments), *named, kind(tuple(named.values()))
             except UnlikeError:
-                return check_and_call(*arguments, **named)
+                return checking(function)(*arguments, **named)
             if call not in passed:
-                result = check_and_call(*arguments, **named)
+                result = checking(function)(*arguments, **named)
                 passed.add(call)
                 return result
             result = function(*arguments, **named)
@@ -81,7 +84,7 @@ def checked_once(*, typechecker: object) -> Callable[[Any], Any]:
                 whole = None
             if whole is None or whole not in passed:
                 known.result = result
-                check(*arguments, **named)
+                checking(answer)(*arguments, **named)
                 del known.result
             if whole is not None:
                 passed.add(whole)

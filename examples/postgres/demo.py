@@ -70,7 +70,8 @@ def demo(keep: Path | None) -> int:
                     _say("4. One alert in full")
                     _tell(client, *story)
         if keep is not None:
-            _say(f"The model and its alerts are in {keep}: offscript serve {keep / 'model'} …")
+            store = f"sqlite:///{keep / 'alerts.db'}"
+            _say(f"To go on with them: offscript serve {keep / 'model'} --store {store}")
     return 0
 
 
