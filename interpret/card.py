@@ -1,7 +1,7 @@
 """The card of circuits: what a whole model has learned, read from its weights and held-out windows.
 
 Values are in nats unless a name says otherwise; events are named, "k … q → v" is a skip-trigram.
-`card` makes it, `Card.to_json` is what docs/card.md describes.
+`reading.read_model` makes it, `Card.to_json` is what docs/card.md describes.
 """
 
 from __future__ import annotations

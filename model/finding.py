@@ -20,7 +20,9 @@ from .kernels import N_DETECTORS, RING
 class Finding:
     """One statistic of one stream that passed its limit, with the window at that moment."""
 
-    index: int  # of the event in the batch; −1: an end by silence or by mark
+    # Of the event in the batch, also where that ended the stream by coming so late; −1: an end by
+    # silence that was looked for, or by mark.
+    index: int
     row: int
     stream: str
     detector: str

@@ -1052,7 +1052,7 @@ class ModelDescription(_message.Message):
     layers: _builtins.int
     """Layers of attention."""
     window: _builtins.int
-    """Earlier events that one attention head sees."""
+    """Events that one attention head sees, the current one included."""
     summary_json: _builtins.str
     """What its training reported, as JSON."""
     name: _builtins.str

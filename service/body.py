@@ -91,7 +91,9 @@ class Body:
         lengths = self._headers.get_all("Content-Length", [])
         if coding is None:
             if len(lengths) > 1 or not all(re.fullmatch(r"[0-9]{1,18}", text) for text in lengths):
-                raise InputError("expected one Content-Length, a number of bytes")
+                raise InputError(
+                    f"expected one Content-Length, a number of bytes, got {lengths!r:.64}"
+                )
             yield from self._bytes(int(lengths[0]) if lengths else 0)
         elif lengths or coding.strip().lower() != "chunked":
             raise InputError("expected a Content-Length or Transfer-Encoding: chunked")

@@ -79,7 +79,8 @@ class ServiceConfig:
         kept = ("buffered_alerts", "max_alerts", "max_alert_bytes", "incidents_per_hour")
         for name in (*positive, *kept):
             if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
+                option = "live_megabytes" if name == "live_bytes" else name
+                raise InputError(f"{option} is {getattr(self, name)}; it must be at least 1")
         not_negative = ("checkpoint_seconds", "repeat_seconds", "grace_seconds", "spool_bytes")
         for name in (*not_negative, "sender_events", "sender_bytes"):
             if not getattr(self, name) >= 0:  # nor nan, which no limit is past

@@ -109,8 +109,8 @@ class Reloader:
         model, files = _without_surprise(path, lambda: read_folder(path))
         if model.sha256 == before.sha256:
             return Reloaded(model.sha256, before.sha256, Carried(0, 0), 0)
-        late = served.late.batches()
-        trial = _without_surprise(path, lambda: check(model, before, late))
+        recent = served.recent.batches()
+        trial = _without_surprise(path, lambda: check(model, before, recent))
         try:
             self._store.keep_model(model.sha256, files)
             carried = _without_surprise(path, lambda: served.change(model).result())

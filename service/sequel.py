@@ -9,8 +9,8 @@ from ..model.vocabulary import END
 def sequel(alert: Alert, length: int, kept: tuple[int, ...]) -> tuple[int, ...]:
     """The tokens after the alert's last one, of a stream of `length` whose last ones are `kept`.
 
-    None if they are not all there, if the stream was forgotten meanwhile and has begun anew, or if
-    the alert is of its end.
+    None of them if they are not all there, if the stream was forgotten meanwhile and has begun
+    anew, or if the alert is of its end.
     """
     came = length - 1 - alert.position  # the mark of the beginning is a token, too
     if alert.tokens[-1] == END or not 0 < came < len(kept):

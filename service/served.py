@@ -23,10 +23,10 @@ from .batch import Batch
 from .carry import Carried
 from .config import ServiceConfig
 from .drift import Drift
-from .late import Late
 from .metrics import ModelMetrics
 from .own_patterns import read_patterns
 from .reading import Reader, plausible
+from .recent import Recent
 from .redaction import redact
 from .sequel import sequel
 from .shard import Shard
@@ -100,7 +100,7 @@ class Served:
     ) -> None:
         self.name = name
         self.metrics = metrics
-        self.late = Late()
+        self.recent = Recent()
         # Kept by whoever puts batches.
         self.load = Load(config.queue_events, config.queue_bytes, config.reorder_seconds)
         self._model = model
@@ -237,7 +237,7 @@ class Served:
     def _read_batch(self, ticket: Ticket) -> None:
         """Hand its events to the shards; no line goes further with a secret in it."""
         batch = ticket.batch
-        self.late.add(batch)
+        self.recent.add(batch)
         try:
             rows, ahead = plausible(self._reader.read(batch), batch.received)
             lines = None if batch.lines is None else redact(batch.lines, self._own)

@@ -51,7 +51,7 @@ async def show_shares(engine: Engine) -> None:
 def _show(served: Served) -> None:
     """Both sides by the model that serves now; a side with too few events shows nothing."""
     model, metrics = served.model, served.metrics
-    recent = path_shares(model, came_last(model, served.late.batches()))
+    recent = path_shares(model, came_last(model, served.recent.batches()))
     kept = path_shares(model, held_out(model))
     _set(metrics.path_share, recent)
     _set(metrics.path_share_held_out, kept)

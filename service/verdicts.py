@@ -16,7 +16,7 @@ def read_feedback(request: pb.FeedbackRequest) -> tuple[str, str, str, Wish | No
         raise FieldError(
             "verdict",
             "expected VERDICT_NORMAL, VERDICT_ANOMALOUS, VERDICT_ACKNOWLEDGED, VERDICT_RESOLVED or "
-            "VERDICT_OPEN; say which of them it is",
+            f"VERDICT_OPEN, got {request.verdict}",
         )
     for field, most in (("comment", 4096), ("by", 256)):
         length = len(getattr(request, field))

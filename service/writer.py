@@ -91,7 +91,8 @@ class Writer:
             self._wake.notify()
         self._thread.join()
         if self._entries or self._states:
-            logger.error("%d alerts are lost: %s", self.pending, self.error)
+            what = "%d alerts, and the streams' state or deeds that came with them, are lost: %s"
+            logger.error(what, self.pending, self.error)
 
     def _run(self) -> None:
         took_state = False  # the transaction before

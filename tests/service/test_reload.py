@@ -23,7 +23,7 @@ from offscript.protos import detector_pb2 as pb
 from offscript.protos.detector_pb2_grpc import DetectorStub
 from offscript.service.client import Client
 from offscript.service.config import ServiceConfig
-from offscript.service.late import Late
+from offscript.service.recent import Recent
 from offscript.tests.service.engines import sessions
 from offscript.tests.service.versions import mixed, renumbered, saved, untrained, without
 
@@ -223,9 +223,9 @@ def test_streams_that_cannot_go_on_are_told(
 ) -> None:
     saved(without(model, "session=<*> admin: setting <*> written"), tmp_path / "b")
     client.score_once(pb.EventBatch(lines=[*session("0a")[:2], *session("0b")[:2]]))
-    running.server._engine.of().late = Late()  # as if that were long ago
+    running.server._engine.of().recent = Recent()  # as if that were long ago
     client.score_once(pb.EventBatch(lines=session("0b")[2:3]))
-    running.server._engine.of().late = Late()
+    running.server._engine.of().recent = Recent()
     with caplog.at_level(logging.INFO):
         done = client.reload(tmp_path / "b")
 

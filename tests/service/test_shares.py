@@ -20,7 +20,7 @@ from offscript.service import shares
 from offscript.service.client import Client
 from offscript.service.config import ServiceConfig
 from offscript.service.engine import Engine
-from offscript.service.late import Late
+from offscript.service.recent import Recent
 from offscript.service.shares import came_last, held_out, path_shares
 from offscript.tests.service.engines import Service, raw
 
@@ -132,7 +132,7 @@ def test_nothing_is_left_of_a_model_that_was_changed_during_a_look(
 def test_what_has_become_too_few_events_is_shown_no_longer(engine: Engine) -> None:
     metrics = engine._metrics
     shares._show(engine.of())
-    engine.of().late = Late()
+    engine.of().recent = Recent()
     shares._show(engine.of())
 
     assert b"path_share{" not in metrics.text()

@@ -11,7 +11,7 @@ import pytest
 
 from offscript.model.errors import ModelError
 from offscript.model.folder import Model, load_model
-from offscript.service.late import Late
+from offscript.service.recent import Recent
 from offscript.service.trial import Trial, attempt, check, expected_at_most
 from offscript.tests.service.engines import raw, sessions
 from offscript.tests.service.versions import renumbered, untrained, without
@@ -91,12 +91,12 @@ def test_what_chance_explains_is_expected() -> None:
 
 
 def test_what_is_kept_of_the_past_is_bounded(session: Lines) -> None:
-    late = Late()
+    recent = Recent()
     for n in range(3000):
-        late.add(raw(session(f"{n:04x}"), size=500))
-    late.add(raw([]))
-    kept = late.batches()
-    late.add(raw(session("ffff"), size=5 << 20))
+        recent.add(raw(session(f"{n:04x}"), size=500))
+    recent.add(raw([]))
+    kept = recent.batches()
+    recent.add(raw(session("ffff"), size=5 << 20))
 
     assert sum(map(len, kept)) in range(8180, 8193)
-    assert len(late.batches()) == 1
+    assert len(recent.batches()) == 1

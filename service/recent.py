@@ -11,7 +11,7 @@ _EVENTS = 8192
 _BYTES = 4 << 20
 
 
-class Late:
+class Recent:
     """Keeps as many as have so many events and bytes, and the last one whatever it has."""
 
     def __init__(self) -> None:
