@@ -75,7 +75,8 @@ def test_an_induction_circuit_is_read_off_its_card(
     copying = card.heads[2]
     assert copying.copying == pytest.approx(1.0, abs=0.05)
     assert all(pair.row == pair.column for pair in copying.brings)
-    assert [each.below for each in copying.quantiles] == [0.99, 0.9, 0.75, 0.5, 0.25, 0.1, 0.01]
+    below = [0.99, 0.9, 0.75, 0.5, 0.25, 0.1, 0.01]
+    assert [each.below for each in copying.quantiles] == pytest.approx(below, abs=1e-3)
     assert copying.quantiles[0].ribbon.gain <= copying.moments[0].gain
     ribbon = copying.moments[0]
     assert ribbon.before[int(np.argmax(ribbon.read))] == ribbon.followed

@@ -100,7 +100,7 @@ def test_a_store_that_is_away_is_told_once_until_that_changes(
     path, said = tmp_path / "model", "the disk is full"
     saved(load_model(tiny_model), path)
 
-    def writing() -> NoReturn:
+    def writing(**_: bool) -> NoReturn:
         raise StoreError(said)
 
     with (

@@ -73,7 +73,7 @@ def test_nothing_is_read_as_before_in_another_format(before: Model, tmp_path: Pa
 
 
 def test_streams_that_have_a_key_and_no_end_stay_endless(before: Model, tmp_path: Path) -> None:
-    streams = replace(before.config.streams, endless=True)
+    streams = replace(before.config.streams, endless=True, block_seconds=60.0)
     endless = replace(before, config=replace(before.config, streams=streams))
 
     assert taken_over(TrainConfig((tmp_path / "log",), tmp_path / "new"), endless).endless
