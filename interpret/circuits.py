@@ -8,6 +8,7 @@ event, so columns are centred by how often events come.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from .factored import FactoredMatrix
 from .paths import path_names
 
 Array = np.ndarray
+_Residual = Float64[Array, "d_vocab d_model"]
 
 
 @dataclass(frozen=True)
@@ -95,17 +97,10 @@ def matching_circuits(weights: Weights) -> list[Circuit]:
     (W_E + b_O⁰) W_Q¹ (W_E W_V⁰ W_O⁰ W_K¹)ᵀ / √d_head. An induction head looks for events whose
     predecessor is the current one: the diagonal of its table is large.
     """
-    if weights.n_layers < 2:
-        return []
-    x = residuals(weights)[1]
-    circuits = []
-    for first in range(weights.n_heads):
-        brought = weights.W_E @ weights.W_V[0, first] @ weights.W_O[0, first]
-        for second in range(weights.n_heads):
-            q = x @ weights.W_Q[1, second] / np.sqrt(weights.d_head)
-            k = brought @ weights.W_K[1, second]
-            circuits.append(Circuit(f"L0H{first}→L1H{second}", q, k.T))
-    return circuits
+    return [
+        _attention(weights, name, second, alone, brought)
+        for name, second, alone, brought in _pairs(weights)
+    ]
 
 
 def asking_circuits(weights: Weights) -> list[Circuit]:
@@ -114,17 +109,29 @@ def asking_circuits(weights: Weights) -> list[Circuit]:
     (W_E W_V⁰ W_O⁰ W_Q¹) ((W_E + b_O⁰) W_K¹)ᵀ / √d_head of each pair: what an event before makes a
     head of layer 1 look for.
     """
+    return [
+        _attention(weights, name, second, brought, alone)
+        for name, second, alone, brought in _pairs(weights)
+    ]
+
+
+def _pairs(weights: Weights) -> Iterator[tuple[str, int, _Residual, _Residual]]:
+    """Heads of both layers: name, the second, what it reads of an event and of what is brought."""
     if weights.n_layers < 2:
-        return []
-    x = residuals(weights)[1]
-    circuits = []
+        return
+    alone = residuals(weights)[1]
     for first in range(weights.n_heads):
         brought = weights.W_E @ weights.W_V[0, first] @ weights.W_O[0, first]
         for second in range(weights.n_heads):
-            q = brought @ weights.W_Q[1, second] / np.sqrt(weights.d_head)
-            k = x @ weights.W_K[1, second]
-            circuits.append(Circuit(f"L0H{first}→L1H{second}", q, k.T))
-    return circuits
+            yield f"L0H{first}→L1H{second}", second, alone, brought
+
+
+def _attention(
+    weights: Weights, name: str, head: int, looks: _Residual, looked_at: _Residual
+) -> Circuit:
+    """looks W_Q¹ (looked_at W_K¹)ᵀ / √d_head of a head of layer 1."""
+    q = looks @ weights.W_Q[1, head] / np.sqrt(weights.d_head)
+    return Circuit(name, q, (looked_at @ weights.W_K[1, head]).T)
 
 
 def ov_weights(weights: Weights, layer: int, head: int) -> FactoredMatrix:
@@ -220,7 +227,7 @@ def _composed(
     return float(np.linalg.norm(write @ read)) / size if size else 0.0
 
 
-def residuals(weights: Weights) -> list[Float64[Array, "d_vocab d_model"]]:
+def residuals(weights: Weights) -> list[_Residual]:
     """What each layer reads of an event by itself."""
     return (
         [weights.W_E, weights.W_E + weights.b_O[0]][: weights.n_layers] if weights.n_layers else []

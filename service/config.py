@@ -52,7 +52,6 @@ class ServiceConfig:
     queue_bytes: int = 64 << 20
     buffered_alerts: int = 2_000  # that wait for the store, at most
     checkpoint_seconds: float = 5.0  # between two saves of the streams' state
-    repeat_seconds: float = 3600.0  # the same cause within this time is the same alert
     keep_days: float = 90.0  # an alert is deleted so long after it changed last
     max_alerts: int = 100_000  # kept; past that the longest unchanged are deleted
     max_alert_bytes: int = 2 << 30  # that those may take, as JSON; past that as above
@@ -81,7 +80,7 @@ class ServiceConfig:
             if getattr(self, name) < 1:
                 option = "live_megabytes" if name == "live_bytes" else name
                 raise InputError(f"{option} is {getattr(self, name)}; it must be at least 1")
-        not_negative = ("checkpoint_seconds", "repeat_seconds", "grace_seconds", "spool_bytes")
+        not_negative = ("checkpoint_seconds", "grace_seconds", "spool_bytes")
         for name in (*not_negative, "sender_events", "sender_bytes"):
             if not getattr(self, name) >= 0:  # nor nan, which no limit is past
                 raise InputError(f"{name} is {getattr(self, name)}; it must not be negative")

@@ -15,6 +15,7 @@ from .feeding import joined
 from .own_patterns import OwnPatterns
 from .redaction import Redacted, redact
 from .reorder import Order
+from .rows import REPEAT_SECONDS
 from .spool import Spool
 from .ticket import Part
 
@@ -26,10 +27,9 @@ Positions = Int64[np.ndarray, " events"] | None  # in the spool, −1 where ther
 class Lines:
     """Keeps lines in a spool, if there is one; one thread owns it."""
 
-    def __init__(self, spool: Spool | None, repeat_seconds: float, own: OwnPatterns) -> None:
+    def __init__(self, spool: Spool | None, own: OwnPatterns) -> None:
         self._spool = spool
         self._own = own
-        self._repeat_seconds = repeat_seconds
         self._causes: dict[tuple[str, str, int, int, bool], float] = {}  # of alerts, and when
 
     def __len__(self) -> int:
@@ -107,4 +107,4 @@ class Lines:
         self._causes[cause] = finding.time
         if len(self._causes) > _CAUSES:
             del self._causes[next(iter(self._causes))]
-        return abs(finding.time - last) <= self._repeat_seconds
+        return abs(finding.time - last) <= REPEAT_SECONDS

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..model.errors import InputError
 from .config import ServiceConfig
 
-ADDRESS = "127.0.0.1:50051"
+ADDRESS = ServiceConfig.grpc
 
 
 def add_serving(serve: argparse.ArgumentParser) -> None:
@@ -25,21 +25,21 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--grpc", default=ADDRESS, metavar="HOST:PORT", help=f"events ({ADDRESS})")
     serve.add_argument(
         "--http",
-        default="127.0.0.1:9464",
+        default=ServiceConfig.http,
         metavar="HOST:PORT",
         help="/metrics, /healthz, /readyz, OTLP's /v1/logs (127.0.0.1:9464)",
     )
     serve.add_argument(
         "--otlp-stream",
         type=lambda text: tuple(text.split(",")),
-        default=(),
+        default=ServiceConfig.otlp_stream,
         metavar="ATTR[,ATTR…]",
         help="attributes of a log record, its scope or its resource that make its stream, for "
         "OTLP; by default as docs/otlp.md says",
     )
     serve.add_argument(
         "--otlp-model",
-        default="",
+        default=ServiceConfig.otlp_model,
         metavar="ATTR",
         help="the attribute of a log record, its scope or its resource that names its model, where "
         "several are served; records without it go to the default one",
@@ -47,7 +47,7 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--reorder",
         type=float,
-        default=0.0,
+        default=ServiceConfig.reorder_seconds,
         metavar="SECONDS",
         help="how long an event waits for earlier ones of its stream that were overtaken on their "
         "way, as where a Collector has several consumers; answers come that much later, too (0; up "
@@ -55,7 +55,7 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
     )
     serve.add_argument(
         "--store",
-        default="sqlite:///offscript.db",
+        default=ServiceConfig.store,
         metavar="URL",
         help="where alerts and stream state are kept (sqlite:///offscript.db)",
     )
@@ -69,7 +69,7 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--keep-days",
         type=float,
-        default=90.0,
+        default=ServiceConfig.keep_days,
         metavar="DAYS",
         help="how long alerts are kept after they were last raised or judged (90); those judged "
         "anomalous are never deleted",
@@ -77,28 +77,28 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--keep-audit-days",
         type=float,
-        default=365.0,
+        default=ServiceConfig.keep_audit_days,
         metavar="DAYS",
         help="how long the record of who did what is kept (365); see offscript audit",
     )
     serve.add_argument(
         "--max-alerts",
         type=int,
-        default=100_000,
+        default=ServiceConfig.max_alerts,
         metavar="N",
         help="alerts kept besides those; past that the longest unchanged are deleted (100,000)",
     )
     serve.add_argument(
         "--max-alert-megabytes",
         type=int,
-        default=2048,
+        default=ServiceConfig.max_alert_bytes >> 20,
         metavar="MB",
         help="that those may take; past that the same (2,048)",
     )
     serve.add_argument(
         "--max-streams",
         type=int,
-        default=1_000_000,
+        default=ServiceConfig.max_streams,
         metavar="N",
         help="streams kept in memory; past that the longest silent are forgotten, of the token or "
         "address that has most (1,000,000)",
@@ -106,7 +106,7 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--live-megabytes",
         type=int,
-        default=1024,
+        default=ServiceConfig.live_bytes >> 20,
         metavar="MB",
         help="memory for fast scoring, 16 KB for each stream that goes its own way; those silent "
         "for longest do without and are slower when they go on; an eighth is for ways that many go "
@@ -115,14 +115,14 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--threads",
         type=int,
-        default=1,
+        default=ServiceConfig.threads,
         metavar="N",
         help="that score, for each model; each has its streams (1)",
     )
     serve.add_argument(
         "--sender-events",
         type=float,
-        default=0.0,
+        default=ServiceConfig.sender_events,
         metavar="N",
         help="events a second that one token may send, or without tokens one address; ten seconds' "
         "worth at once (no limit)",
@@ -130,7 +130,7 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--sender-megabytes",
         type=int,
-        default=0,
+        default=ServiceConfig.sender_bytes >> 20,
         metavar="MB",
         help="of the same that wait to be scored (no limit; all senders together have 64)",
     )
@@ -178,7 +178,7 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--incidents",
         type=_per_hour,
-        default=10,
+        default=ServiceConfig.incidents_per_hour,
         metavar="N/hour",
         help="kinds of alert that are told each by itself as they begin; those past that are told "
         "as one, a storm (10/hour)",

@@ -1,7 +1,7 @@
 """Which row each alert of a transaction becomes: one of its own, or one that grows.
 
 An alert of a cause (model, stream, detector, observed event, whether unknown events explain it)
-that was seen less than `repeat_seconds` ago only makes that alert's count grow, unless it was
+that was seen less than `REPEAT_SECONDS` ago only makes that alert's count grow, unless it was
 resolved. One whose mechanism is suppressed is stored as such, if its `grounds` are those of the
 suppression, and if the last that was said of its cause is not that it is right. What begins an
 incident past `incidents_per_hour` is held back.
@@ -33,14 +33,12 @@ class Placing:
         now: float,
         *,
         last_row: int,
-        repeat_seconds: float,
         incidents_per_hour: int,
         grounds: Grounds,
     ) -> None:
         self._connection = connection
         self._now = now
         self._last_row = last_row
-        self._repeat_seconds = repeat_seconds
         self._grounds = grounds
         self._quiet = suppression.active(connection, now) if alerts else {}
         self._rows: dict[tuple[Cause, bool], Row] = {}  # by cause, and whether it is kept quiet
@@ -56,7 +54,7 @@ class Placing:
         # What is kept quiet has a row of its own: others of its cause are heard.
         which = LAST if by is None else LAST_QUIET
         row = self._rows.get((cause, by is not None)) or last_of(self._connection, alert, which)
-        if row is None or row.is_over(alert, self._repeat_seconds):
+        if row is None or row.is_over(alert):
             row = self._begin(alert, "open" if by is None else "suppressed")
         row.count += alert.count
         row.last_seen = max(row.last_seen, alert.last_seen)

@@ -16,6 +16,8 @@ from . import tables
 from .database import text
 from .stored import HANDLED, Feedback, StoredAlert
 
+REPEAT_SECONDS = 3600.0  # the same cause within this time is the same alert
+
 
 @dataclass
 class Row:
@@ -32,9 +34,9 @@ class Row:
     verdict: str = ""
     held: bool = False
 
-    def is_over(self, alert: Alert, repeat_seconds: float) -> bool:
+    def is_over(self, alert: Alert) -> bool:
         """Whether an alert of the same cause begins a new row."""
-        return self.status == "resolved" or abs(alert.time - self.last_seen) > repeat_seconds
+        return self.status == "resolved" or abs(alert.time - self.last_seen) > REPEAT_SECONDS
 
     def grown(self) -> dict[str, object]:
         """Parameters of `GROW`."""

@@ -124,7 +124,6 @@ class Server:
         self._store = Store(
             config.store,
             lines=config.lines,
-            repeat_seconds=config.repeat_seconds,
             incidents_per_hour=config.incidents_per_hour,
         )
         try:

@@ -68,7 +68,7 @@ class Shard:
         self._name = name  # of the model
         self._model = model
         self._config = config
-        self._lines = Lines(spool, config.repeat_seconds, own)
+        self._lines = Lines(spool, own)
         self._writer = writer
         self._metrics = metrics
         self._drift = drift

@@ -35,12 +35,10 @@ class Store:
         url: str,
         *,
         lines: Path | None = None,
-        repeat_seconds: float = 3600.0,
         incidents_per_hour: int = 10,
     ) -> None:
         self._database = Database(url)
         self._lines = lines
-        self._repeat_seconds = repeat_seconds
         self._incidents_per_hour = incidents_per_hour
         self.incidents_held = 0  # that began past the budget since the store was opened
         self._models_in_use: list[str] = []  # one as often as it was kept
@@ -84,7 +82,6 @@ class Store:
                 alerts,
                 now,
                 last_row=last_row,
-                repeat_seconds=self._repeat_seconds,
                 incidents_per_hour=self._incidents_per_hour,
                 grounds=grounds,
             )

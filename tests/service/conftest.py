@@ -26,6 +26,7 @@ from offscript.service.store import Store
 from offscript.service.tokens import Scope, add_token
 from offscript.tests.service.certificates import Authority
 from offscript.tests.service.engines import Service
+from offscript.tests.service.receivers import Receiver
 
 InProcess = Callable[[ServiceConfig], "Running"]
 OwnProcess = Callable[[ServiceConfig], "ServiceProcess"]
@@ -272,3 +273,11 @@ def store(url: str) -> Iterator[Store]:
     opened = Store(url)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Somebody else's endpoint, which keeps what it is sent."""
+    started = Receiver()
+    yield started
+    started.stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,13 +25,6 @@ if TYPE_CHECKING:
     from offscript.tests.service.conftest import InProcess
 
 Lines = Callable[..., list[str]]
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    started = Receiver()
-    yield started
-    started.stop()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import grpc
 import pytest
@@ -21,13 +21,6 @@ from offscript.tests.service.alerts import other
 from offscript.tests.service.receivers import Receiver
 
 Lines = Callable[..., list[str]]
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    started = Receiver()
-    yield started
-    started.stop()
 
 
 def again(number: int) -> Alert:

@@ -37,13 +37,6 @@ def few(store: Store, url: str) -> Iterator[Store]:
     opened.close()
 
 
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    started = Receiver()
-    yield started
-    started.stop()
-
-
 def kinds(store: Store) -> list[str]:
     return sorted(incident.observed for incident in store.incidents())
 

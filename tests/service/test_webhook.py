@@ -7,7 +7,6 @@ import hmac
 import json
 import time
 from base64 import b64encode
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,13 +21,6 @@ from offscript.service.suppression import Wish
 from offscript.service.webhook import INCIDENT, Webhook, read_secret
 from offscript.tests.service.alerts import ALERT, other
 from offscript.tests.service.receivers import Receiver
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    started = Receiver()
-    yield started
-    started.stop()
 
 
 @pytest.fixture
