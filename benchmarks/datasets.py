@@ -124,7 +124,6 @@ def postgres(scratch: Path) -> Labelled:
         (FOLDER / "recording.log.xz",),
         scratch / "postgres",
         stream_key=STREAM_KEY,
-        newest=True,  # trained on the first part, calibrated on a later one
         quiet=True,
     )
     corpus = corpus_of(config, scratch)

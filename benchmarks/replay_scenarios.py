@@ -60,7 +60,6 @@ def postgres(_: Path, work: Path, seed: int) -> Scenario:
             (_written(work / "postgres.log", lines[: begin - 1]),),
             work / "postgres",
             stream_key=STREAM_KEY,
-            newest=True,
             seed=seed,
             quiet=True,
         ),

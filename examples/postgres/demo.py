@@ -51,7 +51,6 @@ def demo(keep: Path | None) -> int:
             logs=(known,),
             out=folder / "model",
             stream_key=STREAM_KEY,
-            newest=True,
             quiet=not sys.stderr.isatty(),
         )
         model = train_model(config, lambda line: print(f"   {line}", flush=True))
