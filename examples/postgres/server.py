@@ -119,21 +119,24 @@ class Server:
         raise ServerError(f"the log lacks the ends of {open_ones} sessions after 10 seconds")
 
     def _run(self, program: str, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
-        user = self._user
+        # After exec: a change of user before it takes a fork, and where gRPC has threads, as in a
+        # test of a service, its handlers of forks crash some.
+        become = [] if self._user is None else ["setpriv", *_becoming(self._user)]
         # Appending, so that what many processes write stays whole lines.
         with log.open("ab") as output:
             return subprocess.Popen(
-                [self._binaries / program, *arguments],
+                [*become, self._binaries / program, *arguments],
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"},
                 start_new_session=True,  # an interrupt is ours to handle, not the server's
-                user=None if user is None else user.pw_uid,
-                group=None if user is None else user.pw_gid,
-                extra_groups=None if user is None else [],
             )
+
+
+def _becoming(user: pwd.struct_passwd) -> list[str]:
+    return [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
 
 
 def find_binaries() -> Path:
