@@ -63,8 +63,10 @@ class Answers(Generic[Answer]):
         """The next answer; StoreError if it waits for a store that fails."""
         while not (self._queue and self._queue[0].future.done()):
             late = self._loop.call_later(_PATIENCE_SECONDS, self._look.set)
-            await self._look.wait()
-            late.cancel()
+            try:
+                await self._look.wait()
+            finally:  # also where the call is given up: the loop would keep it for so long
+                late.cancel()
             self._look.clear()
             self._check_store()
         first = self._queue.popleft()

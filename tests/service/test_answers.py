@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -62,6 +64,21 @@ def test_the_loop_is_woken_by_the_next_answer_alone(engine: Engine) -> None:
         return [for_others, len(woken)]
 
     assert asyncio.run(ask()) == [0, 1]
+
+
+def test_who_gives_up_leaves_nothing_with_the_loop(engine: Engine) -> None:
+    async def ask() -> object:
+        answers: Answers[int] = Answers(engine)
+        waiting = asyncio.create_task(answers.next())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        left = weakref.ref(answers._look)
+        del answers, waiting
+        gc.collect()
+        return left()
+
+    assert asyncio.run(ask()) is None
 
 
 def test_what_went_wrong_is_raised_in_its_turn(engine: Engine) -> None:
