@@ -9,10 +9,13 @@ from .batch import Batch
 
 _EVENTS = 8192
 _BYTES = 4 << 20
+_BATCH_BYTES = 1280  # that a batch takes besides what its message has
 
 
 class Recent:
-    """Keeps as many as have so many events and bytes, and the last one whatever it has."""
+    """Keeps as many as have so many events and take so many bytes, and the last one whatever it
+    has.
+    """
 
     def __init__(self) -> None:
         self._batches: deque[Batch] = deque()
@@ -25,11 +28,11 @@ class Recent:
         with self._lock:
             self._batches.append(batch)
             self._events += len(batch)
-            self._bytes += batch.size
+            self._bytes += batch.size + _BATCH_BYTES
             while len(self._batches) > 1 and (self._events > _EVENTS or self._bytes > _BYTES):
                 first = self._batches.popleft()
                 self._events -= len(first)
-                self._bytes -= first.size
+                self._bytes -= first.size + _BATCH_BYTES
 
     def batches(self) -> list[Batch]:
         """In the order in which they came."""
