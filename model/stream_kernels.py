@@ -188,6 +188,20 @@ def begin_rows(streams, rows, joined, tick):
 
 
 @_jit
+def renumber_rows(streams, n, ids, token_before, ring, tally):
+    """Write the tokens of rows `:n` under other numbers into `ring` and `tally`.
+
+    Token t is `ids[t]` there, and what is counted for t there was counted for `token_before[t]`.
+    """
+    state, ring_before, _, tally_before = streams
+    for row in range(n):
+        for place in range(min(state[row].length, RING)):
+            ring[row, place] = ids[ring_before[row, place]]
+        for token in range(tally.shape[1]):
+            tally[row, token] = tally_before[row, token_before[token]]
+
+
+@_jit
 def silent_rows(state, begin, end, now, idle, found):
     """Look at rows `begin:end` for streams that at time `now` of their source (nan: not known; of
     one that is not there: that of 0) are silent for more than `idle` seconds and have not ended,

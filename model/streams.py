@@ -17,7 +17,7 @@ from .eviction import outlived
 from .kernels import N_DETECTORS, RING, TIMES
 from .rows import Rows
 from .snapshot import keys_of
-from .stream_kernels import begin_rows
+from .stream_kernels import begin_rows, renumber_rows
 from .vocabulary import NEW, START
 
 STATE = np.dtype(
@@ -206,14 +206,13 @@ class Streams:
         """
         n, capacity = len(old.keys), len(old.state)
         lost = (ids == NEW) & (np.arange(len(ids)) != NEW)
-        self.ring = np.zeros((capacity, RING), np.uint16)
-        self.ring[:n] = ids[old.ring[:n]]
         # Events that the old model did not know stay so: of them only the number was kept. Of what
         # it did not have there were none, as there are of `<start>`, which is no event.
         token_before = np.full(self.tally.shape[1], START)
         token_before[ids[~lost]] = np.flatnonzero(~lost)
+        self.ring = np.zeros((capacity, RING), np.uint16)
         self.tally = np.zeros((capacity, len(token_before)), np.uint16)
-        np.take(old.tally[:n], token_before, axis=1, out=self.tally[:n], mode="clip")
+        renumber_rows(old.arrays(), n, ids, token_before, self.ring, self.tally)
         self.state, self.gaps, self.keys = old.state, old.gaps, old.keys
         self._rows, self._free, self.senders = old._rows, old._free, old.senders
         self.known_since, self.watermark, self.tick = old.known_since, old.watermark, old.tick

@@ -18,8 +18,8 @@ from .weights import random_weights
 
 
 def warm() -> None:
-    """Read a line in both ways, and score a few events with a model of random weights; the result
-    stays in Numba's cache.
+    """Read a line in both ways, score a few events with a model of random weights, and have another
+    go on with its streams; the result stays in Numba's cache.
     """
     for time in (None, "iso@0"):
         EventParser(EventConfig(stream_key="key", time=time), Templates(())).parse(["key"])
@@ -46,3 +46,4 @@ def warm() -> None:
     detector.observe(["a", "a"], ["event", None], np.array([0.0, 1.0]))
     detector.end(["a"])
     detector.end_idle(2.0)
+    Detector(model, max_streams=2).take_over(detector, np.arange(5, dtype=np.uint16))
