@@ -17,6 +17,7 @@ from ..model.forward_kernels import BLOCK
 from ..model.kernels import RING
 from ..model.scorer import Scorer
 from ..model.streams import STATE
+from ..model.tables import Tables
 from ..model.weights import Weights
 from .activations import run
 from .directions import surprisal
@@ -51,7 +52,7 @@ def check_golden(model: Model) -> None:
     golden = model.reference.get("surprisals", np.zeros(0)).astype(np.float64)
     if not len(golden):
         return
-    scored = _scored(model.weights, _first(read_windows(model.reference), len(golden)))
+    scored = _scored(model.tables, _first(read_windows(model.reference), len(golden)))
     if not np.allclose(scored, golden, rtol=_SHARE, atol=_NEAR):
         worst = int(np.argmax(np.nan_to_num(np.abs(scored - golden), nan=np.inf)))
         raise ModelError(
@@ -67,13 +68,11 @@ def _first(windows: Sequence[Int[Array, " _"]], most: int) -> Sequence[Int[Array
     return windows[: int(np.searchsorted(sizes, most, side="right"))]
 
 
-def _scored(
-    weights: Weights, windows: Sequence[Int[Array, " _"]]
-) -> Float64[Array, " predictions"]:
+def _scored(tables: Tables, windows: Sequence[Int[Array, " _"]]) -> Float64[Array, " predictions"]:
     """The same as `golden_scores`, by the scorer: a stream for each window."""
     rows = np.repeat(np.arange(len(windows)), [len(window) - 1 for window in windows])
     tokens = np.concatenate([window[1:] for window in windows]).astype(np.int32)
-    scorer = Scorer(weights, rows=len(windows), live_bytes=_LIVE_BYTES, known_bytes=_KNOWN_BYTES)
+    scorer = Scorer(tables, rows=len(windows), live_bytes=_LIVE_BYTES, known_bytes=_KNOWN_BYTES)
     scorer.follow(len(windows))
     state, ring = np.zeros(len(windows), STATE), np.zeros((len(windows), RING), np.uint16)
     ring[:, 0], state["length"] = [window[0] for window in windows], 1

@@ -20,7 +20,7 @@ from .eviction import claim
 from .finding import Finding, Observed, alert_of, room_for
 from .folder import Model
 from .forward_kernels import BLOCK
-from .kernels import N_DETECTORS, count_columns, count_directions
+from .kernels import N_DETECTORS
 from .scorer import Scorer
 from .stream_kernels import ROOM, end_rows, observe_rows, silent_rows
 from .streams import Streams
@@ -56,18 +56,17 @@ class Detector:
         streams, d_vocab = model.config.streams, model.config.decoder.d_vocab
         self._streams = Streams(d_vocab, streams, most=max_streams)
         self._scorer = Scorer(
-            model.weights, rows=max_streams, live_bytes=live_bytes, known_bytes=known_bytes
+            model.tables, rows=max_streams, live_bytes=live_bytes, known_bytes=known_bytes
         )
         self._found = room_for(_ROOM + ROOM, d_vocab)
         self._limits = np.full((2, N_DETECTORS), np.inf)
         if limits:
             self._limits[0] = model.calibration.whole.limits()
             self._limits[1] = model.calibration.joined.limits()
-        directions = count_directions(model.count_vectors.astype(np.float64))
         self._law = (
             self._limits,
             np.array([model.calibration.of(joined).laws() for joined in (False, True)]),
-            count_columns(directions),
+            model.count_columns,
             model.calibration.usual,
             model.calibration.kappa,
         )
@@ -222,6 +221,7 @@ class Detector:
         must not have seen events yet.
         """
         lost = self._streams.take_over(old._streams, ids)
+        self._scorer.take_over(old._scorer)
         self._follow()
         return lost
 

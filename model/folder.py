@@ -16,6 +16,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from .calibration import Calibration
 from .config import ModelConfig
 from .errors import ModelError
 from .reference import check_reference
+from .tables import Tables, tables
 from .templates import Templates
 from .typed import check_types
 from .vocabulary import Vocabulary
@@ -69,6 +71,19 @@ class Model:
     baseline: Mapping[str, NDArray[np.generic]]
     summary: Mapping[str, Any]  # of the training: data, sizes, losses, versions
     history: Mapping[str, Any] = field(default_factory=dict)  # of the decoder as it trained
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The weights as all scorers of this model read them."""
+        return tables(self.weights)
+
+    @cached_property
+    def count_columns(self) -> Float32[np.ndarray, "d_vocab vectors32"]:
+        """The count vectors as all detectors of this model read them."""
+        # Numba takes half a second, which `--help` need not wait for.
+        from .kernels import count_columns, count_directions
+
+        return count_columns(count_directions(self.count_vectors.astype(np.float64)))
 
 
 def make_room(path: Path) -> None:
@@ -110,6 +125,13 @@ def save_model(model: Model, path: Path) -> Model:
 
 def load_model(path: Path) -> Model:
     """Read and check a model folder; ModelError says what does not fit."""
+    return model_from_files(model_files(path))
+
+
+def model_files(path: Path) -> dict[str, bytes]:
+    """The files of a model folder as bytes; ModelError if it is none, or holds what is no part of
+    one.
+    """
     if not path.is_dir():
         raise ModelError(f"no model folder at {path}; train one with `offscript train`")
     if not (path / MANIFEST).is_file():
@@ -119,7 +141,8 @@ def load_model(path: Path) -> Model:
         raise ModelError(
             f"{path} holds {strangers[0]}, which is no part of a model; remove it or train again"
         )
-    return model_from_files(model_files(path))
+    names = [name for name in _KNOWN if name != HISTORY or (path / HISTORY).exists()]
+    return {name: _read(path / name) for name in names}
 
 
 def model_from_files(files: Mapping[str, bytes]) -> Model:
@@ -191,12 +214,6 @@ def model_from_files(files: Mapping[str, bytes]) -> Model:
         summary=summary,
         history=_json(HISTORY, files[HISTORY]) if HISTORY in files else {},
     )
-
-
-def model_files(path: Path) -> dict[str, bytes]:
-    """The files of a model folder as bytes, for keeping beside the alerts that it raises."""
-    names = [name for name in _KNOWN if name != HISTORY or (path / HISTORY).exists()]
-    return {name: _read(path / name) for name in names}
 
 
 _KNOWN = (MANIFEST, *FILES, HISTORY)

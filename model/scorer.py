@@ -13,8 +13,7 @@ from .context_kernels import PRIME, WAYS
 from .errors import ModelError
 from .forward_kernels import BLOCK, STEPS, forward
 from .kernels import RING
-from .tables import tables
-from .weights import Weights
+from .tables import Tables
 
 _SLOT = np.dtype(
     [
@@ -46,19 +45,19 @@ class Scorer:
 
     def __init__(
         self,
-        weights: Weights,
+        tables: Tables,
         *,
         rows: int,
         live_bytes: int = 1 << 30,
         known_bytes: int = 1 << 27,
     ) -> None:
-        reach = weights.n_layers * (weights.window - 1) + 1
+        self.tables = t = tables
+        reach = t.n_layers * (t.window - 1) + 1
         if reach > RING:
             raise ModelError(
-                f"{weights.n_layers} layers with a window of {weights.window} see further back "
+                f"{t.n_layers} layers with a window of {t.window} see further back "
                 f"than the {RING} events that a stream keeps; choose a smaller window"
             )
-        self.tables = t = tables(weights)
         heads = t.n_heads * t.size
         whole = 2 * t.cells * heads if t.n_layers == 2 else 0  # int16 that a stream's layer 1 takes
         slots = min(max(BLOCK, live_bytes // max(1, 2 * whole)), rows) if whole else 1
@@ -116,6 +115,17 @@ class Scorer:
         self._live = (*self._live[:2], _grown(self._live[2], capacity, -1), *self._live[3:])
         *others, hashes, lengths = self._contexts
         self._contexts = (*others, _grown(hashes, capacity, 0), _grown(lengths, capacity, 0))
+
+    def take_over(self, old: Scorer) -> None:
+        """Go on in the memory of `old`, which must not be used any more, where it is as large.
+
+        Whatever lies in it is written anew before it is read. To give hundreds of megabytes back to
+        the system and to touch as many for the first time would hold up whoever waits meanwhile.
+        """
+        if old._live[0].size == self._live[0].size:
+            self._live = (old._live[0], *self._live[1:])
+        if old.logits.size == self.logits.size:
+            self.logits = old.logits
 
     def rest(self, rows: Int64[np.ndarray, " rows"]) -> None:
         """Let go of the layer 1 of rows that are over, or that another stream will take."""

@@ -17,6 +17,8 @@ _BINS = 10
 _STEP = 0.1  # nats; edges are multiples of it, as finer differences are no other habit
 _FEWEST = 1_000  # events on either side before anything is said
 _MEMORY = 100_000  # events after which one counts for 1 / e
+_LIVE_BYTES = 64 << 20  # the windows are a few thousand events; more would only be touched in vain
+_KNOWN_BYTES = 8 << 20
 
 
 def stability_index(
@@ -90,4 +92,5 @@ def _surprisals(model: Model) -> Float[np.ndarray, " events"]:
         if window[0] == START:
             started.add(str(number))
     times = np.full(len(stream), math.nan)
-    return Detector(model, limits=False).observe(stream, name, times, started=started).surprisal
+    detector = Detector(model, limits=False, live_bytes=_LIVE_BYTES, known_bytes=_KNOWN_BYTES)
+    return detector.observe(stream, name, times, started=started).surprisal

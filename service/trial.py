@@ -13,7 +13,7 @@ import numpy as np
 from ..interpret.golden import check_golden
 from ..model.detector import Detector
 from ..model.errors import ModelError
-from ..model.folder import FILES, MANIFEST, Model, load_model, model_files, model_from_files
+from ..model.folder import FILES, MANIFEST, Model, model_files, model_from_files
 from .batch import Batch
 from .feeding import feed, joined
 from .reading import Reader
@@ -43,7 +43,6 @@ def read_folder(path: Path) -> tuple[Model, Files]:
         file = folder / name
         if file.exists() and not file.is_file():  # a pipe would be read for ever
             raise ModelError(f"{file} is no file; train again")
-    load_model(folder)
     files = model_files(folder)
     return model_from_files(files), files
 

@@ -224,10 +224,11 @@ def score_sequence() -> ScoreSequence:
     from offscript.model.kernels import RING
     from offscript.model.scorer import Scorer
     from offscript.model.streams import STATE
+    from offscript.model.tables import tables
 
     def score(weights: Weights, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Surprisal and entropy in nats of tokens[1:]; the first is `<start>` or `<past>`."""
-        scorer = Scorer(weights, rows=1)
+        scorer = Scorer(tables(weights), rows=1)
         scorer.follow(1)
         ring, state = np.zeros((1, RING), np.uint16), np.zeros(1, STATE)
         ring[0, 0], state["length"] = tokens[0], 1

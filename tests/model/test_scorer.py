@@ -16,6 +16,7 @@ from offscript.model.forward_kernels import BLOCK
 from offscript.model.kernels import RING
 from offscript.model.scorer import Scorer
 from offscript.model.streams import STATE
+from offscript.model.tables import tables
 from offscript.model.vocabulary import END, PAST, START
 from offscript.model.weights import random_weights
 
@@ -93,7 +94,7 @@ def feed(state: np.ndarray, ring: np.ndarray, rows: np.ndarray, tokens: np.ndarr
 def test_a_streams_numbers_do_not_depend_on_what_else_is_in_a_block(n_heads: int) -> None:
     config = DecoderConfig(d_vocab=20, n_heads=n_heads, window=40)
     weights = random_weights(config, seed=3)
-    together, alone = Scorer(weights, rows=8), Scorer(weights, rows=8)
+    together, alone = Scorer(tables(weights), rows=8), Scorer(tables(weights), rows=8)
     state, ring, tokens = streams(8, 20, 100)
     own_state, own_ring = state.copy(), ring.copy()
     for scorer in (together, alone):
@@ -110,10 +111,33 @@ def test_a_streams_numbers_do_not_depend_on_what_else_is_in_a_block(n_heads: int
         feed(state, ring, rows, tokens)
 
 
+def test_a_scorer_that_goes_on_in_the_memory_of_another_scores_as_in_its_own() -> None:
+    before, after = (random_weights(DecoderConfig(d_vocab=20), seed=seed) for seed in (3, 4))
+    old, fresh = Scorer(tables(before), rows=8), Scorer(tables(after), rows=8)
+    new, smaller = Scorer(tables(after), rows=8), Scorer(tables(after), rows=4, known_bytes=0)
+    state, ring, tokens = streams(8, 20, 100)
+    rows = np.tile(np.arange(8), 4)
+    for scorer in (old, fresh, new):
+        scorer.follow(8)
+    predicted(old, rows, tokens, state, ring)
+    new.take_over(old)
+    smaller.take_over(old)
+
+    assert (new.logits is old.logits, new._live[0] is old._live[0]) == (True, True)
+    assert (smaller.logits is old.logits, smaller._live[0] is old._live[0]) == (False, False)
+    for _ in range(3):
+        expected = predicted(fresh, rows, tokens, state, ring)
+        np.testing.assert_array_equal(predicted(new, rows, tokens, state, ring), expected)
+        feed(state, ring, rows, tokens)
+
+
 def test_streams_that_take_turns_in_memory_score_as_if_all_had_stayed() -> None:
     weights = random_weights(DecoderConfig(d_vocab=20, window=16), seed=3)
     many = BLOCK + 100
-    roomy, tight = Scorer(weights, rows=many), Scorer(weights, rows=many, live_bytes=1)
+    roomy, tight = (
+        Scorer(tables(weights), rows=many),
+        Scorer(tables(weights), rows=many, live_bytes=1),
+    )
     state, ring, _ = streams(many, 20, 100)
     rng = np.random.default_rng(4)
     for scorer in (roomy, tight):
@@ -130,7 +154,7 @@ def test_streams_that_take_turns_in_memory_score_as_if_all_had_stayed() -> None:
 
 def test_a_row_that_another_stream_takes_over_begins_anew() -> None:
     weights = random_weights(DecoderConfig(d_vocab=20, window=16), seed=3)
-    scorer = Scorer(weights, rows=2)
+    scorer = Scorer(tables(weights), rows=2)
     scorer.follow(2)
     state, ring, _ = streams(2, 20, 30)
     one, token = np.zeros(1, np.int64), np.full(1, 5, np.int32)
@@ -141,7 +165,7 @@ def test_a_row_that_another_stream_takes_over_begins_anew() -> None:
     ring[0, 0] = PAST
     logits = predicted(scorer, one, token, state, ring)
 
-    fresh = Scorer(weights, rows=2)
+    fresh = Scorer(tables(weights), rows=2)
     fresh.follow(2)
     np.testing.assert_array_equal(logits, predicted(fresh, one, token, state, ring))
 
@@ -153,8 +177,8 @@ def test_what_is_known_of_a_context_is_what_would_be_computed(
 ) -> None:
     config = DecoderConfig(d_vocab=9, n_layers=n_layers, window=8)
     weights = random_weights(config, seed=5)
-    known = Scorer(weights, rows=60, known_bytes=known_bytes)
-    computed = Scorer(weights, rows=60, known_bytes=0)
+    known = Scorer(tables(weights), rows=60, known_bytes=known_bytes)
+    computed = Scorer(tables(weights), rows=60, known_bytes=0)
     for scorer in (known, computed):
         scorer.follow(60)
     state, ring = np.zeros(60, STATE), np.zeros((60, RING), np.uint16)
@@ -181,7 +205,10 @@ def test_a_stream_that_is_known_for_long_leaves_the_others_of_its_block_alone(
 ) -> None:
     config = DecoderConfig(d_vocab=9, n_layers=n_layers, window=4)
     weights = random_weights(config, seed=5)
-    known, computed = Scorer(weights, rows=3), Scorer(weights, rows=3, known_bytes=0)
+    known, computed = (
+        Scorer(tables(weights), rows=3),
+        Scorer(tables(weights), rows=3, known_bytes=0),
+    )
     for scorer in (known, computed):
         scorer.follow(3)
     state, ring = np.zeros(3, STATE), np.zeros((3, RING), np.uint16)
@@ -203,7 +230,7 @@ def test_a_stream_that_is_known_for_long_leaves_the_others_of_its_block_alone(
 
 def test_events_that_are_predicted_but_never_fed_leave_no_trace() -> None:
     weights = random_weights(DecoderConfig(d_vocab=20, window=16), seed=3)
-    scorer, fresh = Scorer(weights, rows=2), Scorer(weights, rows=2)
+    scorer, fresh = Scorer(tables(weights), rows=2), Scorer(tables(weights), rows=2)
     for each in (scorer, fresh):
         each.follow(2)
     state, ring, _ = streams(2, 20, 30)
@@ -223,7 +250,7 @@ def test_events_that_are_predicted_but_never_fed_leave_no_trace() -> None:
 
 def test_a_context_that_came_before_is_not_computed_again() -> None:
     weights = random_weights(DecoderConfig(d_vocab=20, window=16), seed=3)
-    scorer = Scorer(weights, rows=2)
+    scorer = Scorer(tables(weights), rows=2)
     scorer.follow(2)
     state, ring, _ = streams(2, 20, 30)
     state["length"], ring[1] = 20, ring[0]
