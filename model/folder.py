@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,7 +32,8 @@ from .calibration import Calibration
 from .config import ModelConfig
 from .errors import ModelError
 from .reference import check_reference
-from .tables import Tables, tables
+from .tables import Tables
+from .tables import tables as tables_of
 from .templates import Templates
 from .typed import check_types
 from .vocabulary import Vocabulary
@@ -75,15 +77,15 @@ class Model:
     @cached_property
     def tables(self) -> Tables:
         """The weights as all scorers of this model read them."""
-        return tables(self.weights)
+        return tables_of(self.weights)
 
     @cached_property
     def count_columns(self) -> Float32[np.ndarray, "d_vocab vectors32"]:
         """The count vectors as all detectors of this model read them."""
-        # Numba takes half a second, which `--help` need not wait for.
-        from .kernels import count_columns, count_directions
+        from . import kernels  # Numba takes half a second, which `--help` need not wait for
 
-        return count_columns(count_directions(self.count_vectors.astype(np.float64)))
+        directions = kernels.count_directions(self.count_vectors.astype(np.float64))
+        return kernels.count_columns(directions)
 
 
 def make_room(path: Path) -> None:
@@ -136,7 +138,10 @@ def model_files(path: Path) -> dict[str, bytes]:
         raise ModelError(f"no model folder at {path}; train one with `offscript train`")
     if not (path / MANIFEST).is_file():
         raise ModelError(f"{path} holds no {MANIFEST}: it is not a model folder; train again")
-    strangers = sorted(entry.name for entry in path.iterdir() if entry.name not in _KNOWN)
+    try:
+        strangers = sorted(entry.name for entry in path.iterdir() if entry.name not in _KNOWN)
+    except OSError as error:  # it is being replaced, or not ours to read
+        raise ModelError(f"{path} cannot be read ({error.strerror}); train again") from error
     if strangers:
         raise ModelError(
             f"{path} holds {strangers[0]}, which is no part of a model; remove it or train again"
@@ -247,7 +252,10 @@ def _dump(value: Any) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        if path.stat().st_size > _LARGEST:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe would be read for ever
+            raise ModelError(f"{path} is no file; train again")
+        if found.st_size > _LARGEST:
             raise ModelError(f"{path.name} is larger than {_LARGEST} bytes; that is no model")
         return path.read_bytes()
     except OSError as error:

@@ -13,14 +13,13 @@ import numpy as np
 from ..interpret.golden import check_golden
 from ..model.detector import Detector
 from ..model.errors import ModelError
-from ..model.folder import FILES, MANIFEST, Model, model_files, model_from_files
+from ..model.folder import Model, model_files, model_from_files
+from ..model.scorer import FEW_KNOWN_BYTES, FEW_LIVE_BYTES
 from .batch import Batch
 from .feeding import feed, joined
 from .reading import Reader
 
 _MOST_STREAMS = 8192
-_LIVE_BYTES = 64 << 20
-_KNOWN_BYTES = 8 << 20
 _CHANCE = 1e-4  # with which a model is refused that keeps its budget
 
 
@@ -38,12 +37,7 @@ def read_folder(path: Path) -> tuple[Model, Files]:
     """A model and its files. What is kept in the store is what serves, byte for byte, though the
     folder, or what a link points to, may be replaced meanwhile.
     """
-    folder = path.resolve()
-    for name in (MANIFEST, *FILES):
-        file = folder / name
-        if file.exists() and not file.is_file():  # a pipe would be read for ever
-            raise ModelError(f"{file} is no file; train again")
-    files = model_files(folder)
+    files = model_files(path.resolve())
     return model_from_files(files), files
 
 
@@ -72,7 +66,7 @@ def attempt(model: Model, batches: Sequence[Batch]) -> Trial:
     """Have batches read and scored by a model that knows nothing of their streams yet."""
     reader, config = Reader(model), model.config.streams
     detector = Detector(
-        model, max_streams=_MOST_STREAMS, live_bytes=_LIVE_BYTES, known_bytes=_KNOWN_BYTES
+        model, max_streams=_MOST_STREAMS, live_bytes=FEW_LIVE_BYTES, known_bytes=FEW_KNOWN_BYTES
     )
 
     def judged(stream: str, moment: float) -> tuple[str, float]:

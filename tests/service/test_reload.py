@@ -161,17 +161,18 @@ def test_what_is_no_good_model_is_refused_and_the_other_goes_on(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    names = ("damaged", "cut", "pipe", "bare", "short")
-    damaged, cut, pipe, bare, short = (tmp_path / name for name in names)
-    for path in (damaged, cut, pipe, bare, short):
+    names = ("damaged", "cut", "pipe", "past", "bare", "short")
+    damaged, cut, pipe, past, bare, short = (tmp_path / name for name in names)
+    for path in (damaged, cut, pipe, past, bare, short):
         saved(model, path, version=1)
     reference = (short / "reference.safetensors").read_bytes()
     content = bytearray((damaged / "weights.safetensors").read_bytes())
     content[len(content) // 2] ^= 1
     (damaged / "weights.safetensors").write_bytes(content)
     (cut / MANIFEST).write_bytes((cut / MANIFEST).read_bytes()[:100])
-    (pipe / "config.json").unlink()
-    os.mkfifo(pipe / "config.json")
+    for file in (pipe / "config.json", past / "history.json"):
+        file.unlink()
+        os.mkfifo(file)
     (tmp_path / "loop").symlink_to("loop")
     (bare / "reference.safetensors").unlink()
     (short / "reference.safetensors").write_bytes(reference[:-8])
@@ -184,6 +185,7 @@ def test_what_is_no_good_model_is_refused_and_the_other_goes_on(
         damaged: "weights.safetensors is damaged or was changed",
         cut: "manifest.json is not JSON",
         pipe: "config.json is no file",
+        past: "history.json is no file",
         bare: "reference.safetensors cannot be read (No such file",
         short: "reference.safetensors is damaged or was changed",
         tmp_path / "mixed": "reference.safetensors is not of this model: it holds means of",
