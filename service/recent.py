@@ -9,12 +9,12 @@ from .batch import Batch
 
 _EVENTS = 8192
 _BYTES = 4 << 20
-_BATCH_BYTES = 1280  # that a batch takes besides what its message has
+_BATCH_BYTES = 1280  # that one of a single event takes at the most, besides what its message has
 
 
 class Recent:
-    """Keeps as many as have so many events and take so many bytes, and the last one whatever it
-    has.
+    """Keeps as many as have so many events, and so many bytes in their messages and around them;
+    the last one whatever it has. Texts and marks take up to six times what they do in a message.
     """
 
     def __init__(self) -> None:
