@@ -15,7 +15,7 @@ from ..model.errors import ModelError
 from ..model.folder import Model
 from ..model.forward_kernels import BLOCK
 from ..model.kernels import RING
-from ..model.scorer import Scorer
+from ..model.scorer import FEW_KNOWN_BYTES, FEW_LIVE_BYTES, Scorer
 from ..model.streams import STATE
 from ..model.tables import Tables
 from ..model.weights import Weights
@@ -28,8 +28,6 @@ Array = np.ndarray
 _EVENTS = 1_000  # at most
 _NEAR = 1e-2  # nats; the scorer keeps layer 1 in 16 bits, which is worth a twentieth of that
 _SHARE = 1e-3  # of a surprisal besides: large logits have large errors
-_LIVE_BYTES = 64 << 20
-_KNOWN_BYTES = 8 << 20
 
 
 def golden_scores(
@@ -72,7 +70,9 @@ def _scored(tables: Tables, windows: Sequence[Int[Array, " _"]]) -> Float64[Arra
     """The same as `golden_scores`, by the scorer: a stream for each window."""
     rows = np.repeat(np.arange(len(windows)), [len(window) - 1 for window in windows])
     tokens = np.concatenate([window[1:] for window in windows]).astype(np.int32)
-    scorer = Scorer(tables, rows=len(windows), live_bytes=_LIVE_BYTES, known_bytes=_KNOWN_BYTES)
+    scorer = Scorer(
+        tables, rows=len(windows), live_bytes=FEW_LIVE_BYTES, known_bytes=FEW_KNOWN_BYTES
+    )
     scorer.follow(len(windows))
     state, ring = np.zeros(len(windows), STATE), np.zeros((len(windows), RING), np.uint16)
     ring[:, 0], state["length"] = [window[0] for window in windows], 1

@@ -15,6 +15,9 @@ from .forward_kernels import BLOCK, STEPS, forward
 from .kernels import RING
 from .tables import Tables
 
+# Memory of a scorer that a few thousand events go through once.
+FEW_LIVE_BYTES, FEW_KNOWN_BYTES = 64 << 20, 8 << 20
+
 _SLOT = np.dtype(
     [
         ("row", np.int64),  # −1: none
@@ -117,10 +120,11 @@ class Scorer:
         self._contexts = (*others, _grown(hashes, capacity, 0), _grown(lengths, capacity, 0))
 
     def take_over(self, old: Scorer) -> None:
-        """Go on in the memory of `old`, which must not be used any more, where it is as large.
+        """Go on in the memory of `old`, where it is as large; only one of the two may go on.
 
-        Whatever lies in it is written anew before it is read. To give hundreds of megabytes back to
-        the system and to touch as many for the first time would hold up whoever waits meanwhile.
+        Whatever lies in it is written anew before it counts. Which slots hold what is not taken
+        over, as it goes by `old`'s count of blocks. To give hundreds of megabytes back to the
+        system and to touch as many for the first time would hold up whoever waits meanwhile.
         """
         if old._live[0].size == self._live[0].size:
             self._live = (old._live[0], *self._live[1:])

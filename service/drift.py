@@ -11,14 +11,13 @@ from jaxtyping import Float, Float64
 from ..interpret.sample import read_windows
 from ..model.detector import Detector
 from ..model.folder import Model
+from ..model.scorer import FEW_KNOWN_BYTES, FEW_LIVE_BYTES
 from ..model.vocabulary import END, NEW, START
 
 _BINS = 10
 _STEP = 0.1  # nats; edges are multiples of it, as finer differences are no other habit
 _FEWEST = 1_000  # events on either side before anything is said
 _MEMORY = 100_000  # events after which one counts for 1 / e
-_LIVE_BYTES = 64 << 20  # the windows are a few thousand events; more would only be touched in vain
-_KNOWN_BYTES = 8 << 20
 
 
 def stability_index(
@@ -92,5 +91,5 @@ def _surprisals(model: Model) -> Float[np.ndarray, " events"]:
         if window[0] == START:
             started.add(str(number))
     times = np.full(len(stream), math.nan)
-    detector = Detector(model, limits=False, live_bytes=_LIVE_BYTES, known_bytes=_KNOWN_BYTES)
+    detector = Detector(model, limits=False, live_bytes=FEW_LIVE_BYTES, known_bytes=FEW_KNOWN_BYTES)
     return detector.observe(stream, name, times, started=started).surprisal

@@ -117,8 +117,9 @@ class Reloader:
         except BaseException:
             self._store.release_model(model.sha256)
             raise
-        # Those that the model before has raised need it still.
-        self._engine.when_stored(lambda: self._store.release_model(before.sha256))
+        # Those that the model before has raised need it still; its tables nobody does.
+        sha256 = before.sha256
+        self._engine.when_stored(lambda: self._store.release_model(sha256))
         served.metrics.loaded(model)
         return Reloaded(model.sha256, before.sha256, carried, trial.events)
 

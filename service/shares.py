@@ -16,6 +16,7 @@ from ..interpret.sample import draw_windows, observe, read_windows
 from ..interpret.work import share_of_work
 from ..model.detector import Detector
 from ..model.folder import Model
+from ..model.scorer import FEW_KNOWN_BYTES, FEW_LIVE_BYTES
 from ..model.vocabulary import END, PAST, START
 from .batch import Batch
 from .engine import Engine
@@ -95,7 +96,13 @@ def came_last(model: Model, batches: Sequence[Batch]) -> list[Window]:
     rows = joined([reader.read(batch) for batch in batches])
     stream, name = rows.stream[-_MOST:], rows.name[-_MOST:]
     # It knows whether a stream's first event here is one that begins streams.
-    detector = Detector(model, limits=False, max_streams=_MOST)
+    detector = Detector(
+        model,
+        limits=False,
+        max_streams=_MOST,
+        live_bytes=FEW_LIVE_BYTES,
+        known_bytes=FEW_KNOWN_BYTES,
+    )
     started = frozenset().union(*(batch.started for batch in batches))
     detector.observe(stream, name, rows.time[-_MOST:], started=started)
     tokens: dict[str, list[int]] = defaultdict(list)

@@ -45,6 +45,13 @@ def observe_in_pieces(
     )
 
 
+def test_all_detectors_of_a_model_read_the_same_tables(model: Model) -> None:
+    other = replace(model, weights=replace(model.weights, b_U=model.weights.b_U + 1.0))
+
+    assert Detector(model)._scorer.tables is Detector(model)._scorer.tables
+    assert Detector(other)._scorer.tables is not model.tables
+
+
 def test_interleaved_streams_score_as_each_one_alone(
     model: Model,
     events: tuple[list[str], list[str | None], np.ndarray],

@@ -47,6 +47,19 @@ def test_a_stream_goes_on_under_other_numbers_as_if_nothing_had_happened(
     assert one
 
 
+@pytest.mark.parametrize("events", [100, 500])  # within what a stream keeps, and past it
+def test_a_long_stream_goes_on_with_all_that_is_kept_of_it(
+    model: Model, session: Lines, events: int
+) -> None:
+    lines = [line for _ in range(events) for line in session("0a", odd=True)][: events + 20]
+    through, before, after = Detector(model), Detector(model), Detector(renumbered(model))
+    expected = observed(through, lines)[events:]
+    observed(before, lines[:events])
+
+    assert carry(before, after).tolist() == []
+    assert observed(after, lines[events:]) == pytest.approx(expected, abs=1e-5)
+
+
 def test_a_stream_with_an_event_that_the_new_model_does_not_know_is_left_behind(
     model: Model, session: Lines
 ) -> None:
