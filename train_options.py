@@ -69,7 +69,8 @@ def add_training(train: argparse.ArgumentParser) -> None:
     train.add_argument(
         "--newest",
         action="store_true",
-        help="calibrate on the newest streams instead of on ones drawn at random",
+        help="calibrate on the newest streams alone; else on ones drawn at random or, where these "
+        "are too few, on all, in folds",
     )
     train.add_argument(
         "--format", choices=("text", "json", "sequences"), help="found out if left out"

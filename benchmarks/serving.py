@@ -41,6 +41,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.folder import Model, load_model
+from ..model.scorer import KNOWN_BYTES
 from ..model.warm import warm
 from ..training.config import TrainConfig
 from ..training.train import train_model
@@ -53,7 +54,6 @@ from .results import Row, row_of_turns, run_results, write_results
 from .serving_beside import beside, parsers
 from .serving_grpc import latencies, named, raw, rows_per_second
 from .serving_scorer import (
-    KNOWN_BYTES,
     SIZE,
     alone,
     floor_seconds,

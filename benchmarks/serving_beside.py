@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from ..model.folder import Model
+from ..model.scorer import KNOWN_BYTES
 from .environment import NoEnvironmentError, environment
 from .results import Row, row_of_turns
 from .serving_detectmate import DETECTORS, INTERPRETERS, REQUIREMENTS, player
@@ -14,7 +15,7 @@ from .serving_lines import learned, matched_per_second, parsed_per_second, texts
 from .serving_onnx import windowed as onnx_windowed
 from .serving_peers import Step, deeplog, events_per_second, incremental, windowed
 from .serving_river import half_space_trees
-from .serving_scorer import KNOWN_BYTES, alone
+from .serving_scorer import alone
 from .serving_traffic import Recorded
 
 PEERS: dict[str, Callable[[Model], Step]] = {

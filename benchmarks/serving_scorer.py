@@ -17,7 +17,6 @@ from ..model.folder import Model
 from .serving_traffic import Piece, Recorded, traffic
 
 SIZE = 1024  # events of a piece
-KNOWN_BYTES = 1 << 27  # the default
 LIVE_BYTES = 2 << 30  # enough for the live caches of 100,000 streams
 _MATRIX = 1024
 _READ_BYTES = 1 << 28

@@ -21,7 +21,7 @@ from .finding import Finding, Observed, alert_of, room_for
 from .folder import Model
 from .forward_kernels import BLOCK
 from .kernels import N_DETECTORS
-from .scorer import Scorer
+from .scorer import KNOWN_BYTES, LIVE_BYTES, Scorer
 from .stream_kernels import ROOM, end_rows, observe_rows, silent_rows
 from .streams import Streams
 from .vocabulary import END, NEW
@@ -46,8 +46,8 @@ class Detector:
         model: Model,
         *,
         max_streams: int = 1_000_000,
-        live_bytes: int = 1 << 30,
-        known_bytes: int = 1 << 27,
+        live_bytes: int = LIVE_BYTES,
+        known_bytes: int = KNOWN_BYTES,
         limits: bool = True,
     ) -> None:
         if max_streams < 1:

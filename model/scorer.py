@@ -15,7 +15,8 @@ from .forward_kernels import BLOCK, STEPS, forward
 from .kernels import RING
 from .tables import Tables
 
-# Memory of a scorer that a few thousand events go through once.
+# Memory of a scorer that serves, and of one that a few thousand events go through once.
+LIVE_BYTES, KNOWN_BYTES = 1 << 30, 1 << 27
 FEW_LIVE_BYTES, FEW_KNOWN_BYTES = 64 << 20, 8 << 20
 
 _SLOT = np.dtype(
@@ -51,8 +52,8 @@ class Scorer:
         tables: Tables,
         *,
         rows: int,
-        live_bytes: int = 1 << 30,
-        known_bytes: int = 1 << 27,
+        live_bytes: int = LIVE_BYTES,
+        known_bytes: int = KNOWN_BYTES,
     ) -> None:
         self.tables = t = tables
         reach = t.n_layers * (t.window - 1) + 1

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..model.errors import InputError
-from .config import ServiceConfig
+from .config import REORDER_SECONDS, ServiceConfig
 
-ADDRESS = ServiceConfig.grpc
+_OF = ServiceConfig  # defaults
+ADDRESS = _OF.grpc
 
 
 def add_serving(serve: argparse.ArgumentParser) -> None:
@@ -25,21 +26,21 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--grpc", default=ADDRESS, metavar="HOST:PORT", help=f"events ({ADDRESS})")
     serve.add_argument(
         "--http",
-        default=ServiceConfig.http,
+        default=_OF.http,
         metavar="HOST:PORT",
-        help="/metrics, /healthz, /readyz, OTLP's /v1/logs (127.0.0.1:9464)",
+        help=f"/metrics, /healthz, /readyz, OTLP's /v1/logs ({_OF.http})",
     )
     serve.add_argument(
         "--otlp-stream",
         type=lambda text: tuple(text.split(",")),
-        default=ServiceConfig.otlp_stream,
+        default=_OF.otlp_stream,
         metavar="ATTR[,ATTR…]",
         help="attributes of a log record, its scope or its resource that make its stream, for "
         "OTLP; by default as docs/otlp.md says",
     )
     serve.add_argument(
         "--otlp-model",
-        default=ServiceConfig.otlp_model,
+        default=_OF.otlp_model,
         metavar="ATTR",
         help="the attribute of a log record, its scope or its resource that names its model, where "
         "several are served; records without it go to the default one",
@@ -47,17 +48,17 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--reorder",
         type=float,
-        default=ServiceConfig.reorder_seconds,
+        default=_OF.reorder_seconds,
         metavar="SECONDS",
         help="how long an event waits for earlier ones of its stream that were overtaken on their "
-        "way, as where a Collector has several consumers; answers come that much later, too (0; up "
-        "to 60)",
+        "way, as where a Collector has several consumers; answers come that much later, too "
+        f"({_OF.reorder_seconds:g}; up to {REORDER_SECONDS:g})",
     )
     serve.add_argument(
         "--store",
-        default=ServiceConfig.store,
+        default=_OF.store,
         metavar="URL",
-        help="where alerts and stream state are kept (sqlite:///offscript.db)",
+        help=f"where alerts and stream state are kept ({_OF.store})",
     )
     serve.add_argument(
         "--lines",
@@ -69,60 +70,62 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--keep-days",
         type=float,
-        default=ServiceConfig.keep_days,
+        default=_OF.keep_days,
         metavar="DAYS",
-        help="how long alerts are kept after they were last raised or judged (90); those judged "
-        "anomalous are never deleted",
+        help="how long alerts are kept after they were last raised or judged "
+        f"({_OF.keep_days:g}); those judged anomalous are never deleted",
     )
     serve.add_argument(
         "--keep-audit-days",
         type=float,
-        default=ServiceConfig.keep_audit_days,
+        default=_OF.keep_audit_days,
         metavar="DAYS",
-        help="how long the record of who did what is kept (365); see offscript audit",
+        help="how long the record of who did what is kept "
+        f"({_OF.keep_audit_days:g}); see offscript audit",
     )
     serve.add_argument(
         "--max-alerts",
         type=int,
-        default=ServiceConfig.max_alerts,
+        default=_OF.max_alerts,
         metavar="N",
-        help="alerts kept besides those; past that the longest unchanged are deleted (100,000)",
+        help="alerts kept besides those; past that the longest unchanged are deleted "
+        f"({_OF.max_alerts:,})",
     )
     serve.add_argument(
         "--max-alert-megabytes",
         type=int,
-        default=ServiceConfig.max_alert_bytes >> 20,
+        default=_OF.max_alert_bytes >> 20,
         metavar="MB",
-        help="that those may take; past that the same (2,048)",
+        help=f"that those may take; past that the same ({_OF.max_alert_bytes >> 20:,})",
     )
     serve.add_argument(
         "--max-streams",
         type=int,
-        default=ServiceConfig.max_streams,
+        default=_OF.max_streams,
         metavar="N",
         help="streams kept in memory; past that the longest silent are forgotten, of the token or "
-        "address that has most (1,000,000)",
+        f"address that has most ({_OF.max_streams:,})",
     )
     serve.add_argument(
         "--live-megabytes",
         type=int,
-        default=ServiceConfig.live_bytes >> 20,
+        default=_OF.live_bytes >> 20,
         metavar="MB",
         help="memory for fast scoring, 16 KB for each stream that goes its own way; those silent "
         "for longest do without and are slower when they go on; an eighth is for ways that many go "
-        "(1,024)",
+        f"({_OF.live_bytes >> 20:,})",
     )
     serve.add_argument(
         "--threads",
         type=int,
-        default=ServiceConfig.threads,
+        default=_OF.threads,
         metavar="N",
-        help="that score, for each model; each has its streams (1)",
+        help=f"that score, for each model; each has its streams ({_OF.threads})",
     )
     serve.add_argument(
         "--sender-events",
         type=float,
-        default=ServiceConfig.sender_events,
+        default=_OF.sender_events,
         metavar="N",
         help="events a second that one token may send, or without tokens one address; ten seconds' "
         "worth at once (no limit)",
@@ -130,9 +133,10 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--sender-megabytes",
         type=int,
-        default=ServiceConfig.sender_bytes >> 20,
+        default=_OF.sender_bytes >> 20,
         metavar="MB",
-        help="of the same that wait to be scored (no limit; all senders together have 64)",
+        help="of the same that wait to be scored (no limit; all senders together have "
+        f"{_OF.queue_bytes >> 20})",
     )
     serve.add_argument(
         "--watch-model",
@@ -178,10 +182,10 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--incidents",
         type=_per_hour,
-        default=ServiceConfig.incidents_per_hour,
+        default=_OF.incidents_per_hour,
         metavar="N/hour",
         help="kinds of alert that are told each by itself as they begin; those past that are told "
-        "as one, a storm (10/hour)",
+        f"as one, a storm ({_OF.incidents_per_hour}/hour)",
     )
     serve.add_argument(
         "--insecure",

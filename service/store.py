@@ -17,6 +17,7 @@ from ..model.errors import NotFoundError
 from . import audit, incident, storm, suppression, tables
 from .arrays import Saved, load_arrays, save_arrays
 from .audit import LOCAL, Deed
+from .config import ServiceConfig
 from .database import Database, text
 from .incident import Incident
 from .placing import Placing
@@ -35,7 +36,7 @@ class Store:
         url: str,
         *,
         lines: Path | None = None,
-        incidents_per_hour: int = 10,
+        incidents_per_hour: int = ServiceConfig.incidents_per_hour,
     ) -> None:
         self._database = Database(url)
         self._lines = lines

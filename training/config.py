@@ -31,7 +31,7 @@ class TrainConfig:
     keep_outliers: bool = False  # streams far outside of what the others do are normal, too
     split: str = "train"  # of records that say which split they belong to
     budget: str | None = None
-    newest: bool = False  # calibrate on the newest streams instead of on ones drawn at random
+    newest: bool = False  # calibrate on the newest streams alone
     preset: str = "tiny"
     layers: int | None = None
     compare_layers: bool = False  # fit a decoder of one layer too, and say what each layer buys

@@ -59,9 +59,12 @@ def test_names_that_cannot_be_told_apart_are_refused_in_one_line(
     assert error.count("\n") == 1
 
 
+def test_what_is_not_asked_for_is_as_the_configuration_has_it() -> None:
+    assert asked("model") == ServiceConfig({"": Path("model")})
+
+
 def test_a_budget_of_incidents_is_a_number_an_hour(capsys: pytest.CaptureFixture[str]) -> None:
     assert asked("model", "--incidents", "25/hour").incidents_per_hour == 25
-    assert asked("model").incidents_per_hour == ServiceConfig({}).incidents_per_hour
     for wrong in ("25", "0/hour", "1.5/hour", "2/day", "²/hour"):
         with pytest.raises(SystemExit, match="2"):
             asked("model", "--incidents", wrong)
