@@ -116,7 +116,9 @@ def asking_circuits(weights: Weights) -> list[Circuit]:
 
 
 def _pairs(weights: Weights) -> Iterator[tuple[str, int, _Residual, _Residual]]:
-    """Heads of both layers: name, the second, what it reads of an event and of what is brought."""
+    """Each pair of a head of layer 0 and one of layer 1: its name, the second head, what that reads
+    of an event alone and of what the first brings.
+    """
     if weights.n_layers < 2:
         return
     alone = residuals(weights)[1]
@@ -227,7 +229,7 @@ def _composed(
     return float(np.linalg.norm(write @ read)) / size if size else 0.0
 
 
-def residuals(weights: Weights) -> list[_Residual]:
+def residuals(weights: Weights) -> list[Float64[Array, "d_vocab d_model"]]:
     """What each layer reads of an event by itself."""
     return (
         [weights.W_E, weights.W_E + weights.b_O[0]][: weights.n_layers] if weights.n_layers else []

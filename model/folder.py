@@ -136,18 +136,17 @@ def model_files(path: Path) -> dict[str, bytes]:
     """
     if not path.is_dir():
         raise ModelError(f"no model folder at {path}; train one with `offscript train`")
-    if not (path / MANIFEST).is_file():
-        raise ModelError(f"{path} holds no {MANIFEST}: it is not a model folder; train again")
     try:
-        strangers = sorted(entry.name for entry in path.iterdir() if entry.name not in _KNOWN)
+        found = {entry.name for entry in path.iterdir()}
     except OSError as error:  # it is being replaced, or not ours to read
         raise ModelError(f"{path} cannot be read ({error.strerror}); train again") from error
-    if strangers:
+    if MANIFEST not in found:
+        raise ModelError(f"{path} holds no {MANIFEST}: it is not a model folder; train again")
+    if strangers := sorted(found.difference(_KNOWN)):
         raise ModelError(
             f"{path} holds {strangers[0]}, which is no part of a model; remove it or train again"
         )
-    names = [name for name in _KNOWN if name != HISTORY or (path / HISTORY).exists()]
-    return {name: _read(path / name) for name in names}
+    return {name: _read(path / name) for name in _KNOWN if name != HISTORY or name in found}
 
 
 def model_from_files(files: Mapping[str, bytes]) -> Model:

@@ -191,7 +191,8 @@ def begin_rows(streams, rows, joined, tick):
 def renumber_rows(streams, n, ids, token_before, ring, tally):
     """Write the tokens of rows `:n` under other numbers into `ring` and `tally`.
 
-    Token t is `ids[t]` there, and what is counted for t there was counted for `token_before[t]`.
+    Token t becomes `ids[t]`; what `tally` counts for t is what the old one did for
+    `token_before[t]`.
     `Streams.restore` and the vocabulary see to it that no token lies past the end of `ids`.
     """
     state, ring_before, _, tally_before = streams

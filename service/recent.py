@@ -14,7 +14,8 @@ _BATCH_BYTES = 1280  # that one of a single event takes at the most, besides wha
 
 class Recent:
     """Keeps as many as have so many events, and so many bytes in their messages and around them;
-    the last one whatever it has. Texts and marks take up to six times what they do in a message.
+    the last one whatever it has. A message's bytes are those on the wire: its texts and marks may
+    take six times that in memory.
     """
 
     def __init__(self) -> None:

@@ -117,7 +117,7 @@ class Reloader:
         except BaseException:
             self._store.release_model(model.sha256)
             raise
-        # Those that the model before has raised need it still; its tables nobody does.
+        # Alerts of the model before need its files still, and nothing else of it: tables are large.
         sha256 = before.sha256
         self._engine.when_stored(lambda: self._store.release_model(sha256))
         served.metrics.loaded(model)

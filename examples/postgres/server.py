@@ -119,8 +119,8 @@ class Server:
         raise ServerError(f"the log lacks the ends of {open_ones} sessions after 10 seconds")
 
     def _run(self, program: str, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
-        # After exec: a change of user before it takes a fork, and where gRPC has threads, as in a
-        # test of a service, its handlers of forks crash some.
+        # By `setpriv`, after exec: Popen's own `user` changes it before, which takes a fork, and in
+        # a process with gRPC's threads its handlers of forks crash some of those.
         become = [] if self._user is None else ["setpriv", *_becoming(self._user)]
         # Appending, so that what many processes write stays whole lines.
         with log.open("ab") as output:
@@ -178,6 +178,8 @@ def _unprivileged() -> pwd.struct_passwd | None:
     """Whom the server runs as; None for whoever runs this."""
     if os.geteuid() != 0:
         return None
+    if shutil.which("setpriv") is None:
+        raise ServerError("PostgreSQL does not run as root, and there is no setpriv (util-linux)")
     for name in ("postgres", "nobody"):
         try:
             return pwd.getpwnam(name)

@@ -50,6 +50,7 @@ def test_all_detectors_of_a_model_read_the_same_tables(model: Model) -> None:
 
     assert Detector(model)._scorer.tables is Detector(model)._scorer.tables
     assert Detector(other)._scorer.tables is not model.tables
+    assert Detector(model)._law[2] is Detector(model)._law[2]
 
 
 def test_interleaved_streams_score_as_each_one_alone(
