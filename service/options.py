@@ -9,8 +9,8 @@ from pathlib import Path
 from ..model.errors import InputError
 from .config import REORDER_SECONDS, ServiceConfig
 
-_OF = ServiceConfig  # defaults
-ADDRESS = _OF.grpc
+_DEFAULT = ServiceConfig
+ADDRESS = _DEFAULT.grpc
 
 
 def add_serving(serve: argparse.ArgumentParser) -> None:
@@ -26,21 +26,21 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--grpc", default=ADDRESS, metavar="HOST:PORT", help=f"events ({ADDRESS})")
     serve.add_argument(
         "--http",
-        default=_OF.http,
+        default=_DEFAULT.http,
         metavar="HOST:PORT",
-        help=f"/metrics, /healthz, /readyz, OTLP's /v1/logs ({_OF.http})",
+        help=f"/metrics, /healthz, /readyz, OTLP's /v1/logs ({_DEFAULT.http})",
     )
     serve.add_argument(
         "--otlp-stream",
         type=lambda text: tuple(text.split(",")),
-        default=_OF.otlp_stream,
+        default=_DEFAULT.otlp_stream,
         metavar="ATTR[,ATTR…]",
         help="attributes of a log record, its scope or its resource that make its stream, for "
         "OTLP; by default as docs/otlp.md says",
     )
     serve.add_argument(
         "--otlp-model",
-        default=_OF.otlp_model,
+        default=_DEFAULT.otlp_model,
         metavar="ATTR",
         help="the attribute of a log record, its scope or its resource that names its model, where "
         "several are served; records without it go to the default one",
@@ -48,17 +48,17 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--reorder",
         type=float,
-        default=_OF.reorder_seconds,
+        default=_DEFAULT.reorder_seconds,
         metavar="SECONDS",
         help="how long an event waits for earlier ones of its stream that were overtaken on their "
         "way, as where a Collector has several consumers; answers come that much later, too "
-        f"({_OF.reorder_seconds:g}; up to {REORDER_SECONDS:g})",
+        f"({_DEFAULT.reorder_seconds:g}; up to {REORDER_SECONDS:g})",
     )
     serve.add_argument(
         "--store",
-        default=_OF.store,
+        default=_DEFAULT.store,
         metavar="URL",
-        help=f"where alerts and stream state are kept ({_OF.store})",
+        help=f"where alerts and stream state are kept ({_DEFAULT.store})",
     )
     serve.add_argument(
         "--lines",
@@ -70,62 +70,62 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--keep-days",
         type=float,
-        default=_OF.keep_days,
+        default=_DEFAULT.keep_days,
         metavar="DAYS",
         help="how long alerts are kept after they were last raised or judged "
-        f"({_OF.keep_days:g}); those judged anomalous are never deleted",
+        f"({_DEFAULT.keep_days:g}); those judged anomalous are never deleted",
     )
     serve.add_argument(
         "--keep-audit-days",
         type=float,
-        default=_OF.keep_audit_days,
+        default=_DEFAULT.keep_audit_days,
         metavar="DAYS",
         help="how long the record of who did what is kept "
-        f"({_OF.keep_audit_days:g}); see offscript audit",
+        f"({_DEFAULT.keep_audit_days:g}); see offscript audit",
     )
     serve.add_argument(
         "--max-alerts",
         type=int,
-        default=_OF.max_alerts,
+        default=_DEFAULT.max_alerts,
         metavar="N",
         help="alerts kept besides those; past that the longest unchanged are deleted "
-        f"({_OF.max_alerts:,})",
+        f"({_DEFAULT.max_alerts:,})",
     )
     serve.add_argument(
         "--max-alert-megabytes",
         type=int,
-        default=_OF.max_alert_bytes >> 20,
+        default=_DEFAULT.max_alert_bytes >> 20,
         metavar="MB",
-        help=f"that those may take; past that the same ({_OF.max_alert_bytes >> 20:,})",
+        help=f"that those may take; past that the same ({_DEFAULT.max_alert_bytes >> 20:,})",
     )
     serve.add_argument(
         "--max-streams",
         type=int,
-        default=_OF.max_streams,
+        default=_DEFAULT.max_streams,
         metavar="N",
         help="streams kept in memory; past that the longest silent are forgotten, of the token or "
-        f"address that has most ({_OF.max_streams:,})",
+        f"address that has most ({_DEFAULT.max_streams:,})",
     )
     serve.add_argument(
         "--live-megabytes",
         type=int,
-        default=_OF.live_bytes >> 20,
+        default=_DEFAULT.live_bytes >> 20,
         metavar="MB",
         help="memory for fast scoring, 16 KB for each stream that goes its own way; those silent "
         "for longest do without and are slower when they go on; an eighth is for ways that many go "
-        f"({_OF.live_bytes >> 20:,})",
+        f"({_DEFAULT.live_bytes >> 20:,})",
     )
     serve.add_argument(
         "--threads",
         type=int,
-        default=_OF.threads,
+        default=_DEFAULT.threads,
         metavar="N",
-        help=f"that score, for each model; each has its streams ({_OF.threads})",
+        help=f"that score, for each model; each has its streams ({_DEFAULT.threads})",
     )
     serve.add_argument(
         "--sender-events",
         type=float,
-        default=_OF.sender_events,
+        default=_DEFAULT.sender_events,
         metavar="N",
         help="events a second that one token may send, or without tokens one address; ten seconds' "
         "worth at once (no limit)",
@@ -133,10 +133,10 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--sender-megabytes",
         type=int,
-        default=_OF.sender_bytes >> 20,
+        default=_DEFAULT.sender_bytes >> 20,
         metavar="MB",
         help="of the same that wait to be scored (no limit; all senders together have "
-        f"{_OF.queue_bytes >> 20})",
+        f"{_DEFAULT.queue_bytes >> 20})",
     )
     serve.add_argument(
         "--watch-model",
@@ -182,10 +182,10 @@ def add_serving(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--incidents",
         type=_per_hour,
-        default=_OF.incidents_per_hour,
+        default=_DEFAULT.incidents_per_hour,
         metavar="N/hour",
         help="kinds of alert that are told each by itself as they begin; those past that are told "
-        f"as one, a storm ({_OF.incidents_per_hour}/hour)",
+        f"as one, a storm ({_DEFAULT.incidents_per_hour}/hour)",
     )
     serve.add_argument(
         "--insecure",
