@@ -77,12 +77,12 @@ def repaired(
     That is, when the first, the first two or the first three are, in the median over draws. The
     last event may be among them, the observed one may not.
     """
-    rng = np.random.default_rng(0)
     found: dict[str, list[bool]] = {name: [] for name in methods}
-    for alert in alerts:
+    for number, alert in enumerate(alerts):
         question = Question.of_alert(model, alert)
         for name, method in methods.items():
             order = named(method(question))
+            rng = np.random.default_rng(number)  # the same events, whoever names their places
             windows = np.concatenate(
                 [
                     replaced(question, order[:size], rng, draws=_DRAWS)

@@ -39,16 +39,15 @@ def attribute(window: Window, view: View, *, checks: bool) -> tuple[Attribution,
     both = (direction, surprise)
     paths = expand(weights, window.activations, np.stack([d.w for d in both]), reference)
     errors = paths.total() + [d.remainder - d.total for d in both]
-    last = paths.direct + paths.usual.sum(axis=1)
     by_source = paths.evidence.sum(axis=1)
-    by_source[:, -1] += last
+    by_source[:, -1] += paths.direct
     evidence = tuple(
         _evidence(window, direction, paths, by_source, source, rank, checks)
         for rank, source in enumerate(_listed(by_source[0], direction.total), start=1)
     )
     base = float(paths.base[0]) + direction.remainder
     anywhere = -float(rates[alert.tokens[index]])
-    after = float(paths.base[1] - rates @ surprise.w + last[1])
+    after = float(paths.base[1] - rates @ surprise.w + by_source[1, -1])
     order = ranked(logits)
     attribution = Attribution(
         index=index,
@@ -156,10 +155,7 @@ def _path_shares(window: Window, paths: Paths, lag: int, *, split: bool) -> tupl
         if brought[path]
     ]
     if lag == 1:
-        shares += [
-            PathShare("direct", float(paths.direct[0]), None, ()),
-            PathShare("usual", float(paths.usual[0].sum()), None, ()),
-        ]
+        shares.append(PathShare("direct", float(paths.direct[0]), None, ()))
     shares.sort(key=lambda share: -abs(share.value))
     return tuple(share for share in shares[:_PATHS] if share.value)
 
@@ -209,7 +205,7 @@ def _outcome(window: Window, order: Int[Array, " ranked"], token: int) -> Outcom
 
 
 def _terms(window: Window, direction: Direction, paths: Paths) -> tuple[Term, ...]:
-    """Constants, the largest single terms, and each path's usual, resting and other parts."""
+    """Constants, the largest single terms, and each path's resting and other parts."""
     heads, index = window.weights.n_heads, window.index
     terms = [Term("base", "base", float(paths.base[0]))]
     if direction.remainder:
@@ -228,7 +224,6 @@ def _terms(window: Window, direction: Direction, paths: Paths) -> tuple[Term, ..
         terms.append(Term(kind, paths.names[path], float(evidence[path, source]), at, lag, via))
         evidence[path, source] = 0.0
     for kind, values in (
-        ("usual", paths.usual[0]),
         ("resting", paths.resting[0]),
         ("others", evidence.sum(axis=1)),
     ):

@@ -123,5 +123,5 @@ def _rare(window: Window, attribution: Attribution) -> Iterator[str]:
     if seen < _FEW and token not in (NEW, PAST) and window.reference.pairs.size:
         yield (
             f"`{attribution.last}`, the last event, was followed by another only {seen} times in "
-            "training: what is usual after it is little known"
+            "training: what is expected after it rests on little"
         )

@@ -38,9 +38,9 @@ class Term:
     """One contribution. The terms of an attribution sum to its total.
 
     `kind`: "base" (an average event in an average context), "remainder" (of the view: the
-    entropy of the set it compares with), "direct" (the last event's row of W_E W_U), "usual" (what
-    a path brings on average after this last event), "head" and "virtual" (a path reading the
-    event `source`), "resting" (attention to no event), "others" (what a path read elsewhere).
+    entropy of the set it compares with), "direct" (the last event's row of W_E W_U), "head" and
+    "virtual" (a path reading the event `source`), "resting" (attention to no event), "others" (what
+    a path read elsewhere).
     """
 
     kind: str
@@ -133,7 +133,7 @@ class Surprise:
 
     surprisal: float
     anywhere: float  # −log of its share of all events in training
-    last: float  # what the last event, with what is usual after it, adds
+    last: float  # what the last event adds
     evidence: float  # what the other events (and resting heads) add
 
 

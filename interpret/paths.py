@@ -2,14 +2,13 @@
 
 Along a zero-sum direction w over the vocabulary, u = W_U w, at the last known event q = e_t:
 
-    z·w = base + (D[q] − D̄)·w + Σ_k (μ_k[q] − μ̄_k) + Σ_k Σ_s A_k[t, s] (T_k[e_s] − μ_k[q])
-          + Σ_k A_k[t, sink] (0 − μ_k[q])
+    z·w = base + (D[q] − D̄)·w + Σ_k Σ_s A_k[t, s] (T_k[e_s] − μ_k) + Σ_k A_k[t, sink] (0 − μ_k)
 
 with D = W_E W_U the direct path, k over heads and virtual heads, A_k a path's pattern, T_k[e] what
-it brings from event e, μ_k[q] what it brings on average after q, and a bar for the mean over all
-last events; base is what remains for an average event: biases, D̄ and Σ_k μ̄_k. Every path is
-evaluated as a d_head-vector times a reading vector, so no table over the vocabulary is formed.
-Centring inside the pattern is exact because pattern and sink sum to one.
+it brings from event e, μ_k what it brings on average, and a bar for the mean over all last events;
+base is what remains for an average event: biases, D̄ and Σ_k μ_k. Every path is evaluated as a
+d_head-vector times a reading vector, so no table over the vocabulary is formed. Centring inside
+the pattern is exact because pattern and sink sum to one.
 """
 
 from __future__ import annotations
@@ -33,13 +32,12 @@ class Paths:
     names: tuple[str, ...]
     base: Float64[Array, " directions"]
     direct: Float64[Array, " directions"]  # the last event's row of W_E W_U, less the mean row
-    usual: Float64[Array, "directions paths"]  # the path's mean after q, less its mean
     evidence: Float64[Array, "directions paths sources"]
     resting: Float64[Array, "directions paths"]  # attention that went to no event
 
     def total(self) -> Float64[Array, " directions"]:
         """The sum of all contributions."""
-        paths = self.usual + self.resting + self.evidence.sum(axis=2)
+        paths = self.resting + self.evidence.sum(axis=2)
         total: Array = self.base + self.direct + paths.sum(axis=1)
         return total
 
@@ -54,7 +52,6 @@ def expand(
     last = int(activations.tokens[-1])
     u = directions @ weights.W_U.T
     read = reading_vectors(weights, u)
-    mean_given_last = np.einsum("kpe,pe->kp", read, reference.means[last].astype(np.float64))
     mean = np.einsum("kpe,pe->kp", read, reference.mean.astype(np.float64))
     pattern, rest = path_patterns(weights, activations)
     value = _values(weights, activations, read)
@@ -65,9 +62,8 @@ def expand(
         + u @ (weights.b_O.sum(axis=0) + mean_embedding)
         + mean.sum(axis=1),
         direct=u @ (weights.W_E[last] - mean_embedding),
-        usual=mean_given_last - mean,
-        evidence=pattern * (value - mean_given_last[:, :, None]),
-        resting=-rest * mean_given_last,
+        evidence=pattern * (value - mean[:, :, None]),
+        resting=-rest * mean,
     )
 
 

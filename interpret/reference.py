@@ -1,7 +1,7 @@
-"""What is usual: each path's mean output given the last event, and how often events follow.
+"""What is usual: each path's mean output, given the last event too, and how often events follow.
 
-An explanation subtracts these means, so that evidence is what differs from what this head usually
-brings after this event. Any means give an exact sum; good ones give a sum that is worth reading.
+An explanation subtracts the mean over all last events, so that evidence is what differs from what a
+head brings on average; any mean gives an exact sum. The means given the last event are the card's.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def effects(
 def replaced(
     question: Question, sources: Sequence[int], rng: np.random.Generator, *, draws: int
 ) -> Int[np.ndarray, "draws sources"]:
-    """The window with typical events in the place of all of these."""
+    """The window with typical events in the place of all of these, in whatever order."""
     windows = np.tile(question.tokens, (draws, 1))
-    windows[:, list(sources)] = typical(question.model, rng, (draws, len(sources)))
+    windows[:, sorted(sources)] = typical(question.model, rng, (draws, len(sources)))
     return windows

@@ -129,7 +129,9 @@ def test_without_an_entry_the_logits_lose_the_evidence_of_its_events_through_the
 
     cut = without_entry(weights, head, reference.means, at_work, sources)
 
-    paths = expand(weights, at_work, np.eye(12), reference)
+    # What is usual after each event: at the last position, after the last one.
+    after_last = replace(reference, mean=reference.means[tokens[-1]])
+    paths = expand(weights, at_work, np.eye(12), after_last)
     through = [at for at, name in enumerate(paths.names) if name.endswith(head)]
     evidence = paths.evidence[:, through][:, :, sources].sum(axis=(1, 2))
     assert len(through) == (1 if n_layers == 1 else 4)

@@ -66,6 +66,26 @@ def test_paths_add_up_whatever_the_means_are_because_the_sink_carries_them_too(
     assert np.abs(paths.resting).max() > 0.01
 
 
+def test_what_a_head_reads_is_told_of_the_event_however_usual_it_is_after_the_last_one(
+    make_random: Make,
+) -> None:
+    model = make_random(1)
+    weights = model.weights.astype(np.float64)
+    fitted = read_reference(model.reference, weights)
+    # As if this stream were all that ever came before its last event.
+    z = run(weights, TOKENS).layers[0].z[:, -1]
+    means = fitted.means.copy()
+    means[TOKENS[-1]] = z
+    always = dataclasses.replace(fitted, means=means)
+
+    paths, activations = split(model, reference=always)
+
+    layer = activations.layers[0]
+    w = contrast(activations.logits[-1], 5, 6).w
+    brought = (layer.v - fitted.mean[:, None]) @ weights.W_O[0] @ weights.W_U @ w
+    np.testing.assert_allclose(paths.evidence[0], layer.pattern[:, -1] * brought, atol=1e-9)
+
+
 def test_a_number_added_to_all_logits_changes_no_contribution(make_random: Make) -> None:
     model = make_random()
     weights = model.weights.astype(np.float64)
@@ -76,7 +96,7 @@ def test_a_number_added_to_all_logits_changes_no_contribution(make_random: Make)
     model.weights = dataclasses.replace(weights, W_U=weights.W_U + 5.0 * r, b_U=weights.b_U + 3.0)
     after, _ = split(model)
 
-    for name in ("base", "direct", "usual", "evidence", "resting"):
+    for name in ("base", "direct", "evidence", "resting"):
         np.testing.assert_allclose(getattr(after, name), getattr(before, name), atol=1e-9)
 
 
@@ -100,7 +120,7 @@ def test_another_basis_inside_the_heads_changes_no_contribution(
     after, _ = split(make_model(turned))
 
     # Not 1e-9: the means are fitted anew, and kept in float32.
-    for name in ("base", "direct", "usual", "evidence", "resting"):
+    for name in ("base", "direct", "evidence", "resting"):
         np.testing.assert_allclose(getattr(after, name), getattr(before, name), atol=1e-5)
 
 
