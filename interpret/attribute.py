@@ -24,7 +24,8 @@ _EXPECTED = 5  # outcomes listed
 _EVIDENCE = 5  # events listed at most …
 _FIRST = 3  # … and at least, if there are so many notable ones …
 _COVERED = 0.8  # … but no more than carry this share of what spoke for the total
-_NOTABLE = 0.03  # share of the total, or of the largest part, below which an event is not listed
+_NOTABLE = 0.03  # share of the total, or of the largest part, below which an event is not listed,
+_AGAINST = 0.1  # or not where it spoke against the total
 _TERMS = 48  # single path × event terms listed; the rest is one term a path
 _PATHS = 3  # paths named for a piece of evidence
 
@@ -79,10 +80,9 @@ def attribute(window: Window, view: View, *, checks: bool) -> tuple[Attribution,
 def _listed(by_source: Float64[Array, " sources"], total: float) -> list[int]:
     """The strongest events for the total until most is covered; then the strongest against it."""
     order = np.argsort(-by_source, kind="stable")
-    size = np.abs(by_source[order])
-    notable = size >= _NOTABLE * max(abs(total), size.max())
-    supporting = order[notable & (by_source[order] > 0.0)]
-    opposing = order[notable & (by_source[order] < 0.0)][-1:]
+    value, largest = by_source[order], max(abs(total), np.abs(by_source).max())
+    supporting = order[(value > 0.0) & (value >= _NOTABLE * largest)]
+    opposing = order[(value < 0.0) & (value <= -_AGAINST * largest)][-1:]
     covered = np.cumsum(by_source[supporting])
     enough = int(np.searchsorted(covered, _COVERED * covered[-1])) + 1 if len(covered) else 0
     return [*supporting[: np.clip(enough, _FIRST, _EVIDENCE)].tolist(), *opposing.tolist()]

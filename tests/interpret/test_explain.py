@@ -14,8 +14,10 @@ import pytest
 
 import offscript.interpret
 from offscript.interpret.activations import run
-from offscript.interpret.directions import surprisal
+from offscript.interpret.directions import headline, surprisal
 from offscript.interpret.explain import explain
+from offscript.interpret.paths import expand
+from offscript.interpret.reference import read_reference
 from offscript.model.alert import Alert
 from offscript.model.errors import InputError
 from offscript.model.vocabulary import END, NEW, PAST, START
@@ -68,6 +70,28 @@ def test_the_surprise_splits_into_base_rate_last_event_and_evidence(
     assert surprise.anywhere == pytest.approx(-np.log(attribution.observed.base_rate))
     total = surprise.anywhere + surprise.last + surprise.evidence
     assert total == pytest.approx(surprise.surprisal, abs=1e-9)
+
+
+def test_what_spoke_against_the_total_is_told_from_a_tenth_of_it_on(
+    make_random: Make, make_alert: Callable[..., Alert]
+) -> None:
+    model = make_random()
+    weights = model.weights.astype(np.float64)
+    reference = read_reference(model.reference, weights)
+    activations = run(weights, np.array(TOKENS))
+    told, untold = [], []
+    for observed in range(4, 12):
+        (attribution,) = explain(model, make_alert((*TOKENS, observed))).attributions
+        direction = headline(activations.logits[-1], observed)
+        paths = expand(weights, activations, direction.w[None], reference)
+        by_event = paths.evidence[0].sum(axis=0)
+        by_event[-1] += paths.direct[0]
+        share = by_event.min() / max(abs(direction.total), np.abs(by_event).max())
+        against = any(piece.rank == 0 for piece in attribution.evidence)
+        (told if against else untold).append(share)
+
+    assert max(told) <= -0.1
+    assert -0.1 < min(untold) < -0.03
 
 
 def test_the_gap_is_what_float32_serving_differs_by(
