@@ -29,7 +29,8 @@ from .window import Window, receptive_field, whole
 Array = np.ndarray
 
 _EVENT = DETECTORS.index("event")
-_WORST = 3  # drift and level: events of the span that are attributed
+_WORST = 3  # drift and level: events of the span that are attributed at most …
+_NOTABLE = 0.1  # … if they add this share of what the largest does
 
 
 def explain(
@@ -119,7 +120,8 @@ def _summed(model: Readable, alert: Alert, later: Sequence[int], checks: bool) -
         for index in span
     ]
     shares.sort(key=lambda share: -share.value)
-    worst = [share for share in shares[:_WORST] if share.value > 0.0]
+    least = _NOTABLE * shares[0].value if shares else 0.0
+    worst = [share for share in shares[:_WORST] if share.value > 0.0 and share.value >= least]
     windows = [_window(model, alert, share.index, ran) for share in worst]
     explained = [attribute(window, own_expectation, checks=checks) for window in windows]
     recomputed = sum(share.value for share in shares)

@@ -17,6 +17,7 @@ from offscript.model.alert import Alert
 from offscript.model.folder import load_model
 from offscript.model.kernels import RING
 from offscript.model.vocabulary import END, START
+from offscript.model.weights import Weights
 from offscript.training.compare import logged_streams
 
 Make = Callable[..., SimpleNamespace]
@@ -45,6 +46,20 @@ def test_drift_adds_up_over_its_span_and_explains_the_worst_events(
         assert attribution.index == part.index
         assert attribution.total == pytest.approx(part.value + model.calibration.kappa, abs=1e-9)
         assert attribution.completeness_error <= 1e-9
+
+
+def test_of_a_span_only_events_that_add_a_tenth_of_what_the_largest_does_are_split(
+    make_model: Make, make_alert: Callable[..., Alert], induction: Weights
+) -> None:
+    # "5 then 6 then 8" came before, and comes again, and then 9 instead of 10.
+    alert = make_alert((START, 7, 5, 6, 8, 10, 7, 5, 6, 8, 9), "drift", span=3)
+
+    explanation = explain(make_model(induction), alert)
+
+    shares = [part.value / explanation.span[0].value for part in explanation.span]
+    assert len(shares) == 3
+    assert max(shares[1:]) < 0.1
+    assert [each.index for each in explanation.attributions] == [10]
 
 
 def test_drift_names_what_is_no_longer_at_hand(
