@@ -97,7 +97,7 @@ def repaired(
 def causes_named(model: Model, streams: Sequence[Stream], alerts: Sequence[Alert]) -> list[bool]:
     """Of each caught session of the recording whose cause is known: is it among the first three?
 
-    Asked of the session's strongest alert, as an operator would.
+    Asked of the session's strongest alert, as an operator would; what spoke against is no cause.
     """
     strongest: dict[str, Alert] = {}
     for alert in alerts:
@@ -116,5 +116,6 @@ def causes_named(model: Model, streams: Sequence[Stream], alerts: Sequence[Alert
             told = write_explanation(explanation, alert, model.vocabulary, ())
             if explanation.attributions:  # of an event that need not be the last one
                 last -= len(alert.tokens) - 1 - explanation.attributions[0].index
-            found.append(cause in [last - piece.distance for piece in told.evidence[:3]])
+            places = [last - piece.distance for piece in told.evidence if piece.value > 0.0]
+            found.append(cause in places[:3])
     return found

@@ -83,7 +83,7 @@ def judge(cases: Sequence[Case], methods: Mapping[str, Method], *, seed: int) ->
     random = _randomised(cases[0].question.model, [case.question for case in cases], seed=seed)
     effect = []
     by_method = {name: Found() for name in methods}
-    for number, case in enumerate(cases):
+    for case in cases:
         end = case.candidates
         effect.append(effects(case.question, rng, draws=_DRAWS)[:end])
         other = replace(case.question, model=random)
@@ -93,7 +93,8 @@ def judge(cases: Sequence[Case], methods: Mapping[str, Method], *, seed: int) ->
             found.values.append(value)
             found.hit_at_1.append(case.cause == order[0])
             found.hit_at_3.append(case.cause in order)
-            drawing = np.random.default_rng([seed, number])  # the same events, whoever names them
+            # The same events, whoever names their places.
+            drawing = np.random.default_rng([seed, *case.question.tokens, case.question.observed])
             windows = replaced(case.question, order, drawing, draws=_DRAWS)
             after = case.question.log_odds_of(windows)
             found.drop_at_3.append(case.question.direction.total - float(after.mean()))

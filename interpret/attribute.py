@@ -24,8 +24,8 @@ _EXPECTED = 5  # outcomes listed
 _EVIDENCE = 5  # events listed at most …
 _FIRST = 3  # … and at least, if there are so many notable ones …
 _COVERED = 0.8  # … but no more than carry this share of what spoke for the total
-_NOTABLE = 0.03  # share of the total, or of the largest part, below which an event is not listed,
-_AGAINST = 0.1  # or not where it spoke against the total
+_NOTABLE = 0.03  # share of the total, or of the largest part, from which an event is listed …
+_AGAINST = 0.1  # … and from which one is that spoke against the total
 _TERMS = 48  # single path × event terms listed; the rest is one term a path
 _PATHS = 3  # paths named for a piece of evidence
 
@@ -44,7 +44,7 @@ def attribute(window: Window, view: View, *, checks: bool) -> tuple[Attribution,
     by_source[:, -1] += paths.direct
     evidence = tuple(
         _evidence(window, direction, paths, by_source, source, rank, checks)
-        for rank, source in enumerate(_listed(by_source[0], direction.total), start=1)
+        for rank, source in enumerate(listed(by_source[0], direction.total), start=1)
     )
     base = float(paths.base[0]) + direction.remainder
     anywhere = -float(rates[alert.tokens[index]])
@@ -77,7 +77,7 @@ def attribute(window: Window, view: View, *, checks: bool) -> tuple[Attribution,
     return attribution, paths
 
 
-def _listed(by_source: Float64[Array, " sources"], total: float) -> list[int]:
+def listed(by_source: Float64[Array, " sources"], total: float) -> list[int]:
     """The strongest events for the total until most is covered; then the strongest against it."""
     order = np.argsort(-by_source, kind="stable")
     value, largest = by_source[order], max(abs(total), np.abs(by_source).max())

@@ -18,7 +18,8 @@ ROW, GAP = 3.25, 1.75  # em: height of an event on the ribbon, and of events lef
 WIDTH = 5.0  # em: room for the arcs
 SURPRISE = (
     "How many bits each part adds to the surprise (−log₂ of the probability): what the event "
-    "costs anywhere, what the last event makes of that, what earlier ones add"
+    "costs anywhere, what the last event makes of that in an average context, what earlier ones "
+    "add"
 )
 _NOTABLE = 0.02  # share of the surprise below which an event has no bar of its own
 
@@ -207,7 +208,7 @@ def evidence_rows(attribution: Attribution) -> list[tuple[str, float]]:
         for item in attribution.evidence
     ]
     rows += [("all other events, and heads at rest", attribution.others)]
-    return [*rows, ("the average case", attribution.base)]
+    return [*rows, ("the average case, whatever came before", attribution.base)]
 
 
 def _evidence(attribution: Attribution, level: int) -> list[Markup]:
@@ -217,7 +218,7 @@ def _evidence(attribution: Attribution, level: int) -> list[Markup]:
         support = (
             [tag("p", prose(supported(item.support, attribution.last)))] if item.support else []
         )
-        check = [tag("p", checked(item.event, item.check, attribution.total))] if item.check else []
+        check = [tag("p", checked(item, item.check, attribution.total))] if item.check else []
         heading = tag(
             f"h{level}", event_name(item.event), tag("span", f"{signed(item.value)} bits")
         )

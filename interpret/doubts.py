@@ -15,7 +15,7 @@ from .verify import cancels
 from .window import Window, receptive_field, whole
 from .words import times
 
-_FEW = 5  # a last event seen less often than this gives no reliable reference
+_FEW = 5  # a last event seen less often than this says little of what comes after it
 _PHANTOM = 0.1  # share of the total from which a rule that nothing taught is worth a warning
 _CANCELLING = 0.25  # share of all contributions from which a cancellation is worth a warning
 

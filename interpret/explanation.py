@@ -100,8 +100,7 @@ class PathShare:
 class Evidence:
     """One event before the one explained, with all that it contributed.
 
-    For the last event (lag 1) this includes what follows from it by itself: the direct path, and
-    what the heads bring on average after it.
+    For the last event (lag 1) this includes what follows from it by itself: the direct path.
     """
 
     rank: int  # 0 for an event that spoke against
@@ -133,7 +132,7 @@ class Surprise:
 
     surprisal: float
     anywhere: float  # −log of its share of all events in training
-    last: float  # what the last event adds
+    last: float  # what the last event makes of that in an average context
     evidence: float  # what the other events (and resting heads) add
 
 

@@ -2,11 +2,11 @@
 
 Along a zero-sum direction w over the vocabulary, u = W_U w, at the last known event q = e_t:
 
-    z·w = base + (D[q] − D̄)·w + Σ_k Σ_s A_k[t, s] (T_k[e_s] − μ_k) + Σ_k A_k[t, sink] (0 − μ_k)
+    z·w = base + (D[q] − D̄)·w + Σ_k Σ_s A_k[t, s] (T_k[e_s] − μ_k)·w + Σ_k A_k[t, sink] (0 − μ_k)·w
 
 with D = W_E W_U the direct path, k over heads and virtual heads, A_k a path's pattern, T_k[e] what
 it brings from event e, μ_k what it brings on average, and a bar for the mean over all last events;
-base is what remains for an average event: biases, D̄ and Σ_k μ_k. Every path is evaluated as a
+base is what remains for an average event: biases, D̄·w and Σ_k μ_k·w. Every path is evaluated as a
 d_head-vector times a reading vector, so no table over the vocabulary is formed. Centring inside
 the pattern is exact because pattern and sink sum to one.
 """

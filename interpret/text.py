@@ -103,9 +103,9 @@ def _evidence(attribution: Attribution) -> list[str]:
         if item.support:
             lines.append(f"{_INDENT}{supported(item.support, attribution.last)}")
         if item.check:
-            lines.append(f"{_INDENT}{checked(item.event, item.check, attribution.total)}")
+            lines.append(f"{_INDENT}{checked(item, item.check, attribution.total)}")
     lines.append(f"{bar(attribution.others, largest)} all other events, and heads at rest")
-    lines.append(f"{bar(attribution.base, largest)} the average case")
+    lines.append(f"{bar(attribution.base, largest)} the average case, whatever came before")
     return [cut(line) for line in lines]
 
 
@@ -122,8 +122,9 @@ def question(attribution: Attribution) -> str:
 
 
 def path_shares(item: Evidence) -> str:
-    """The strongest paths that brought a piece of evidence, each with its bits."""
-    return ", ".join(f"{path.name} {signed(path.value)}" for path in item.paths)
+    """The strongest paths that brought a piece of evidence, each with its bits if it has any."""
+    told = [f"{path.name} {signed(path.value)}" for path in item.paths if bits(path.value) != "0.0"]
+    return ", ".join(told) or "no path by much"
 
 
 def supported(support: Support, last: str) -> str:
@@ -136,15 +137,19 @@ def supported(support: Support, last: str) -> str:
     )
 
 
-def checked(event: str, check: Check, total: float) -> str:
+def checked(item: Evidence, check: Check, total: float) -> str:
     """What the check of a piece of evidence came to; a single draw has no standard error."""
     replaced, verdict, error = "other events", check.verdict, f" ± {bits(check.standard_error)}"
     if check.draws == 1:
-        replaced = "the one typical event" if event not in _BEGINNINGS else "the other beginning"
+        begins = item.event in _BEGINNINGS
+        replaced = "the other beginning" if begins else "the one typical event"
         verdict, error = "of one draw" if verdict == "single" else verdict, ""
+    wrong = ""
+    if verdict == "failed":
+        wrong = "; it should have fallen" if item.rank else "; it should have risen"
     return (
         f"check {verdict}: with {replaced} in its place {bits(total - check.effect)}{error} "
-        f"bits, not {bits(total)}"
+        f"bits, not {bits(total)}{wrong}"
     )
 
 

@@ -95,8 +95,9 @@ def judge(
         label = planted.get(stream)
         if label is not None and label.cause is not None:
             with_cause += 1
-            evidence = client.explain(alert.id, checks=False).evidence[:3]
-            if any(label.cause.endswith(_message(piece.line)) for piece in evidence if piece.line):
+            told = client.explain(alert.id, checks=False).evidence
+            lines = [piece.line for piece in told if piece.value > 0.0][:3]
+            if any(line and label.cause.endswith(_message(line)) for line in lines):
                 named.append((alert, label))
     caught = sum(stream in planted for stream in strongest)
     outcome = Outcome(

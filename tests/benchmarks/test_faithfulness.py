@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from offscript.benchmarks import faithfulness
-from offscript.benchmarks.attributions import METHODS, Explained
+from offscript.benchmarks.attributions import METHODS, Explained, Question
 from offscript.benchmarks.faithfulness_alerts import ONE_EVENT, alerts_of, repaired
 from offscript.benchmarks.faithfulness_measures import Case, judge, named
 from offscript.benchmarks.handmade import WORTH, broken_repetitions, induction
@@ -32,6 +32,24 @@ def test_a_method_that_knows_hits_and_one_that_does_not_hits_by_chance() -> None
     assert measures["offscript"]["drop_at_3"] > 0.9 * WORTH
     assert measures["chance"]["hit_at_1"] < 0.5
     assert abs(measures["chance"]["replacement_pearson"]) < 0.5
+
+
+def test_all_methods_are_judged_by_the_same_events_in_the_place_of_what_they_name() -> None:
+    cases = [Case(*pair) for pair in broken_repetitions(induction(), 4)]
+
+    def backwards(question: Question) -> np.ndarray:
+        """The same three, named in another order."""
+        values = METHODS["offscript"](question)
+        values[named(values[:-1])] = values.max() + np.array([1.0, 2.0, 3.0])
+        return values
+
+    judged = judge(cases, {"offscript": METHODS["offscript"], "backwards": backwards}, seed=0)
+    rest = judge(cases[2:], {"offscript": METHODS["offscript"]}, seed=0)
+
+    drops = judged.by_method["offscript"].drop_at_3
+    assert judged.by_method["backwards"].drop_at_3 == drops
+    assert rest.by_method["offscript"].drop_at_3 == drops[2:]
+    assert len(set(drops)) > 1
 
 
 def test_the_last_event_is_a_candidate_only_where_it_is_the_cause() -> None:

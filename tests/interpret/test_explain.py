@@ -14,10 +14,11 @@ import pytest
 
 import offscript.interpret
 from offscript.interpret.activations import run
-from offscript.interpret.directions import headline, surprisal
+from offscript.interpret.attribute import listed
+from offscript.interpret.directions import Direction, base_rate, headline, surprisal
 from offscript.interpret.explain import explain
-from offscript.interpret.paths import expand
-from offscript.interpret.reference import read_reference
+from offscript.interpret.paths import Paths, expand
+from offscript.interpret.reference import Reference, read_reference
 from offscript.model.alert import Alert
 from offscript.model.errors import InputError
 from offscript.model.vocabulary import END, NEW, PAST, START
@@ -27,6 +28,17 @@ Make = Callable[..., SimpleNamespace]
 
 TOKENS = (START, *np.random.default_rng(7).integers(4, 12, size=30).tolist())
 SCHEMA = json.loads((Path(offscript.interpret.__file__).parent / "schema.json").read_text())
+
+
+def reference_of(model: SimpleNamespace) -> Reference:
+    return read_reference(model.reference, model.weights.astype(np.float64))
+
+
+def along(model: SimpleNamespace, direction: Direction, tokens: tuple[int, ...] = TOKENS) -> Paths:
+    """All paths into the prediction after these tokens, along a direction."""
+    weights = model.weights.astype(np.float64)
+    activations = run(weights, np.array(tokens))
+    return expand(weights, activations, direction.w[None], reference_of(model))
 
 
 def logits_after(model: SimpleNamespace, tokens: tuple[int, ...]) -> np.ndarray:
@@ -70,28 +82,48 @@ def test_the_surprise_splits_into_base_rate_last_event_and_evidence(
     assert surprise.anywhere == pytest.approx(-np.log(attribution.observed.base_rate))
     total = surprise.anywhere + surprise.last + surprise.evidence
     assert total == pytest.approx(surprise.surprisal, abs=1e-9)
+    rates = np.log(reference_of(model).base_rates())
+    paths = along(model, base_rate(rates, logits_after(model, TOKENS), 5))
+    before = paths.evidence[0, :, :-1].sum() + paths.resting[0].sum()
+    assert surprise.evidence == pytest.approx(before, abs=1e-9)
 
 
-def test_what_spoke_against_the_total_is_told_from_a_tenth_of_it_on(
+def test_the_last_event_is_told_with_its_direct_path(
     make_random: Make, make_alert: Callable[..., Alert]
 ) -> None:
     model = make_random()
-    weights = model.weights.astype(np.float64)
-    reference = read_reference(model.reference, weights)
-    activations = run(weights, np.array(TOKENS))
-    told, untold = [], []
-    for observed in range(4, 12):
-        (attribution,) = explain(model, make_alert((*TOKENS, observed))).attributions
-        direction = headline(activations.logits[-1], observed)
-        paths = expand(weights, activations, direction.w[None], reference)
-        by_event = paths.evidence[0].sum(axis=0)
-        by_event[-1] += paths.direct[0]
-        share = by_event.min() / max(abs(direction.total), np.abs(by_event).max())
-        against = any(piece.rank == 0 for piece in attribution.evidence)
-        (told if against else untold).append(share)
+    few = TOKENS[:3]
+    logits = logits_after(model, few)
+    pieces = 0
 
-    assert max(told) <= -0.1
-    assert -0.1 < min(untold) < -0.03
+    for observed in range(4, 12):
+        (attribution,) = explain(model, make_alert((*few, observed))).attributions
+        paths = along(model, headline(logits, observed), few)
+        for piece in attribution.evidence:
+            if piece.lag == 1 and abs(paths.direct[0]) > 0.01:
+                brought = paths.evidence[0, :, -1].sum() + paths.direct[0]
+                assert piece.value == pytest.approx(brought, abs=1e-9)
+                pieces += 1
+
+    assert pieces > 2
+
+
+@pytest.mark.parametrize(
+    ("by_source", "total", "expected"),
+    [
+        ([10.0, -0.99], 10.0, [0]),
+        ([10.0, -1.01], 10.0, [0, 1]),
+        ([10.0, -1.01, -2.0], 10.0, [0, 2]),
+        ([10.0, -0.5], 1.0, [0]),
+        ([1.0, -0.5], 10.0, [0]),
+        ([0.29, 10.0, 0.31], 10.0, [1, 2]),
+        ([0.0, 0.0], 0.0, []),
+    ],
+)
+def test_the_strongest_against_is_listed_from_a_tenth_of_the_total_or_the_largest_part_on(
+    by_source: list[float], total: float, expected: list[int]
+) -> None:
+    assert listed(np.array(by_source), total) == expected
 
 
 def test_the_gap_is_what_float32_serving_differs_by(
