@@ -80,9 +80,9 @@ def attribute(window: Window, view: View, *, checks: bool) -> tuple[Attribution,
 def listed(by_source: Float64[Array, " sources"], total: float) -> list[int]:
     """The strongest events for the total until most is covered; then the strongest against it."""
     order = np.argsort(-by_source, kind="stable")
-    value, largest = by_source[order], max(abs(total), np.abs(by_source).max())
-    supporting = order[(value > 0.0) & (value >= _NOTABLE * largest)]
-    opposing = order[(value < 0.0) & (value <= -_AGAINST * largest)][-1:]
+    value, scale = by_source[order], max(abs(total), np.abs(by_source).max())
+    supporting = order[(value > 0.0) & (value >= _NOTABLE * scale)]
+    opposing = order[(value < 0.0) & (value <= -_AGAINST * scale)][-1:]
     covered = np.cumsum(by_source[supporting])
     enough = int(np.searchsorted(covered, _COVERED * covered[-1])) + 1 if len(covered) else 0
     return [*supporting[: np.clip(enough, _FIRST, _EVIDENCE)].tolist(), *opposing.tolist()]
@@ -212,8 +212,8 @@ def _terms(window: Window, direction: Direction, paths: Paths) -> tuple[Term, ..
         terms.append(Term("remainder", "entropy of the expected set", direction.remainder))
     terms.append(Term("direct", "direct", float(paths.direct[0]), index - 1, 1))
     evidence = paths.evidence[0].copy()
-    listed = np.unravel_index(largest(np.abs(evidence), _TERMS), evidence.shape)
-    for path, source in np.stack(listed, axis=1).tolist():
+    strongest = np.unravel_index(largest(np.abs(evidence), _TERMS), evidence.shape)
+    for path, source in np.stack(strongest, axis=1).tolist():
         if evidence[path, source] == 0.0:
             break
         virtual = path >= 2 * heads

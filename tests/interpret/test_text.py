@@ -12,7 +12,7 @@ from offscript.interpret.alert_page import alert_page
 from offscript.interpret.explain import explain
 from offscript.interpret.explanation import Explanation
 from offscript.interpret.sentence import sentence
-from offscript.interpret.text import text
+from offscript.interpret.text import checked, path_shares, text
 from offscript.interpret.words import ago, bits, chance, clean, clock, ordinal, percent
 from offscript.model.alert import Alert
 from offscript.model.vocabulary import END, NEW, START
@@ -45,6 +45,35 @@ def test_evidence_comes_with_raw_line_paths_and_check(
     assert "check confirmed: with other events in its place" in shown
     assert "L1H0 at the last event looked at 5 back with 100 %" in shown
     assert "The parts add up within" in shown
+
+
+@pytest.mark.parametrize(
+    ("rank", "ought"), [(1, "; it should have fallen"), (0, "; it should have risen")]
+)
+def test_a_failed_check_says_what_should_have_happened(
+    make_model: Make, make_alert: Callable[..., Alert], induction: Weights, rank: int, ought: str
+) -> None:
+    attribution = explain(make_model(induction), make_alert((*REPEATED, 9))).attributions[0]
+    piece = replace(attribution.evidence[0], rank=rank)
+    check = piece.check
+    assert check is not None
+
+    assert ought not in checked(piece, check, attribution.total)
+    failed = checked(piece, replace(check, verdict="failed"), attribution.total)
+    assert failed.startswith("check failed: with other events in its place ")
+    assert failed.endswith(ought)
+
+
+def test_paths_that_brought_no_tenth_of_a_bit_are_not_named(
+    make_model: Make, make_alert: Callable[..., Alert], induction: Weights
+) -> None:
+    attribution = explain(make_model(induction), make_alert((*REPEATED, 9))).attributions[0]
+    piece = attribution.evidence[0]
+    little = replace(piece.paths[0], name="L9H9", value=0.01)
+
+    assert path_shares(replace(piece, paths=(piece.paths[0], little))).startswith("L1H0 +")
+    assert "L9H9" not in path_shares(replace(piece, paths=(piece.paths[0], little)))
+    assert path_shares(replace(piece, paths=(little,))) == "no path by much"
 
 
 @pytest.mark.parametrize(
