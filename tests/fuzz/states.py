@@ -79,7 +79,7 @@ def _spoil(arrays: dict[str, np.ndarray], name: str, how: int, by: int) -> None:
         case 1:
             arrays[name] = array[:-1]
         case 2:
-            arrays[name] = array.astype(np.float32) if array.dtype.kind in "iuf" else array[None]
+            arrays[name] = _of_another_kind(array)
         case 3:
             arrays[name] = np.concatenate([array, array[:1]])
         case 4:
@@ -89,3 +89,10 @@ def _spoil(arrays: dict[str, np.ndarray], name: str, how: int, by: int) -> None:
             if data:
                 data[(by * 37) % len(data)] ^= 1 << (by % 8)
                 arrays[name] = np.frombuffer(bytes(data), array.dtype).reshape(array.shape)
+
+
+def _of_another_kind(array: np.ndarray) -> np.ndarray:
+    """Numbers rounded; text with an axis more, once: NumPy has a limit of axes."""
+    if array.dtype.kind in "iuf":
+        return array.astype(np.float32)
+    return array[None] if array.ndim < 2 else array

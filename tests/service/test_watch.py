@@ -49,6 +49,8 @@ def test_a_watched_folder_or_link_is_served_once_it_is_whole(
             time.sleep(0.05)
 
         assert client.describe().sha256 == newest.sha256
+        while reloads(running)["loaded"] < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)  # it is counted after it is served
         assert reloads(running) == {"loaded": 2, "unchanged": 0, "refused": 0}
 
 
