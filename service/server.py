@@ -29,6 +29,7 @@ from .audit import LOCAL, Deed
 from .config import LOGS_BYTES, ServiceConfig, split_address
 from .engine import Engine
 from .gate import Gate
+from .heap import return_freed
 from .http import HttpServer
 from .intake import LOGS_SERVICE, LogIntake
 from .metrics import Metrics
@@ -57,6 +58,7 @@ def serve(config: ServiceConfig) -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     logging.getLogger("grpc._cython.cygrpc").addFilter(_says_no_header)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # every opening of a store is no news
+    return_freed()
     # A thread that comes back from a kernel waits so long for one that runs Python, at the most.
     sys.setswitchinterval(0.0002)
     asyncio.run(_serve_until_signal(config))
