@@ -11,8 +11,10 @@ import importlib.util
 import os
 import random
 import shutil
+import sys
+import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,6 +89,15 @@ def data() -> Path:
             pytest.fail(text)
         pytest.skip(text)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    """After `offscript serve` in this process no thread's error ends it, as that of a service's."""
+    hook, interval = threading.excepthook, sys.getswitchinterval()
+    yield
+    threading.excepthook = hook
+    sys.setswitchinterval(interval)
 
 
 def session(rng: random.Random) -> list[str]:
