@@ -64,10 +64,10 @@ def _train(options: argparse.Namespace) -> int:
         endless=options.endless,
         complete=options.complete,
         idle_seconds=options.idle,
-        exclude=read_ids(read_lines([options.exclude]), normal=False)
+        exclude=read_ids(read_lines([options.exclude]), label=1)
         if options.exclude
         else frozenset(),
-        normal=read_ids(read_lines([options.normal])) if options.normal else frozenset(),
+        normal=read_ids(read_lines([options.normal]), label=0) if options.normal else frozenset(),
         keep_outliers=options.keep_outliers,
         budget=options.budget,
         newest=options.newest,

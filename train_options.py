@@ -35,13 +35,15 @@ def add_training(train: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="streams to leave out: known incidents, streams kept for testing; a key a line (of a "
-        "CSV the first column), or JSON objects as of offscript alerts --json",
+        "CSV the first column), or JSON objects as of offscript alerts --json and in MODEL.oddest, "
+        "but those with the label 0",
     )
     train.add_argument(
         "--normal",
         type=Path,
         metavar="FILE",
-        help="streams that are normal however far outside of what the others do; as for --exclude",
+        help="streams that are normal however far outside of what the others do; as for --exclude, "
+        "but those with the label 1",
     )
     train.add_argument(
         "--keep-outliers",

@@ -165,10 +165,11 @@ def read_sequences(lines: Iterable[str]) -> Corpus:
     return corpus.select(np.argsort(corpus.last_times(), kind="stable"))
 
 
-def read_ids(lines: Iterable[str], *, normal: bool = True) -> frozenset[str]:
-    """Stream keys, one a line: plain, first column of a CSV, or "stream"/"id" of a JSON object.
+def read_ids(lines: Iterable[str], *, label: int | None = None) -> frozenset[str]:
+    """Stream keys, one a line: plain, first column of a CSV, or "stream"/"id" of a JSON object,
+    with those that it says are "alike".
 
-    `normal=False` leaves out objects that say so of themselves, by the label 0.
+    With a `label`, objects are left out that say another of themselves.
     """
     keys = set()
     for raw in lines:
@@ -178,8 +179,10 @@ def read_ids(lines: Iterable[str], *, normal: bool = True) -> frozenset[str]:
                 value = json.loads(line)
             except _NO_RECORD as error:
                 raise InputError(f"not a JSON object: {line[:60]!r} ({error})") from error
-            if normal or value.get("label") != 0:
+            if label is None or value.get("label", label) == label:
                 keys.add(str(value.get("stream", value.get("id", ""))))
+                alike = value.get("alike")
+                keys.update(map(str, alike) if isinstance(alike, list) else ())
         elif line:
             keys.add(line.split(",")[0].strip())
     return frozenset(keys - {""})

@@ -125,6 +125,14 @@ def _observe(detector: Detector, keys: Sequence[str], streams: Sequence[Stream])
     return detector.observe(owners, names, np.full(len(names), np.nan), started=started)
 
 
+def most_surprising(model: Model, streams: Sequence[Stream]) -> list[int]:
+    """The place in each stream of the event with the largest surprisal."""
+    keys = [str(i) for i in range(len(streams))]
+    surprisal = _observe(Detector(model, limits=False), keys, streams).surprisal
+    cuts = np.cumsum([len(stream.names) for stream in streams])[:-1]
+    return [int(own.argmax()) for own in np.split(surprisal, cuts)] if streams else []
+
+
 def count_scores(model: Model, streams: Sequence[Stream]) -> Float64[np.ndarray, " streams"]:
     """Cosine distance of each stream's event counts to the nearest of the normal streams kept."""
     sequences = [tokens_of(model.vocabulary, stream) for stream in streams]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import shlex
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -46,6 +44,7 @@ from .partition import (
     span,
     stream_config,
 )
+from .review import Record, oddest, write_list
 from .sensitivity import calibrate_to_see, noticed, sentence
 from .source import Source, check, event_config, read
 from .team import leads, team
@@ -63,8 +62,8 @@ def train_model(config: TrainConfig, report: Callable[[str], None] = print) -> M
     with team(config.device) as device:
         if not leads():
             return _trained(replace(config, device=device, quiet=True), _silent)[0]
-        model, apart = _trained(replace(config, device=device), report)
-        _name_outliers(config, apart, report)
+        model, listed = _trained(replace(config, device=device), report)
+        write_list(config, listed, report)
         model = save_model(model, config.out)
         for number in range(model.summary["folds"] + 1):
             numbered(_checkpoint(config), number).unlink(missing_ok=True)
@@ -72,8 +71,8 @@ def train_model(config: TrainConfig, report: Callable[[str], None] = print) -> M
     return model
 
 
-def _trained(config: TrainConfig, report: Callable[[str], None]) -> tuple[Model, list[str]]:
-    """The model, and the keys of streams that were set apart as no normals."""
+def _trained(config: TrainConfig, report: Callable[[str], None]) -> tuple[Model, list[Record]]:
+    """The model, and the oddest streams for somebody to judge."""
     began = time.perf_counter()
     budget = parse_budget(config.budget) if config.budget else None
     # Beside the model, where there is room for what is large: /tmp is often in memory.
@@ -93,7 +92,8 @@ def _trained(config: TrainConfig, report: Callable[[str], None]) -> tuple[Model,
     report(_what_is_budgeted(wish, rate, size, unit, asked=budget is not None))
     learned = learn(Fits(config, events, data, _checkpoint(config)), report)
     model = bare_model(learned.fitted, learned.fit)
-    held, apart = learned.held, np.zeros(len(learned.held.whole.values), np.bool_)
+    held, values = learned.held, learned.held.whole.values
+    apart = np.zeros(len(values), np.bool_)
     keys = [] if data.streams.endless else [stream.key for stream in data.calibrating]
     if not config.keep_outliers:
         known = np.zeros(len(apart), np.bool_)
@@ -122,7 +122,11 @@ def _trained(config: TrainConfig, report: Callable[[str], None]) -> tuple[Model,
         **_summary(config, corpus, data, learned, began),
         "sensitivity": [asdict(one) for one in found],
     }
-    return replace(model, summary=summary), [keys[row] for row in np.flatnonzero(apart) if keys]
+    model = replace(model, summary=summary)
+    if data.streams.endless:
+        return model, []
+    every = data.fit if data.folds else data.fit + data.held
+    return model, oddest(model, values, data.calibrating, apart, every=every, normal=config.normal)
 
 
 def _checkpoint(config: TrainConfig) -> Path:
@@ -254,26 +258,6 @@ def _what_looks_like_a_habit(
         f"them in the same ways, and pass for a rare habit{such}: look at them, and "
         "train again with --exclude if they are no normals"
     )
-
-
-def _name_outliers(config: TrainConfig, keys: Sequence[str], report: Callable[[str], None]) -> None:
-    """Write the keys, and others that were said before, as `--exclude` and `--normal` read them."""
-    path = config.out.with_name(f"{config.out.name}.outliers")
-    said = config.exclude | config.normal  # which may have been read from there
-    if not keys and not said:
-        path.unlink(missing_ok=True)
-    if keys:
-        every: list[dict[str, object]]
-        every = [{"stream": key} for key in (*sorted(config.exclude), *keys)]
-        every += [{"stream": key, "label": 0} for key in sorted(config.normal)]
-        lines = [json.dumps(record) + "\n" for record in every]
-        path.write_text("".join(lines), encoding="utf-8")
-        normals = "a file of them alone" if config.exclude else "the same file"
-        report(
-            f"their keys are in {path}: look at them, and train again with "
-            f"--exclude {shlex.quote(str(path))} if they are no normals, with --normal and "
-            f"{normals} if they are"
-        )
 
 
 def _when_streams_end(data: Data) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from offscript.benchmarks import contamination
-from offscript.benchmarks.contamination import entries_of
+from offscript.benchmarks.contamination import entries_of, reviewed
 from offscript.benchmarks.datasets import published, sequences
 from offscript.benchmarks.results import read_results
 
@@ -40,4 +41,22 @@ def test_what_training_set_apart_is_compared_with_what_was_put_in(
 
     assert whole["method"] == "offscript"
     assert 0.0 <= whole["values"]["outliers_found_contaminated_0.05"] <= 1.0
+    assert {"f1_reviewed_1_contaminated_0.05", "f1_reviewed_2_contaminated_0.05"} <= set(
+        whole["values"]
+    )
     assert all(list(part["values"]) == ["f1_contaminated_0.05"] for part in parts)
+
+
+@pytest.mark.slow
+def test_anomalies_that_are_listed_are_left_out_and_normals_are_not(
+    files: Path, tmp_path: Path
+) -> None:
+    labelled = sequences(files, published, tmp_path)
+    bad, *others = labelled.train
+    listed = [{"stream": bad, "label": 0, "alike": others[:2]}, {"stream": others[2], "label": 1}]
+    (tmp_path / "model.oddest").write_text("".join(json.dumps(one) + "\n" for one in listed))
+
+    left, f1 = reviewed(labelled, tmp_path, frozenset([bad]), seed=0, device="cpu")
+
+    assert left.train == tuple(others[2:])
+    assert 0.0 <= f1 <= 1.0

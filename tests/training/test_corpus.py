@@ -130,6 +130,7 @@ def test_labels_are_read_from_csv_with_a_heading_and_from_json() -> None:
 
 def test_ids_are_the_first_column_or_the_stream_of_an_object() -> None:
     assert read_ids(["a", "b,whatever", '{"stream": "c"}', ""]) == {"a", "b", "c"}
+    assert read_ids(['{"stream": "a", "alike": ["b"]}', '{"id": 1, "alike": 2}']) == {"a", "b", "1"}
     with pytest.raises(InputError, match="not a JSON object"):
         read_ids(['{"a":' * 100_000])
 

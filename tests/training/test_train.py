@@ -19,7 +19,7 @@ from offscript.model.folder import load_model
 from offscript.model.logs import read_lines
 from offscript.training.config import TrainConfig
 from offscript.training.corpus import read_ids
-from offscript.training.train import _name_outliers, train_model
+from offscript.training.train import train_model
 
 KEY = r"session=(\w+)"
 
@@ -252,13 +252,14 @@ def test_streams_that_are_no_normals_set_no_threshold_and_are_named(tmp_path: Pa
     assert "budget: 1/401 streams, the smallest that the others support" in said
     assert model.calibration.rate == pytest.approx(1 / 401)
     assert model.calibration.whole.streams == len(model.held["whole"]) == 400
-    assert read_ids(read_lines([tmp_path / "m.outliers"])) == bad
+    assert read_ids(read_lines([tmp_path / "m.oddest"]), label=1) == bad
+    assert "oddest streams are in" in "\n".join(said)
 
     said.clear()
     train_model(replace(asked, steps=40, exclude=frozenset(bad)), said.append)
 
     assert "far outside" not in "\n".join(said)
-    assert read_ids(read_lines([tmp_path / "m.outliers"])) == bad  # for the next time
+    assert read_ids(read_lines([tmp_path / "m.oddest"]), label=1) == bad  # for the next time
 
     said.clear()
     kept = train_model(replace(asked, steps=40, keep_outliers=True), said.append)
@@ -284,38 +285,3 @@ def test_a_habit_of_one_stream_in_a_hundred_is_not_set_apart(tmp_path: Path) -> 
     assert "pass for a rare habit" in line
     assert {"s100", "s200"} <= set(re.findall(r"s\d+", line))
     assert model.calibration.whole.streams == 800
-
-
-def test_a_list_of_outliers_that_are_normal_stays_where_it_was_read(tmp_path: Path) -> None:
-    asked, listed = config(tmp_path / "log", tmp_path / "m"), tmp_path / "m.outliers"
-    listed.write_text("rare\n")
-
-    _name_outliers(replace(asked, normal=frozenset(["rare"])), [], silent)
-
-    assert listed.read_text() == "rare\n"
-
-    _name_outliers(asked, [], silent)
-
-    assert not listed.exists()
-
-
-def test_streams_that_were_excluded_are_not_offered_as_normal(tmp_path: Path) -> None:
-    asked, said = config(tmp_path / "log", tmp_path / "m"), list[str]()
-
-    _name_outliers(asked, ["odd"], said.append)
-    _name_outliers(replace(asked, exclude=frozenset(["bad"])), ["odd"], said.append)
-
-    assert "--normal and the same file" in said[0]
-    assert "--normal and a file of them alone" in said[1]
-    assert read_ids(read_lines([tmp_path / "m.outliers"])) == {"bad", "odd"}
-
-
-def test_streams_known_to_be_normal_stay_so_in_the_file_of_new_outliers(tmp_path: Path) -> None:
-    asked, listed = config(tmp_path / "log", tmp_path / "m"), tmp_path / "m.outliers"
-    _name_outliers(asked, ["rare"], silent)
-    normal = read_ids(read_lines([listed]))
-
-    _name_outliers(replace(asked, normal=normal), ["odd"], silent)
-
-    assert read_ids(read_lines([listed])) == {"rare", "odd"}
-    assert read_ids(read_lines([listed]), normal=False) == {"odd"}
