@@ -17,6 +17,7 @@ from offscript.service.engine import Engine
 from offscript.service.metrics import Metrics
 from offscript.service.store import Store
 from offscript.service.stored import Filter
+from offscript.tests.service.receivers import until
 
 Lines = Callable[..., list[str]]
 
@@ -38,6 +39,11 @@ def nothing_read(engine: Engine, *, seconds: float = 30.0) -> Iterator[None]:
             yield
         finally:
             held.set()
+
+
+def all_scored(engine: Engine) -> None:
+    """Wait until there is room again: an answer comes just before its batch has left the queue."""
+    until(lambda: not engine._load.events)
 
 
 def raw(lines: list[str] | None, *, client: str = "", seq: int = 0, **more: object) -> Batch:

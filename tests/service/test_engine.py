@@ -18,7 +18,8 @@ from offscript.service.config import ServiceConfig
 from offscript.service.engine import Engine
 from offscript.service.metrics import Metrics
 from offscript.service.store import Store
-from offscript.tests.service.engines import Service, nothing_read, raw, sessions
+from offscript.tests.service.engines import Service, all_scored, nothing_read, raw, sessions
+from offscript.tests.service.receivers import until
 
 Lines = Callable[..., list[str]]
 
@@ -132,9 +133,7 @@ def test_a_batch_that_cannot_be_read_is_over_and_others_are_not(
         failing.setattr(engine.of()._reader, "read", fails)
         with pytest.raises(ValueError, match="a fault of ours"):
             engine.submit(batch).result(30)
-    waiting = service.metrics.registry.get_sample_value("offscript_queue_events")
-
-    assert waiting == 0
+    until(lambda: service.metrics.registry.get_sample_value("offscript_queue_events") == 0)
     assert engine.submit(raw(session("0b"))).result(30).events == 5
 
 
@@ -197,6 +196,7 @@ def test_a_full_queue_refuses_more(service: Service, session: Lines) -> None:
 
     assert caught.value.retry_seconds > 0
     assert [future.result(30).events for future in accepted] == [5] * 4
+    all_scored(engine)
     assert engine.submit(raw(session("9"))).result(30).events == 5
 
 
