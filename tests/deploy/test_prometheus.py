@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ import yaml
 
 from offscript.service.metrics import Metrics
 from offscript.service.tokens import add_token
+from offscript.tests.ports import kept_address
 from offscript.tests.service.certificates import Authority
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "deploy" / "prometheus"
@@ -130,20 +130,19 @@ def prometheus(configuration: str, service: str, tmp_path: Path) -> Iterator[str
     config["scrape_configs"][0]["static_configs"][0]["targets"] = [service]
     (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
     shutil.copy(RULES, tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as free:  # Prometheus does not tell its port
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    process = subprocess.Popen(
-        [
-            program("prometheus"),
-            f"--config.file={tmp_path}/prometheus.yml",
-            f"--storage.tsdb.path={tmp_path}/tsdb",
-            f"--web.listen-address={address}",
-        ],
-        stderr=subprocess.DEVNULL,
-    )
-    yield f"http://{address}"
-    process.terminate()
-    process.wait(60)
+    with kept_address() as address:  # Prometheus does not tell its port
+        process = subprocess.Popen(
+            [
+                program("prometheus"),
+                f"--config.file={tmp_path}/prometheus.yml",
+                f"--storage.tsdb.path={tmp_path}/tsdb",
+                f"--web.listen-address={address}",
+            ],
+            stderr=subprocess.DEVNULL,
+        )
+        yield f"http://{address}"
+        process.terminate()
+        process.wait(60)
 
 
 def query(prometheus: str, expression: str) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from offscript.service.config import ServiceConfig
 from offscript.service.server import Server
 from offscript.service.store import Store
 from offscript.service.tokens import Scope, add_token
+from offscript.tests.ports import kept_address
 from offscript.tests.service.certificates import Authority
 from offscript.tests.service.engines import Service
 from offscript.tests.service.receivers import Receiver
@@ -161,6 +162,13 @@ def config(tiny_model: Path, tmp_path: Path) -> ServiceConfig:
         store=f"sqlite:///{tmp_path}/alerts.db",
         grace_seconds=2.0,
     )
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    """Where a service can be started again after it has ended."""
+    with kept_address() as kept:
+        yield kept
 
 
 @pytest.fixture

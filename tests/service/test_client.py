@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
-import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,6 +11,7 @@ import pytest
 
 from offscript.model.errors import InputError, NotFoundError, OverloadError
 from offscript.service.client import Client
+from offscript.tests.service.receivers import until
 
 if TYPE_CHECKING:
     from offscript.service.config import ServiceConfig
@@ -62,10 +61,9 @@ def test_a_watch_sees_what_another_client_raises(client: Client, session: Lines)
 
 
 def test_a_watch_misses_nothing_that_came_while_the_service_was_away(
-    config: ServiceConfig, in_process: InProcess, session: Lines
+    config: ServiceConfig, in_process: InProcess, session: Lines, address: str
 ) -> None:
-    with in_process(config) as first:
-        address = first.address
+    with in_process(replace(config, grpc=address)) as first:
         watching = Client(address)
         seen: list[str] = []
         came = threading.Event()
@@ -77,11 +75,8 @@ def test_a_watch_misses_nothing_that_came_while_the_service_was_away(
 
         thread = threading.Thread(target=watch)
         thread.start()
-        for _ in range(300):  # until the watch has begun
-            with urllib.request.urlopen(f"{first.web}/metrics") as page:
-                if b'offscript_rpc_seconds_count{code="OK",method="ListAlerts"} 1' in page.read():
-                    break
-            time.sleep(0.1)
+        asked = 'offscript_rpc_seconds_count{code="OK",method="ListAlerts"} 1'
+        until(lambda: asked in first.server._metrics.text().decode())  # the watch has begun
     with in_process(config) as elsewhere, Client(elsewhere.address) as client:
         for line in session("0b", odd=True):
             client.line(line)

@@ -57,13 +57,13 @@ def test_a_service_killed_in_the_middle_of_it_loses_no_event_and_no_alert(
     tiny_model: Path,
     session: Lines,
     tmp_path: Path,
+    address: str,
 ) -> None:
-    config = replace(config, checkpoint_seconds=0.0)
+    config = replace(config, grpc=address, checkpoint_seconds=0.0)
     model = load_model(tiny_model)
     saved(renumbered(model), tmp_path / "other")
     store = Store(config.store)
     service = own_process(config)
-    config = replace(config, grpc=service.address)
     alerts: set[str] = set()
     scored = sent = 0
 
@@ -72,7 +72,7 @@ def test_a_service_killed_in_the_middle_of_it_loses_no_event_and_no_alert(
         scored += reply.events
         alerts.update(alert.id for alert in reply.alerts)
 
-    with Client(service.address, acknowledged=acknowledged) as client:
+    with Client(address, acknowledged=acknowledged) as client:
 
         def send(keys: list[str], part: slice, *, odd: bool = False, minute: int = 0) -> None:
             nonlocal sent
@@ -89,7 +89,7 @@ def test_a_service_killed_in_the_middle_of_it_loses_no_event_and_no_alert(
             while not is_saved(store, model.sha256):
                 time.sleep(0.01)
             before = current(store)
-            with Client(service.address) as admin:
+            with Client(address) as admin:
                 assert admin.reload(tmp_path / "other").carried >= _STREAMS
             send([f"b{attempt:02x}"], slice(5), odd=True, minute=3)
             while states(store) == {before}:

@@ -151,7 +151,7 @@ def test_systemd_is_told_when_the_service_is_ready_and_when_it_stops(
 def test_a_stop_ends_open_streams_in_good_order(
     config: ServiceConfig, own_process: OwnProcess, session: Lines
 ) -> None:
-    service = own_process(config)
+    service = own_process(replace(config, grace_seconds=30.0))
     finish = threading.Event()
     replies: list[pb.ScoreBatch] = []
 
@@ -173,7 +173,7 @@ def test_a_stop_ends_open_streams_in_good_order(
             list(watch)
         stopper.join()
 
-    assert notice.drain.grace_millis == 2000
+    assert notice.drain.grace_millis == 30_000
     assert isinstance(caught.value, grpc.Call)
     assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
     assert service.process.returncode == 0
@@ -181,13 +181,13 @@ def test_a_stop_ends_open_streams_in_good_order(
 
 
 def test_a_client_goes_on_across_a_restart(
-    config: ServiceConfig, own_process: OwnProcess, session: Lines
+    config: ServiceConfig, own_process: OwnProcess, session: Lines, address: str
 ) -> None:
-    first = own_process(config)
+    first = own_process(replace(config, grpc=address))
     events: list[int] = []
     said: list[str] = []
     with Client(
-        first.address,
+        address,
         acknowledged=lambda reply: events.append(reply.events),
         waiting=said.append,
     ) as client:
@@ -200,7 +200,7 @@ def test_a_client_goes_on_across_a_restart(
             for line in session(f"{n:02x}"):
                 client.line(line)
         assert not client.flush(0.5)
-        own_process(replace(config, grpc=first.address))
+        own_process(replace(config, grpc=address))
         assert client.flush(30)
 
     assert sum(events) == 200
