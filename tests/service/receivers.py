@@ -8,6 +8,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TypeVar
+
+Found = TypeVar("Found")
 
 
 @dataclass
@@ -54,8 +57,10 @@ class Receiver:
         self._thread.join()
 
 
-def until(true: Callable[[], object], seconds: float = 30.0) -> None:
+def until(true: Callable[[], Found], seconds: float = 30.0) -> Found:
+    """What it is once it is true."""
     deadline = time.monotonic() + seconds
-    while not true():
+    while not (found := true()):
         assert time.monotonic() < deadline, "it never came"
         time.sleep(0.05)
+    return found

@@ -88,7 +88,7 @@ def waiting(engine: Engine) -> int:
 
 
 def eventually(what: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not what() and time.monotonic() < deadline:
         time.sleep(0.02)
     return what()
@@ -114,7 +114,7 @@ def raised(
             calls = list(pool.map(send, sent))
         assert eventually(lambda: waiting(engine) + scored.get() == 4 * len(sent))
         running.stop()
-        assert [call.result(0) for call in calls] == [ExportLogsServiceResponse()] * len(sent)
+        assert [call.result(20) for call in calls] == [ExportLogsServiceResponse()] * len(sent)
     store = Store(config.store)
     found = [stored.alert for stored in store.alerts(Filter(), limit=1000)]
     store.close()
@@ -143,9 +143,11 @@ def test_each_row_gets_the_score_that_it_has_in_order(service: Service, session:
     alerts = service.alerts()
     assert late(service) == 0
 
-    engine = service.engine(reorder_seconds=1.0)
-    found = [scores(each) for each in submitted(engine, shuffled(batches(session)))]
-    assert found == expected
+    engine = service.engine(reorder_seconds=LONG)
+    futures = submitted(engine, shuffled(batches(session)))
+    assert eventually(lambda: waiting(engine) == sum(map(len, expected)))
+    engine.stop()
+    assert [scores(each) for each in futures] == expected
     assert [(*rest, 2 * count) for *rest, count in alerts] == service.alerts() != []
     assert late(service) == 0
 
@@ -158,7 +160,7 @@ def test_each_row_gets_the_score_that_it_has_in_order(service: Service, session:
 def test_an_alert_has_the_lines_before_it_though_they_came_after(
     service: Service, session: Lines
 ) -> None:
-    engine = service.engine(reorder_seconds=0.5, threads=2)
+    engine = service.engine(reorder_seconds=2.0, threads=2)
     lines = session("0a", odd=True)
     for each in submitted(engine, [raw([line]) for line in reversed(lines)]):
         each.result(20)
@@ -182,7 +184,9 @@ def test_a_request_that_is_sent_again_while_it_waits_is_scored_once(service: Ser
 def test_what_waits_is_scored_and_answered_when_the_service_is_terminated(
     own_process: OwnProcess, config: ServiceConfig
 ) -> None:
-    process = own_process(replace(config, otlp_stream=("id",), reorder_seconds=LONG))
+    process = own_process(
+        replace(config, otlp_stream=("id",), reorder_seconds=LONG, grace_seconds=30.0)
+    )
     with grpc.insecure_channel(process.address) as channel:
         calls = [method(channel).future(one.SerializeToString()) for one in requests()]
         stub = DetectorStub(channel)

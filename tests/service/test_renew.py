@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,8 @@ from offscript.service.config import ServiceConfig
 from offscript.service.credentials import Credentials
 from offscript.service.tokens import add_token
 from offscript.tests.service.certificates import Authority
+from offscript.tests.service.receivers import until
+from offscript.tests.service.test_reload import reloads
 from offscript.tests.service.test_tls import get
 from offscript.tests.service.versions import saved
 
@@ -61,10 +62,7 @@ def put(pair: tuple[Path, Path], folder: Path) -> None:
 
 def said(service: ServiceProcess, line: str) -> None:
     """Wait until the service has said it."""
-    deadline = time.monotonic() + 20
-    while not any(line in each for each in service.said):
-        assert time.monotonic() < deadline, service.said
-        time.sleep(0.02)
+    until(lambda: any(line in each for each in service.said), 60.0)
 
 
 def test_model_tokens_and_certificate_are_read_again(
@@ -144,13 +142,9 @@ def test_what_is_wrong_with_one_of_them_leaves_it_as_it_was(
 
 def renew(running: Running) -> None:
     """As a hangup does, and wait until it is over."""
-    server = running.server
-    running._loop.call_soon_threadsafe(server.renew)
-    deadline = time.monotonic() + 20
-    before = sum(counter._value.get() for counter in server._metrics.of("").reloads.values())
-    while sum(c._value.get() for c in server._metrics.of("").reloads.values()) == before:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    before = sum(reloads(running).values())
+    running._loop.call_soon_threadsafe(running.server.renew)
+    until(lambda: sum(reloads(running).values()) > before)
 
 
 def test_before_the_service_is_ready_a_hangup_is_passed_over(

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from offscript.model.alert import Alert
 from offscript.service import tables
 from offscript.service.arrays import Arrays, Saved
-from offscript.service.audit import Deed
+from offscript.service.writer import Entry
 from offscript.tests.service.engines import Service, raw
+from offscript.tests.service.receivers import until
 
 Lines = Callable[..., list[str]]
 
@@ -55,13 +54,11 @@ def test_a_late_event_that_was_saved_before_its_client_is_not_counted_twice(
         assert not engine.submit(batch).result(30).repeated
 
     def saved(seq: int) -> Arrays:
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            state = service.store.state("", 0)
-            if list(state.get("seqs", ())) == [seq]:
-                return state
-            time.sleep(0.02)
-        raise AssertionError(f"batch {seq} was not saved")
+        def state() -> Arrays:
+            found = service.store.state("", 0)
+            return found if list(found.get("seqs", ())) == [seq] else {}
+
+        return until(state)
 
     send("0a", 0.0, 1)
     send("0b", 0.0, 2)
@@ -146,26 +143,30 @@ def test_pieces_of_a_round_leave_time_for_others_between_them(
     monkeypatch.setattr("offscript.model.streams.PART", 1)
     monkeypatch.setattr("offscript.service.saving._BYTES_PER_SECOND", 10_000)
     moments = list[float]()
-    write = service.store.write
 
-    def watched(
-        alerts: Sequence[Alert],
-        states: Sequence[tuple[str, int, Saved]] = (),
-        deeds: Sequence[Deed] = (),
-        **more: Any,
-    ) -> object:
-        moments.extend(time.monotonic() for _, _, saved in states if saved.parts)
-        return write(alerts, states, deeds, **more)
+    class Clock:
+        """Knows when it was asked last, which is when a piece may go: its way takes any time."""
 
-    monkeypatch.setattr(service.store, "write", watched)
+        def monotonic(self) -> float:
+            self.now = time.monotonic()
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr("offscript.service.saving.time", clock)
+    engine = service.engine(checkpoint_seconds=0.0)
+    put = engine._writer.put
+
+    def watched(entry: Entry) -> None:
+        if entry.state is not None and entry.state[2].parts:
+            moments.append(clock.now)
+        put(entry)
+
+    monkeypatch.setattr(engine._writer, "put", watched)
     lines = [line for n in range(6) for line in session(f"{n:04x}")[:3]]
-    service.engine(checkpoint_seconds=0.0).submit(raw(lines)).result(30)
-    deadline = time.monotonic() + 20
-    while len(moments) < 6 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    engine.submit(raw(lines)).result(30)
+    until(lambda: len(moments) >= 6)
 
     assert min(np.diff(moments)) > 0.03
-    assert len(moments) >= 6
 
 
 def test_streams_that_an_earlier_version_saved_go_on_by_the_time_of_the_slowest_client(

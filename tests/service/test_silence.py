@@ -11,6 +11,7 @@ import pytest
 
 from offscript.service.allowance import SENDER
 from offscript.tests.service.engines import Service, raw
+from offscript.tests.service.receivers import until
 
 Lines = Callable[..., list[str]]
 
@@ -27,9 +28,7 @@ def test_silence_ends_a_stream(service: Service, session: Lines) -> None:
     engine.submit(raw(session("0a")[:2], client="one", seq=1)).result(30)
     late = np.full(5, 1772452800.0 + idle + 60.0)
     engine.submit(raw(session("0b"), client="one", seq=2, times=late)).result(30)
-    deadline = time.monotonic() + 20
-    while not service.alerts() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(service.alerts)
 
     assert [(stream, observed) for stream, _, observed, _ in service.alerts()] == [("0a", "<end>")]
 
@@ -43,9 +42,7 @@ def test_no_sender_ends_the_streams_of_another(service: Service, session: Lines)
         if sender == "b":
             engine.submit(raw(session("00"), client="b", seq=2, times=late)).result(30)
     engine.submit(raw(session("01"), client="backfill", times=np.full(5, 1.0))).result(30)
-    deadline = time.monotonic() + 20
-    while not service.alerts() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(service.alerts)
     time.sleep(0.3)  # it looks several times
 
     assert [(stream, observed) for stream, _, observed, _ in service.alerts()] == [("0b", "<end>")]
@@ -65,9 +62,7 @@ def test_callers_without_a_name_are_told_apart_by_token_or_address(
         before = SENDER.set(sender)
         engine.submit(batch).result(30)
         SENDER.reset(before)
-    deadline = time.monotonic() + 20
-    while not service.alerts() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(service.alerts)
     time.sleep(0.3)
 
     assert [stream for stream, *_ in service.alerts()] == ["0b"]
@@ -83,9 +78,7 @@ def test_one_sender_of_several_sources_has_a_clock_for_each(
     times[4:] += idle + 60.0
     sources = ["one", "one", "two", "two", *["two"] * 5]
     engine.submit(raw(lines, names=[""] * 9, times=times, sources=sources)).result(30)
-    deadline = time.monotonic() + 20
-    while not service.alerts() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(service.alerts)
     time.sleep(0.3)
 
     assert [stream for stream, *_ in service.alerts()] == ["0b"]
@@ -120,14 +113,14 @@ def test_a_shard_with_ever_more_streams_to_end_can_be_held(
         return True
 
     monkeypatch.setattr(shard, "_end_idle", end_some)
-    assert ending.wait(10)
+    assert ending.wait(30)
 
     def hold() -> None:
         with shard.held():
             held.set()
 
     threading.Thread(target=hold, daemon=True).start()
-    assert held.wait(2)
+    assert held.wait(30)
 
 
 def test_an_end_by_silence_is_saved_without_another_event(service: Service, session: Lines) -> None:
@@ -136,9 +129,7 @@ def test_an_end_by_silence_is_saved_without_another_event(service: Service, sess
     late = np.full(5, 1772452800.0 + idle + 60.0)
     engine.submit(raw(session("0a")[:2], client="one")).result(30)
     engine.submit(raw(session("0b"), client="one", times=late)).result(30)
-    deadline = time.monotonic() + 10
-    while not sum(service.store.state("", 0).get("ended", [])) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(lambda: sum(service.store.state("", 0).get("ended", [])))
 
     assert sum(service.store.state("", 0)["ended"]) == 1
 
