@@ -119,8 +119,8 @@ def test_alerts_wait_for_room_on_the_disk(
                 client.line(line)
 
         arrived = client.flush(8)
-        page = urllib.request.urlopen(f"{service.web}/metrics").read().decode()
         full = comes_to(service, CANNOT_STORE)
+        page = urllib.request.urlopen(f"{service.web}/metrics").read().decode()
         before = set(acknowledged)
         filler.unlink()
         assert client.flush(60)

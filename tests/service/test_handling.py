@@ -18,7 +18,7 @@ from offscript.service.stored import Filter
 from offscript.service.suppression import Wish
 from offscript.service.webhook import Webhook
 from offscript.tests.service.alerts import other
-from offscript.tests.service.receivers import Receiver
+from offscript.tests.service.receivers import Receiver, until
 
 Lines = Callable[..., list[str]]
 
@@ -194,8 +194,7 @@ def test_an_alert_is_handled_over_the_wire_and_that_is_on_record(
             status = pb.STATUS_ACKNOWLEDGED
             found = stub.ListAlerts(pb.ListAlertsRequest(status=status)).alerts
             assert [one.id for one in found] == [alert.id]
-        while len(seen) == n:
-            time.sleep(0.01)
+        until(lambda: len(seen) > n)  # noqa: B023
     watching.join(30)
     watch.cancel()
 

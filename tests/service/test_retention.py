@@ -267,7 +267,7 @@ def samples(service: Running) -> dict[str, float]:
 
 
 def until_deleted(service: Running, count: int) -> dict[str, float]:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while (found := samples(service))["offscript_alerts_deleted_total"] < count:
         assert time.monotonic() < deadline, found
         time.sleep(0.02)

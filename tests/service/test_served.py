@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -24,6 +24,7 @@ from offscript.service.config import ServiceConfig
 from offscript.service.store import Store
 from offscript.tests.service.engines import sessions
 from offscript.tests.service.otlp_requests import export, record, request
+from offscript.tests.service.receivers import until
 from offscript.tests.service.versions import renumbered, saved
 
 if TYPE_CHECKING:
@@ -191,6 +192,7 @@ def test_one_model_is_reloaded_by_its_name_while_the_other_is_sent_to(
     newer = saved(renumbered(model), tmp_path / "newer")
     with in_process(both) as running, Client(running.address) as admin:
         daemon_before, stop = admin.describe("daemon").sha256, False
+        sends = threading.Event()
 
         def send() -> int:
             sent = 0
@@ -200,10 +202,12 @@ def test_one_model_is_reloaded_by_its_name_while_the_other_is_sent_to(
                         client.line(line)
                     assert client.flush(30)
                     sent += 1
+                    sends.set()
             return sent
 
         with ThreadPoolExecutor(1) as pool:
             sending = pool.submit(send)
+            assert sends.wait(30)
             admin.score_once(pb.EventBatch(lines=session("0a")[:2], model="shop"))
             done = admin.reload(tmp_path / "newer", model="shop")
             stop = True
@@ -236,11 +240,8 @@ def test_each_watched_model_is_served_when_it_lies_in_its_own_folder(
     with in_process(config) as running, Client(running.address) as client:
         others = client.describe("daemon").sha256
         newer = saved(model, tmp_path / "own", version=1)
-        deadline = time.monotonic() + 20
-        while client.describe("shop").sha256 != newer.sha256 and time.monotonic() < deadline:
-            time.sleep(0.05)
+        until(lambda: client.describe("shop").sha256 == newer.sha256, 60.0)
 
-        assert client.describe("shop").sha256 == newer.sha256
         assert client.describe("daemon").sha256 == others
 
 
@@ -288,8 +289,7 @@ def test_a_killed_service_goes_on_with_the_streams_of_each_model(
         for name, lines in (("shop", session("0a")), ("daemon", daemon())):
             client.score_once(pb.EventBatch(seq=1, client="me", lines=lines[:2], model=name))
         store = Store(config.store)
-        while not all("seqs" in store.state(name, 0) for name in config.models):
-            time.sleep(0.01)
+        until(lambda: all("seqs" in store.state(name, 0) for name in config.models))
         store.close()
     first.kill()
     swapped = dict(zip(config.models, reversed(list(config.models.values())), strict=True))

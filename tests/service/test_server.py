@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -25,6 +24,7 @@ from offscript.service.client import Client
 from offscript.service.config import ServiceConfig, split_address
 from offscript.service.store import Store
 from offscript.service.stored import Filter
+from offscript.tests.service.receivers import until
 from offscript.tests.service.versions import mixed, saved, untrained, without
 
 if TYPE_CHECKING:
@@ -276,8 +276,7 @@ def test_a_store_of_a_killed_service_opens_again_with_its_streams(
     with Client(first.address) as client:
         client.score_once(pb.EventBatch(seq=1, client="me", lines=session("0a")[:3]))
         store = Store(config.store)
-        while "seqs" not in store.state("", 0):
-            time.sleep(0.01)
+        until(lambda: "seqs" in store.state("", 0))
         store.close()
     first.kill()
     second = own_process(config)
@@ -302,7 +301,7 @@ def test_a_thread_that_dies_takes_the_service_with_it(tiny_model: Path, tmp_path
     )
 
     run = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False
     )
 
     assert run.returncode == 1

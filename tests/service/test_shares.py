@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -23,6 +22,7 @@ from offscript.service.engine import Engine
 from offscript.service.recent import Recent
 from offscript.service.shares import came_last, held_out, path_shares
 from offscript.tests.service.engines import Service, raw
+from offscript.tests.service.receivers import until
 
 if TYPE_CHECKING:
     from offscript.tests.service.conftest import InProcess
@@ -145,14 +145,9 @@ def test_a_service_shows_the_shares_beside_those_of_its_model(
     with in_process(config) as running:
         with Client(running.address) as client:
             client.score_once(pb.EventBatch(lines=usual))
-        for _ in range(600):
-            served, held = (sampled(running.web, name) for name in ("", "_held_out"))
-            if len(served) == len(held) == len(expected):
-                break
-            time.sleep(0.05)
-
-    assert held == pytest.approx(expected)
-    assert sum(served.values()) == pytest.approx(1.0)
+        # They come one after the other.
+        until(lambda: sum(sampled(running.web, "").values()) == pytest.approx(1.0), 60.0)
+        until(lambda: sampled(running.web, "_held_out") == pytest.approx(expected), 60.0)
 
 
 def sampled(web: str, name: str) -> dict[str, float]:

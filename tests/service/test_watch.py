@@ -15,6 +15,7 @@ from offscript.model.folder import load_model
 from offscript.service import watch as watch_module
 from offscript.service.client import Client
 from offscript.service.config import ServiceConfig
+from offscript.tests.service.receivers import until
 from offscript.tests.service.test_reload import reloads
 from offscript.tests.service.versions import saved
 
@@ -41,16 +42,10 @@ def test_a_watched_folder_or_link_is_served_once_it_is_whole(
         current.unlink()
         time.sleep(0.3)  # nothing is there, which is no reason to complain
         current.symlink_to("b")
-        deadline = time.monotonic() + 20
-        while client.describe().sha256 != other.sha256 and time.monotonic() < deadline:
-            time.sleep(0.05)
+        until(lambda: client.describe().sha256 == other.sha256, 60.0)
         newest = saved(model, tmp_path / "b", version=3)  # in its place
-        while client.describe().sha256 != newest.sha256 and time.monotonic() < deadline:
-            time.sleep(0.05)
-
-        assert client.describe().sha256 == newest.sha256
-        while reloads(running)["loaded"] < 2 and time.monotonic() < deadline:
-            time.sleep(0.01)  # it is counted after it is served
+        until(lambda: client.describe().sha256 == newest.sha256, 60.0)
+        until(lambda: reloads(running)["loaded"] == 2)  # it is counted after it is served
         assert reloads(running) == {"loaded": 2, "unchanged": 0, "refused": 0}
 
 
@@ -82,7 +77,7 @@ def test_a_model_that_came_while_the_service_started_is_told_until_it_is_taken(
     async def watched() -> None:
         watching = watch_module.watch(path, at_the_start, changed)
         task = asyncio.create_task(watching, name="watching")
-        await asyncio.wait_for(told.wait(), 20)
+        await asyncio.wait_for(told.wait(), 60)
         await sleep(0.1)  # once is enough
         assert not task.done()
         task.cancel()
@@ -114,14 +109,9 @@ def test_a_store_that_is_away_is_told_once_until_that_changes(
     ):
         away.setattr(running.server._store._database, "writing", writing)
         saved(load_model(tiny_model), path, version=1)
-        deadline = time.monotonic() + 60
-        while reloads(running)["refused"] < 3 and time.monotonic() < deadline:
-            time.sleep(0.01)
-
-        assert reloads(running)["refused"] >= 3
+        until(lambda: reloads(running)["refused"] >= 3, 60.0)
         assert caplog.text.count("is not taken") == 1
         said = "the disk is gone"
-        while caplog.text.count("is not taken") < 2 and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda: caplog.text.count("is not taken") == 2, 60.0)
     told = [entry.getMessage() for entry in caplog.records if "is not taken" in entry.message]
     assert [line.rpartition(": ")[2] for line in told] == ["the disk is full", "the disk is gone"]
