@@ -60,10 +60,10 @@ class Server:
     log in, `version` as in "PostgreSQL 15.4", `log`.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, port: int, settings: Mapping[str, str]) -> None:
         self._binaries, self._user = find_binaries(), _unprivileged()
         self.folder, self.log = folder, folder / "server.log"
-        self.port, self.password = _free_port(), secrets.token_hex(16)
+        self.port, self.password = port, secrets.token_hex(16)
         self._settings = [f"-c{key}={value}" for key, value in {**SETTINGS, **settings}.items()]
         secret = folder / "password"
         secret.write_text(self.password)
@@ -161,8 +161,11 @@ def running_server(**settings: str) -> Iterator[Server]:
     Started as root it runs as `postgres` or `nobody`, because PostgreSQL refuses to run as root.
     `settings` go before SETTINGS.
     """
-    with tempfile.TemporaryDirectory(prefix="offscript-postgres-") as name:
-        server = Server(Path(name), settings)
+    with tempfile.TemporaryDirectory(prefix="offscript-postgres-") as name, socket.socket() as held:
+        # Held and not listened on: nobody else is given it before the server listens there.
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        server = Server(Path(name), held.getsockname()[1], settings)
         try:
             server.start()
             yield server
@@ -188,15 +191,9 @@ def _unprivileged() -> pwd.struct_passwd | None:
     raise ServerError("PostgreSQL does not run as root, and there is no user postgres or nobody")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _await_ready(process: subprocess.Popen[bytes], port: int, password: str, log: Path) -> str:
     """The version of the server, once it answers."""
-    waiting_until = time.monotonic() + 30
+    waiting_until = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < waiting_until:
         try:
             with psycopg.connect(
