@@ -20,7 +20,7 @@ from offscript.service.intake import LogIntake
 from offscript.service.metrics import Metrics
 from offscript.service.store import Store
 from offscript.service.stored import Filter
-from offscript.tests.service.engines import raw
+from offscript.tests.service.engines import all_scored, raw
 from offscript.tests.service.otlp_requests import record, request
 from offscript.tests.service.versions import renumbered
 
@@ -195,6 +195,7 @@ def test_a_request_for_a_model_without_room_is_taken_by_none(
         with pytest.raises(OverloadError):
             intake.take(data)
     waiting.result(30)
+    all_scored(engine)
 
     assert alerts(store) == []
     assert intake.take(data).result(30) == ExportLogsServiceResponse()
