@@ -69,13 +69,13 @@ def service(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         found = SERVING.search(line)
     yield found[1]
     process.terminate()
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     process.stderr.close()
 
 
 def first_alert(service: str, stream: str) -> str:
     """The newest alert of a stream as JSON; ends by silence are noticed a moment after the rest."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         listed = offscript("alerts", "--to", service, "--stream", stream, "--json")
         if listed.stdout:
@@ -233,7 +233,7 @@ def test_a_sender_that_is_asked_to_stop_says_what_it_sent(service: str, planted_
 
     process.terminate()
 
-    assert process.wait(30) == 130
+    assert process.wait(60) == 130
     assert "sent 2 lines: 2 events scored" in process.stdout.read()
     process.stdin.close()
     process.stdout.close()

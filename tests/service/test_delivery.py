@@ -56,13 +56,17 @@ def test_a_receiver_that_has_had_too_much_says_how_long_to_wait(
 def test_a_receiver_that_hangs_is_given_up_and_gets_the_same_event_when_it_talks(
     store: Store, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "_READ_SECONDS", 0.3)
     webhook = Webhook(receiver.url, store, secret=None)
     webhook.send(time.time())
     store.write([other(1)])
     receiver.talks.clear()
-    with pytest.raises(UndeliveredError, match=r"cannot be reached: Read timed out"):
+    with (
+        monkeypatch.context() as impatient,
+        pytest.raises(UndeliveredError, match=r"cannot be reached: Read timed out"),
+    ):
+        impatient.setattr(delivery, "_READ_SECONDS", 0.3)
         webhook.send(time.time())
+    until(lambda: receiver.bodies)
     receiver.talks.set()
 
     assert webhook.send(time.time()) == Sent(1)
@@ -82,7 +86,8 @@ def test_a_webhook_that_hangs_keeps_neither_events_nor_the_end_waiting_and_the_n
     monkeypatch.setattr(Webhook, "seconds", 0.2)
     told = replace(config, webhook=receiver.url)
     with in_process(told) as service, Client(service.address) as client:
-        time.sleep(0.5)  # for its first look, from which on it tells
+        store = service.server._store
+        until(lambda: store.cursor("webhook") is not None)  # its first look, from which on it tells
         client.score_once(pb.EventBatch(lines=session("0a", odd=True)))
         until(lambda: receiver.bodies)
         for n in range(20):
