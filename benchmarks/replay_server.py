@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -49,8 +50,12 @@ class Service:
         self._store = store or f"sqlite:///{folder / 'alerts.db'}"
         self._log = folder / "serve.log"
         self._wanted = False
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        held = socket.socket()
+        # Held and not listened on: nobody else is given it before the service listens there.
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        weakref.finalize(self, held.close)
+        self.address = f"127.0.0.1:{held.getsockname()[1]}"
 
     def __enter__(self) -> Service:  # noqa: PYI034 - as in the client
         self.start()
