@@ -134,7 +134,7 @@ class Image:
     def run(self, words: list[str]) -> str:
         """What a command prints that is run in the image by its user."""
         process = self.start(words)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
         return out
 

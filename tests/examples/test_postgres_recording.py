@@ -118,12 +118,16 @@ def test_every_line_has_the_prefix_or_continues_the_one_before(recording: Record
         assert PREFIX.match(line) or line.startswith("\t"), line
 
 
-def test_lines_are_in_the_order_of_time_but_for_a_moment(recording: Recording) -> None:
+def test_lines_are_in_the_order_of_time_but_for_a_moment(
+    recording: Recording, shipped: Recording
+) -> None:
+    # On a machine that is busy just now a session may be kept from writing what it has to say.
+    moment = timedelta(seconds=1 if recording is shipped else 10)
     times = [datetime.fromisoformat(line[:23]) for line in recording.lines if PREFIX.match(line)]
 
     latest = times[0]
     for time in times:
-        assert latest - time < timedelta(seconds=1)
+        assert latest - time < moment
         latest = max(latest, time)
 
 

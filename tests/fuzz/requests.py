@@ -88,11 +88,11 @@ def prepare(model: Path, folder: Path) -> Callable[[bytes], None]:
             data = filled(_KINDS[name], provider, texts).SerializeToString()
         try:
             if name == _SCORE:
-                list(calls[name](iter([data, data]), timeout=5))
+                list(calls[name](iter([data, data]), timeout=15))
             elif name == _WATCH:
                 list(calls[name](data, timeout=0.2))
             else:
-                calls[name](data, timeout=5)
+                calls[name](data, timeout=15)
         except grpc.RpcError as error:
             code = error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
             waited = name == _WATCH and code == grpc.StatusCode.DEADLINE_EXCEEDED

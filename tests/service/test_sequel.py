@@ -42,6 +42,7 @@ def test_later_events_are_those_after_the_alerts_own(
 def test_a_stream_is_looked_at_though_there_is_always_more_to_score(
     service: Service, session: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("offscript.service.shard._PAUSE_SECONDS", 30.0)
     engine = service.engine(threads=1)
     alert = engine.submit(raw(session("0b", odd=True))).result(30).alerts[0]
     (shard,) = engine.of()._shards
