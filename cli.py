@@ -30,8 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"offscript: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
-        # Whoever read our output has seen enough; Python must not complain when it closes it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _say_no_more()  # whoever read our output has seen enough
         return 0
     except OSError as error:
         # What we open ourselves complains for itself; left are disks that are full, and the like.
@@ -49,6 +48,7 @@ def _train(options: argparse.Namespace) -> int:
     from .model.skeleton import WILDCARD
     from .training.config import TrainConfig
     from .training.corpus import read_ids
+    from .training.folds import checkpoint_of, checkpoints_of
     from .training.successor import train_after
     from .training.train import train_model
 
@@ -64,10 +64,8 @@ def _train(options: argparse.Namespace) -> int:
         endless=options.endless,
         complete=options.complete,
         idle_seconds=options.idle,
-        exclude=read_ids(read_lines([options.exclude]), label=1)
-        if options.exclude
-        else frozenset(),
-        normal=read_ids(read_lines([options.normal]), label=0) if options.normal else frozenset(),
+        exclude=read_ids(read_lines([options.exclude] if options.exclude else []), label=1),
+        normal=read_ids(read_lines([options.normal] if options.normal else []), label=0),
         keep_outliers=options.keep_outliers,
         budget=options.budget,
         newest=options.newest,
@@ -81,11 +79,32 @@ def _train(options: argparse.Namespace) -> int:
     )
     before = load_model(options.before) if options.before else None
     make_room(config.out)  # said before the minutes of training, not after them
-    if before is None:
-        train_model(config, lambda line: print(line, flush=True))
-    else:
-        train_after(config, before, lambda line: print(line, flush=True))
+    try:
+        if before is None:
+            train_model(config, _say)
+        else:
+            train_after(config, before, _say)
+    except KeyboardInterrupt:
+        if checkpoints_of(config):
+            print(
+                f"offscript: interrupted; the same command goes on from {checkpoint_of(config)}*",
+                file=sys.stderr,
+            )
+        raise
     return 0
+
+
+def _say(line: str) -> None:
+    """Print what is only told on the way: the work goes on though nobody reads it."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        _say_no_more()
+
+
+def _say_no_more() -> None:
+    """Python must not complain of its reader when it closes standard output."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _evaluate(options: argparse.Namespace) -> int:

@@ -18,7 +18,8 @@ _SOURCES = ("benchmarks/datasets.py", "benchmarks/labelled.py", "model/*.py", "t
 def model_of(dataset: Dataset, *, seed: int = 0, work: Path = WORK / "models") -> Model:
     """The default model of this set's training streams; its summary says how long it took."""
     name = f"{dataset.name}-{seed}"
-    out = work / f"{name}-{fingerprint((*_SOURCES, 'interpret/reference.py'))[:12]}"
+    # In a folder of its own, as training leaves a list beside it.
+    out = work / f"{name}-{fingerprint((*_SOURCES, 'interpret/reference.py'))[:12]}" / "model"
     if out.exists():
         return load_model(out)
     for outdated in work.glob(f"{name}-*"):

@@ -200,7 +200,8 @@ def trained(log: Path, cache: pytest.Cache, *, stream_key: str | None) -> Path:
     for file in (log, *source):
         digest.update(file.read_bytes())
     models = cache.mkdir("models")
-    out = models / f"{log.stem}-{digest.hexdigest()[:12]}"
+    # In a folder of its own, as training leaves a list beside it.
+    out = models / f"{log.stem}-{digest.hexdigest()[:12]}" / "model"
     with (models / f"{log.stem}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # of processes that test side by side, one trains
         if not out.exists():

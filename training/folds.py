@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -151,6 +152,17 @@ def learn(fits: Fits, report: Callable[[str], None]) -> Learned:
         np.concatenate([one.ngram_scores for one in seen]),
         first.tokens / max(first.seconds, 1e-9),
     )
+
+
+def checkpoint_of(config: TrainConfig) -> Path:
+    """What a training that was interrupted goes on from, beside the model; see `numbered`."""
+    return config.out.with_name(f".{config.out.name}.checkpoint")
+
+
+def checkpoints_of(config: TrainConfig) -> list[Path]:
+    """Those of all its fits that are there."""
+    ours = re.compile(rf"{re.escape(checkpoint_of(config).name)}\d*(\.partial)?")
+    return [path for path in config.out.parent.iterdir() if ours.fullmatch(path.name)]
 
 
 def numbered(checkpoint: Path, fold: int) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -45,8 +46,18 @@ def side_by_side(
         initializer=_end_with,
         initargs=(os.getpid(),),
     )
-    results = pool.map(work, jobs)
-    return list(tqdm(results, total=len(jobs), desc=title, unit="fit", disable=quiet))
+    # A terminal's Ctrl-C comes to all processes. Workers inherit that it is not for them.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        results = pool.map(work, jobs)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        return list(tqdm(results, total=len(jobs), desc=title, unit="fit", disable=quiet))
+    except BaseException:
+        # Nobody wants the other results; Python would wait for them at its end.
+        pool.shutdown(kill_workers=True)
+        raise
 
 
 def _end_with(parent: int) -> None:
@@ -54,3 +65,5 @@ def _end_with(parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before
         os.kill(os.getpid(), signal.SIGKILL)
+    # The lock that it would make is a semaphore, and a worker that is killed leaves it behind.
+    tqdm.set_lock(threading.RLock())

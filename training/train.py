@@ -32,7 +32,7 @@ from .calibrate import least_count_scale
 from .config import TrainConfig
 from .corpus import Corpus
 from .fit import bare_model
-from .folds import Data, Fits, Learned, learn, numbered
+from .folds import Data, Fits, Learned, checkpoint_of, checkpoints_of, learn
 from .held_out import Stream, tokens_of, units_of
 from .outliers import set_apart
 from .partition import (
@@ -65,8 +65,8 @@ def train_model(config: TrainConfig, report: Callable[[str], None] = print) -> M
         model, listed = _trained(replace(config, device=device), report)
         write_list(config, listed, report)
         model = save_model(model, config.out)
-        for number in range(model.summary["folds"] + 1):
-            numbered(_checkpoint(config), number).unlink(missing_ok=True)
+        for path in checkpoints_of(config):
+            path.unlink()
     report(f"model written to {config.out} in {model.summary['train_seconds']:.0f} s")
     return model
 
@@ -90,7 +90,7 @@ def _trained(config: TrainConfig, report: Callable[[str], None]) -> tuple[Model,
     wish, rate = _budget(budget, data.streams, size)
     unit = "block" if data.streams.endless else "stream"
     report(_what_is_budgeted(wish, rate, size, unit, asked=budget is not None))
-    learned = learn(Fits(config, events, data, _checkpoint(config)), report)
+    learned = learn(Fits(config, events, data, checkpoint_of(config)), report)
     model = bare_model(learned.fitted, learned.fit)
     held, values = learned.held, learned.held.whole.values
     apart = np.zeros(len(values), np.bool_)
@@ -127,10 +127,6 @@ def _trained(config: TrainConfig, report: Callable[[str], None]) -> tuple[Model,
         return model, []
     every = data.fit if data.folds else data.fit + data.held
     return model, oddest(model, values, data.calibrating, apart, every=every, normal=config.normal)
-
-
-def _checkpoint(config: TrainConfig) -> Path:
-    return config.out.with_name(f".{config.out.name}.checkpoint")
 
 
 def _silent(_: str) -> None:

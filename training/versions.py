@@ -31,9 +31,9 @@ def edit(options: argparse.Namespace) -> int:
         normal = logged_streams(before, options.calibrate, split=lambda split: split != "train")
     after, done = edited(before, wish, normal)
     shift = compare(before, after, options.streams)
+    after = save_model(after, options.out)  # though nobody reads on
     print(f"Model {before.sha256[:12]}: {edit_text(done, shortened(before.vocabulary.names))}\n")
     print(shift_text(shift, _streams(before, options.streams)))
-    after = save_model(after, options.out)
     set_on = f"set anew on {len(normal):,} streams" if normal else "those of the model before"
     print(f"\nmodel {after.sha256[:12]} written to {options.out}; thresholds are {set_on}")
     return 0
