@@ -12,12 +12,12 @@ from .words import (
     WIDTH,
     ago,
     bits,
+    came,
     chance,
     clock,
     ordinal,
     percent,
     quoted,
-    times,
     were,
 )
 
@@ -132,10 +132,10 @@ def _parts_sentence(explanation: Explanation) -> str:
 def _counts_sentence(explanation: Explanation) -> str:
     said = (
         f"This stream is finished, and no normal stream has its counts (distance "
-        f"{explanation.total:.3f}, limit {explanation.limit:.3f}): "
+        f"{explanation.total:.3g}, limit {explanation.limit:.3g}): "
     )
     parts = [
-        f"{quoted(part.event)} came {times(part.count)}, {were(part.expected)}"
+        f"{quoted(part.event)} {came(part.count)}, {were(part.expected)}"
         f"{' expected' if index else ' expected in the nearest normal stream'}"
         for index, part in enumerate(_differing(explanation)[:3])
     ]

@@ -65,6 +65,11 @@ def times(count: int) -> str:
     return {0: "never", 1: "once"}.get(count, f"{count:,} times")
 
 
+def came(count: int) -> str:
+    """The same, with the verb that goes with it."""
+    return f"came {times(count)}" if count else "never came"
+
+
 def were(expected: float) -> str:
     """How many, with the verb that goes with it."""
     if expected < 0.05:

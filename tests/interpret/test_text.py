@@ -108,7 +108,7 @@ def test_counts_are_told_in_words(make_random: Make, make_alert: Callable[..., A
 
     said = " ".join(shown.split())
     assert "`event 0` came 2 times, 3 were expected" in said
-    assert "`event 1` came never, 1 was expected" in said
+    assert "`event 1` never came, 1 was expected" in said
     assert "`event 5` came once, none was expected" in said
 
 
