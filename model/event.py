@@ -95,17 +95,22 @@ def well_formed(text: str) -> str:
 
 
 def field_value(record: Any, path: str) -> Any:
-    """Value of a dotted field; None if it is missing. A key with dots in it goes first."""
+    """Value of a dotted field; None if it is missing. At each level the longest key goes first, as
+    keys may have dots in them.
+    """
     if not isinstance(record, dict):
         return None
     if path in record:
         return record[path]
-    value: Any = record
-    for name in path.split("."):
-        if not isinstance(value, dict) or name not in value:
-            return None
-        value = value[name]
-    return value
+    end = path.rfind(".")
+    while end >= 0:
+        inner = record.get(path[:end])
+        if inner is not None:
+            value = field_value(inner, path[end + 1 :])
+            if value is not None:
+                return value
+        end = path.rfind(".", 0, end)
+    return None
 
 
 def field_text(value: Any) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from offscript.model.errors import InputError
-from offscript.model.event import EventConfig, EventParser, Parsed
+from offscript.model.event import EventConfig, EventParser, Parsed, field_value
 from offscript.model.logs import read_lines
 from offscript.model.templates import Templates
 
@@ -148,6 +148,24 @@ def test_the_fields_of_json_make_the_event() -> None:
     assert events.time[:2].tolist() == [1795421220.0, 1795421220.0]
     assert np.isnan(events.time[3:]).all()
     assert events.unkeyed == 1
+
+
+@pytest.mark.parametrize(
+    ("record", "path", "value"),
+    [
+        ({"k": {"pod.name": "p"}}, "k.pod.name", "p"),
+        ({"k": {"labels": {"a.io/b.c": "w"}}}, "k.labels.a.io/b.c", "w"),
+        ({"a.b": {"c.d": 1}}, "a.b.c.d", 1),
+        ({"a.b": {"c": 1}, "a": {"b": {"c": 2}}}, "a.b.c", 1),
+        ({"a.b": {"x": 1}, "a": {"b": {"c": 2}}}, "a.b.c", 2),
+        ({"a": {"b": 1}}, "a.b.c", None),
+        ({"": {"": 1}}, ".", 1),
+    ],
+)
+def test_keys_with_dots_are_reached_at_any_level_the_longest_first(
+    record: dict[str, Any], path: str, value: int | str | None
+) -> None:
+    assert field_value(record, path) == value
 
 
 def test_the_message_of_json_is_made_a_template() -> None:

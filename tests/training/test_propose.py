@@ -64,6 +64,15 @@ def test_a_field_of_json_is_proposed() -> None:
     assert propose_stream_key(lines, config)[0].key == "user.name"
 
 
+def test_a_field_whose_names_have_dots_is_proposed() -> None:
+    lines = [
+        json.dumps({"action": "a", "k": {"labels": {"job.id": f"j{i % 9}", "x.io/n": "w"}}})
+        for i in range(90)
+    ]
+
+    assert propose_stream_key(lines, discover(lines))[0].key == "k.labels.job.id"
+
+
 def test_what_is_given_is_kept() -> None:
     lines = sessions("{step} by sess_{id}")
 
