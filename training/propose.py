@@ -268,10 +268,12 @@ def propose_stream_key(
     return ranked[:most]
 
 
-def explain_no_match(pattern: str, lines: Sequence[str], config: EventConfig | None = None) -> str:
-    """One line on a stream key that is found nowhere: what the lines look like, what would do."""
+def explain_no_match(pattern: str, lines: Sequence[str], config: EventConfig) -> str:
+    """One line on a stream key that is found nowhere: what the lines look like, what would do.
+
+    `config` is how they are read without a key.
+    """
     sample = [line for line in lines[:_SAMPLE] if line.strip()]
-    config = replace(config or discover(list(sample)), stream_key=None)
     what = "field" if config.format == "json" else "pattern"
     shown = " | ".join(line.strip()[:_SHOWN] for line in sample[:2])
     message = f"the stream key {pattern!r} ({what}) is in none of the lines, such as: {shown}"

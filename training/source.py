@@ -53,15 +53,7 @@ def event_config(config: TrainConfig, source: Source, report: Callable[[str], No
     """How events are to be read: as asked for, the rest found out from the first lines."""
     sample = source.sample()
     auto = config.stream_key == "auto"
-    events = discover(
-        sample,
-        stream_key=None if auto else config.stream_key,
-        event=config.event,
-        message=config.message,
-        time=config.time,
-        format=config.format,
-        masks=config.masks,
-    )
+    events = _discovered(config, sample, None if auto else config.stream_key)
     if auto and events.format != "sequences":
         candidates = propose_stream_key(sample, events)
         if not candidates:
@@ -76,6 +68,18 @@ def event_config(config: TrainConfig, source: Source, report: Callable[[str], No
         )
         events = replace(events, stream_key=best.key)
     return events
+
+
+def _discovered(config: TrainConfig, sample: list[str], stream_key: str | None) -> EventConfig:
+    return discover(
+        sample,
+        stream_key=stream_key,
+        event=config.event,
+        message=config.message,
+        time=config.time,
+        format=config.format,
+        masks=config.masks,
+    )
 
 
 def read(
@@ -123,7 +127,9 @@ def check(config: TrainConfig, source: Source, corpus: Corpus) -> None:
     if len(corpus):
         return
     if config.stream_key is not None and corpus.unkeyed:
-        raise InputError(explain_no_match(config.stream_key, source.sample()))
+        sample = source.sample()
+        events = _discovered(config, sample, None)
+        raise InputError(explain_no_match(config.stream_key, sample, events))
     raise InputError(
         f"no stream is left to learn from ({len(config.exclude)} are excluded); give more logs"
     )

@@ -127,14 +127,15 @@ def test_what_cannot_be_found_is_asked_for_in_one_line(
 def test_a_key_that_never_matches_is_explained_with_lines_and_candidates() -> None:
     lines = sessions("{step} by sess_{id}")
 
-    message = explain_no_match(r"blk_\d+", lines)
+    message = explain_no_match(r"blk_\d+", lines, discover(lines))
 
     assert r"'blk_\\d+' (pattern) is in none of the lines" in message
     assert lines[0] in message
     assert lines[1] in message
     assert r"candidates are sess_-?\d+" in message
     assert "\n" not in message
-    assert "leave out --stream-key" in explain_no_match("x", ["tick 1", "tick 2"])
+    ticks = ["tick 1", "tick 2"]
+    assert "leave out --stream-key" in explain_no_match("x", ticks, discover(ticks))
 
 
 def test_the_keys_of_public_logs_are_proposed(data: Path) -> None:
