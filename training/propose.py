@@ -222,9 +222,12 @@ def _worth(candidate: KeyCandidate) -> float:
 
 
 def propose_stream_key(
-    lines: Sequence[str], config: EventConfig, *, most: int = 5
+    lines: Sequence[str], config: EventConfig, *, fewest: int = 2, most: int = 5
 ) -> list[KeyCandidate]:
-    """Stream keys that the log could be split by, the best first; none if nothing repeats."""
+    """Stream keys that the log could be split by, the best first; none if nothing repeats.
+
+    Those that give `fewest` streams go before those that do not.
+    """
     if config.format == "sequences":
         return []
     lines = [line for line in lines if line.strip()]
@@ -264,7 +267,9 @@ def propose_stream_key(
         same = (len(events), size, example)
         if same not in candidates or _worth(candidate) > _worth(candidates[same]):
             candidates[same] = candidate
-    ranked = sorted(candidates.values(), key=lambda c: (-_worth(c), len(c.key), c.key))
+    ranked = sorted(
+        candidates.values(), key=lambda c: (c.streams < fewest, -_worth(c), len(c.key), c.key)
+    )
     return ranked[:most]
 
 

@@ -16,7 +16,7 @@ from ..model.templates import Templates
 from .budget import Budget
 from .config import TrainConfig
 from .corpus import Corpus, read_corpus, read_sequences
-from .partition import fitted_lines, partition
+from .partition import FEWEST, fitted_lines, partition
 from .propose import discover, explain_no_match, propose_stream_key
 
 _SAMPLE = 20_000  # lines looked at to find out what a log is like
@@ -55,13 +55,21 @@ def event_config(config: TrainConfig, source: Source, report: Callable[[str], No
     auto = config.stream_key == "auto"
     events = _discovered(config, sample, None if auto else config.stream_key)
     if auto and events.format != "sequences":
-        candidates = propose_stream_key(sample, events)
+        # A log that goes on past its first lines may have more streams than these.
+        fewest = FEWEST if len(sample) < _SAMPLE and not config.endless else 2
+        candidates = propose_stream_key(sample, events, fewest=fewest)
         if not candidates:
             raise InputError(
                 "no stream key was found in the log; give one with --stream-key, or none for one "
                 "endless stream"
             )
         best = candidates[0]
+        if best.streams < fewest:
+            raise InputError(
+                f"no stream key was found that gives {fewest} streams, as many as are needed, and "
+                f"the best is {best}; give more of the log, or no stream key if it is one endless "
+                "stream"
+            )
         report(
             f"stream key: {best.key} ({best.streams:,} streams in the first {len(sample):,} lines, "
             f"for example {best.example})"
