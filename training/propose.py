@@ -22,6 +22,9 @@ _SHOWN = 120  # characters of a line in a message
 _MOST_BROKEN = 0.5
 _FEWEST_COVERED = 0.2  # share of the lines that a candidate must be found in
 
+_JOURNAL_FIELDS = {"__CURSOR", "__REALTIME_TIMESTAMP"}  # every record has them
+_JOURNAL_LINES = 100  # in which a record begins, though the log begin within another
+
 _EVENT_FIELDS = (
     *("eventName", "event_name", "event.action", "event", "action"),
     *("EventID", "EventId", "event_id", "eventid", "operation", "operationName"),
@@ -143,6 +146,16 @@ def _json_fields(config: EventConfig, records: list[dict[str, Any]]) -> EventCon
     return config
 
 
+def _refuse_journal(lines: Sequence[str]) -> None:
+    """LogError for journald's export format, whose records are a field a line."""
+    fields = {line.partition("=")[0] for line in lines[:_JOURNAL_LINES]}
+    if fields >= _JOURNAL_FIELDS:
+        raise LogError(
+            "the log is in journald's export format, in which a record is many lines; write it "
+            "with: journalctl -o json"
+        )
+
+
 def discover(
     lines: list[str],
     *,
@@ -177,6 +190,7 @@ def discover(
     if found == "sequences":
         _records(sample)
         return replace(config, stream_key=None)
+    _refuse_journal(sample)
     if time is None:
         config = replace(config, time=find_format(sample[:1000]))
     EventParser(config, Templates(()))  # complains about what does not fit

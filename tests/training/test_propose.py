@@ -112,6 +112,7 @@ def test_sequences_need_nothing() -> None:
         (["plain text"], {"time": "noon"}, "unknown time stamp 'noon'"),
         (['{"a": 1}'], {}, "no field of the JSON records looks like an event's name"),
         (['{"a": 1}'], {"event": ("b.c",)}, "no record has the field 'b.c'; fields are a"),
+        (["__CURSOR=s=1", "__REALTIME_TIMESTAMP=1", "MESSAGE=up"], {}, "journalctl -o json"),
         (["{a", "{b", '{"event": 1}'], {"format": "json"}, "2 of 3 lines are no JSON objects"),
     ],
 )
