@@ -27,7 +27,7 @@ class Alertmanager(Sink):
 
     def __init__(self, url: str, store: Store) -> None:
         super().__init__()
-        self._receiver = Receiver(url.rstrip("/") + "/api/v2/alerts")
+        self._receiver = Receiver(url, "/api/v2/alerts")
         self._store = store
         self._firing: _ByLabels = {}
         self._refused: set[tuple[str, ...]] = set()  # for good, while they last

@@ -58,6 +58,8 @@ class Credentials:
     def trouble(self, said: str) -> str:
         """Why there is no connection, from what gRPC says, as far as that tells."""
         reason = said.rsplit(": ", 1)[-1]
+        if "[" not in reason:
+            reason = reason.rstrip("]")  # the end of a list of errors
         if "CERTIFICATE_VERIFY_FAILED" in said:
             why = said.partition("CERTIFICATE_VERIFY_FAILED: ")[2].partition(":")[0]
             return f"TLS handshake failed, {why}; check the service's certificate and --ca"

@@ -37,9 +37,9 @@ class RefusedError(OffscriptError):
 
 
 class Receiver:
-    """Takes JSON at `url`. One thread owns it."""
+    """Takes JSON at `url`, or at `path` below it. One thread owns it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, path: str = "") -> None:
         try:
             parsed = urllib3.util.parse_url(url)
         except urllib3.exceptions.LocationParseError:
@@ -51,7 +51,7 @@ class Receiver:
                 if parsed.auth
                 else f"expected a URL like http://127.0.0.1:9093, got {url!r}"
             )
-        self.url = url
+        self.url = url.rstrip("/") + path if path else url
         # What the log may say of it: a path or a query often holds a secret.
         self.name = f"{parsed.scheme}://{parsed.netloc}"
         self._pool = urllib3.PoolManager(

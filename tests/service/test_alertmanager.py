@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from offscript.model.errors import InputError
 from offscript.service.alertmanager import Alertmanager
 from offscript.service.delivery import RefusedError
 from offscript.service.store import Store
@@ -29,6 +30,11 @@ def test_an_alert_that_alertmanager_refuses_keeps_no_other_back(store: Store) ->
     assert bad not in bodies[5], "it is not sent again"
     assert [(one.taken, len(one.refused)) for one in sent] == [(3, 1), (3, 0)]
     assert "answered 400" in sent[0].refused[0]
+
+
+def test_what_is_no_url_is_refused_as_it_was_given(store: Store) -> None:
+    with pytest.raises(InputError, match=r"expected a URL like .*, got 'foo'$"):
+        Alertmanager("foo", store)
 
 
 def test_an_alertmanager_that_takes_nothing_is_tried_again_with_all(store: Store) -> None:

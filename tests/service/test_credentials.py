@@ -21,6 +21,17 @@ def test_a_token_leaves_this_machine_encrypted_or_not_at_all(authority: Authorit
     Client("127.0.0.1:50051", credentials=Credentials(token="hunter2")).close()
 
 
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("errors resolving h:1: [field:lookup error:failed: Name not found]", "Name not found"),
+        ("failed to connect; last error: UNKNOWN: no route to [::1]", "no route to [::1]"),
+    ],
+)
+def test_a_reason_ends_with_no_bracket_that_it_does_not_begin(said: str, reason: str) -> None:
+    assert Credentials().trouble(said) == reason
+
+
 def test_a_token_is_read_from_a_private_file_else_from_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
