@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,14 +44,14 @@ class EventConfig:
         key = self.stream_key if self.format == "text" else None
         if key is not None and compile_expression(key, "stream key").search(""):
             raise InputError(
-                f"stream key {key!r} also matches an empty text, so every line would have it: "
+                f"stream key {quote(key)} also matches an empty text, so every line would have it: "
                 "ask for one character at least, with + instead of *"
             )
         for pattern, replacement in self.masks:
             try:
                 compile_expression(pattern, "mask").sub(replacement, "")
             except (re.error, IndexError) as error:
-                raise InputError(f"mask's replacement {replacement!r}: {error}") from None
+                raise InputError(f"mask's replacement {quote(replacement)}: {error}") from None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

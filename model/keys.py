@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate, repeat
 from operator import ge, itemgetter
+from shlex import quote  # a copy of what is shown is the same expression
 from typing import NamedTuple
 
 import numpy as np
@@ -40,7 +41,7 @@ def compile_expression(pattern: str, what: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:
-        raise InputError(f"{what} {pattern!r} is no regular expression: {error}") from None
+        raise InputError(f"{what} {quote(pattern)} is no regular expression: {error}") from None
 
 
 class Steps(NamedTuple):

@@ -29,11 +29,11 @@ def read_patterns(path: Path) -> OwnPatterns:
             patterns.append(re.compile(line))
         except (re.error, RecursionError, OverflowError) as error:
             raise InputError(
-                f"{path}, line {number}: expected a regular expression, got {line!r}: {error}"
+                f"{path}, line {number}: expected a regular expression, got '{line}': {error}"
             ) from error
         if patterns[-1].match(""):
             raise InputError(
-                f"{path}, line {number}: {line!r} finds a secret in an empty line, and so in all: "
+                f"{path}, line {number}: '{line}' finds a secret in an empty line, and so in all: "
                 "say what stands there at least"
             )
     return tuple(patterns)

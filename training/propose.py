@@ -8,6 +8,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from shlex import quote
 from statistics import median
 from typing import Any
 
@@ -295,7 +296,7 @@ def explain_no_match(pattern: str, lines: Sequence[str], config: EventConfig) ->
     sample = [line for line in lines[:_SAMPLE] if line.strip()]
     what = "field" if config.format == "json" else "pattern"
     shown = " | ".join(line.strip()[:_SHOWN] for line in sample[:2])
-    message = f"the stream key {pattern!r} ({what}) is in none of the lines, such as: {shown}"
+    message = f"the stream key {quote(pattern)} ({what}) is in none of the lines, such as: {shown}"
     candidates = propose_stream_key(sample, config, most=3)
     if candidates:
         return f"{message}; candidates are {'; '.join(str(c) for c in candidates)}"

@@ -224,9 +224,10 @@ def test_the_configuration_survives_being_saved() -> None:
     [
         ({"format": "xml"}, "unknown format 'xml'"),
         ({"stream_key": "blk_("}, "stream key 'blk_\\(' is no regular expression"),
-        ({"stream_key": r"\d*"}, "also matches an empty text"),
+        ({"stream_key": r"sid=(\w"}, r"stream key 'sid=\(\\w' is no regular expression"),
+        ({"stream_key": r"\d*"}, r"'\\d\*' also matches an empty text"),
         ({"masks": (("[", ""),)}, "mask '\\[' is no regular expression"),
-        ({"masks": (("a", r"\5"),)}, "mask's replacement"),
+        ({"masks": (("a", r"\5"),)}, r"mask's replacement '\\5': "),
     ],
 )
 def test_a_configuration_that_cannot_work_is_refused(

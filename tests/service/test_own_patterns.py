@@ -42,6 +42,7 @@ def test_own_patterns_take_out_their_group_or_all_that_they_match(tmp_path: Path
     ("content", "said"),
     [
         (b"fine\n(\n", r"patterns, line 2: expected a regular expression, got '\('"),
+        (b"\\d(\n", r"got '\\d\('"),
         (b"#\nx*\n", r"patterns, line 2: 'x\*' finds a secret in an empty line"),
         (b"\xff", r"patterns: expected UTF-8"),
         (None, r"cannot read the patterns of .*: No such file"),

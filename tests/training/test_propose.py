@@ -130,7 +130,7 @@ def test_a_key_that_never_matches_is_explained_with_lines_and_candidates() -> No
 
     message = explain_no_match(r"blk_\d+", lines, discover(lines))
 
-    assert r"'blk_\\d+' (pattern) is in none of the lines" in message
+    assert r"'blk_\d+' (pattern) is in none of the lines" in message
     assert lines[0] in message
     assert lines[1] in message
     assert r"candidates are sess_-?\d+" in message
