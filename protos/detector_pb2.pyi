@@ -816,6 +816,7 @@ class Suppression(_message.Message):
     ACTIVE_FIELD_NUMBER: _builtins.int
     MODEL_NAME_FIELD_NUMBER: _builtins.int
     EVIDENCE_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Name of the suppression, for Revoke."""
     alert_id: _builtins.str
@@ -844,6 +845,8 @@ class Suppression(_message.Message):
     """It holds now."""
     model_name: _builtins.str
     """Name of the model whose alerts it is about."""
+    line: _builtins.str
+    """Of an unseen event the line that is meant, digits and stream apart, as far as its alert is kept."""
     @_builtins.property
     def evidence(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The events that spoke most for the alert, strongest first: others of its kind are meant if they
@@ -868,10 +871,11 @@ class Suppression(_message.Message):
         active: _builtins.bool = ...,
         model_name: _builtins.str = ...,
         evidence: _abc.Iterable[_builtins.str] | None = ...,
+        line: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_stream", b"_stream", "stream", b"stream"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stream", b"_stream", "active", b"active", "alert_id", b"alert_id", "by", b"by", "comment", b"comment", "count", b"count", "created_micros", b"created_micros", "detector", b"detector", "evidence", b"evidence", "expected", b"expected", "id", b"id", "model_name", b"model_name", "observed", b"observed", "revoked_micros", b"revoked_micros", "stream", b"stream", "until_micros", b"until_micros"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stream", b"_stream", "active", b"active", "alert_id", b"alert_id", "by", b"by", "comment", b"comment", "count", b"count", "created_micros", b"created_micros", "detector", b"detector", "evidence", b"evidence", "expected", b"expected", "id", b"id", "line", b"line", "model_name", b"model_name", "observed", b"observed", "revoked_micros", b"revoked_micros", "stream", b"stream", "until_micros", b"until_micros"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__stream: _TypeAlias = _typing.Literal["stream"]  # noqa: Y015
     _WhichOneofArgType__stream: _TypeAlias = _typing.Literal["_stream", b"_stream"]  # noqa: Y015

@@ -69,9 +69,11 @@ def suppression_line(suppression: pb.Suppression) -> str:
         ended = suppression.revoked_micros or suppression.until_micros
         state = f"ended {_moment(ended)}"
     said = "  ".join(filter(None, map(clean, (suppression.by, suppression.comment))))
-    observed, expected = clean(suppression.observed), clean(suppression.expected)
+    observed, expected = clean(suppression.observed)[:60], clean(suppression.expected)
+    if suppression.line:
+        observed += f" like `{clean(suppression.line)[:100]}`"
     why = ", ".join(f"`{clean(event)[:60]}`" for event in suppression.evidence)
-    what = f"{observed[:60]} instead of {expected[:60]}{why and f' because of {why}'}, {where}"
+    what = f"{observed} instead of {expected[:60]}{why and f' because of {why}'}, {where}"
     return (
         f"{suppression.id[:12]}  {state}  {suppression.detector}: {what}; kept "
         f"{suppression.count} quiet  {said}"

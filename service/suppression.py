@@ -13,12 +13,19 @@ import sqlalchemy as sa
 
 from ..model.alert import Alert
 from ..model.errors import NotFoundError
+from ..model.vocabulary import NEW, SPECIAL
 from . import audit, tables
 from .audit import Deed
 from .database import text
 
 _COLUMNS = tables.suppressions.c
 _EXAMINED = 200  # open alerts of its kind that are looked at when a suppression is made
+_LINE = 1024  # characters of a line that are shown
+_UNSEEN = SPECIAL[NEW]
+# With the alert that it was made of, of an unseen event alone, as long as there is one.
+_QUERY = sa.select(tables.suppressions, tables.alerts.c.alert.label("made_of")).outerjoin(
+    tables.alerts, (tables.alerts.c.id == _COLUMNS.alert) & (_COLUMNS.observed == _UNSEEN)
+)
 
 Grounds = Callable[[Alert], Sequence[str]]
 """Names of the events that an alert rests on, strongest first; none if that is not known."""
@@ -47,6 +54,7 @@ class Suppression:
     evidence: tuple[str, ...] = ()  # events that spoke most for the alert; none: all are meant
     revoked: float = math.nan
     count: int = 0  # alerts that it kept quiet
+    line: str = ""  # of an unseen event, as its alert has it; empty where that is kept no longer
 
     @property
     def said(self) -> str:
@@ -87,6 +95,7 @@ def suppression_of(alert: Alert, wish: Wish, *, comment: str, by: str, now: floa
         created=now,
         until=now + wish.seconds,
         evidence=wish.evidence,
+        line=_line(alert),
     )
 
 
@@ -97,7 +106,7 @@ def not_known(_: Alert) -> Sequence[str]:
 
 def read(connection: sa.Connection) -> list[Suppression]:
     """All that are on record, newest first."""
-    rows = connection.execute(sa.select(tables.suppressions).order_by(_COLUMNS.row.desc()))
+    rows = connection.execute(_QUERY.order_by(_COLUMNS.row.desc()))
     return [_read(row) for row in rows]
 
 
@@ -132,6 +141,7 @@ def add(
     """Put it on record, and set open alerts that it covers so; they change after `revision`."""
     evidence = json.dumps(suppression.evidence)
     values = {**asdict(suppression), "evidence": evidence, "revoked": None}
+    del values["line"]  # its alert has it
     connection.execute(sa.insert(tables.suppressions).values(values))
     alerts = tables.alerts.c
     covered = sa.select(alerts.row).where(
@@ -160,7 +170,7 @@ def add(
 def revoke(connection: sa.Connection, id_: str, now: float, who: str) -> Suppression:
     """End it now; NotFoundError if there is none whose id begins so, or several."""
     begins = _COLUMNS.id.startswith(id_, autoescape=True)
-    query = sa.select(tables.suppressions).where(begins).limit(2)
+    query = _QUERY.where(begins).limit(2)
     found = connection.execute(query).all() if id_ else []
     if len(found) != 1:
         raise NotFoundError(
@@ -173,7 +183,7 @@ def revoke(connection: sa.Connection, id_: str, now: float, who: str) -> Suppres
         ended = sa.update(tables.suppressions).where(of_row).values(revoked=now)
         connection.execute(ended)
         audit.note(connection, Deed(now, who, "revocation", f"of suppression {found[0].id}"))
-    return _read(connection.execute(sa.select(tables.suppressions).where(of_row)).one())
+    return _read(connection.execute(_QUERY.where(of_row)).one())
 
 
 def count(connection: sa.Connection, ids: Iterable[str]) -> None:
@@ -192,6 +202,13 @@ def _alike(one: Sequence[str], other: Sequence[str]) -> bool:
 
 def _read(row: sa.Row[tuple[object, ...]]) -> Suppression:
     values = row._asdict()
+    made_of = values.pop("made_of")
     del values["row"]
     values["evidence"] = tuple(json.loads(row.evidence))
+    values["line"] = "" if made_of is None else _line(Alert.from_json(json.loads(made_of)))
     return Suppression(**{**values, "revoked": math.nan if row.revoked is None else row.revoked})
+
+
+def _line(alert: Alert) -> str:
+    """The line that a mechanism is about."""
+    return text((alert.text or "")[:_LINE]) if alert.observed == _UNSEEN else ""

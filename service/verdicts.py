@@ -45,6 +45,7 @@ def write_suppression(suppression: Suppression, now: float) -> pb.Suppression:
         observed=suppression.observed,
         expected=suppression.expected,
         evidence=suppression.evidence,
+        line=suppression.line,
         stream=suppression.stream,
         comment=suppression.comment,
         by=suppression.by,

@@ -79,6 +79,12 @@ def test_similar_alerts_are_counted_and_shown_with_their_reason_and_what_was_sai
     assert similar_lines([]) == []
 
 
+def test_a_suppression_of_an_unseen_event_shows_its_line() -> None:
+    quiet = pb.Suppression(detector="new", observed="<new>", expected="y", line="disk 7\x1b failed")
+
+    assert "new: <new> like `disk 7· failed` instead of y, everywhere" in suppression_line(quiet)
+
+
 def test_a_suppression_says_what_is_quiet_where_until_when_and_by_whom() -> None:
     suppression = pb.Suppression(
         id="b" * 32,

@@ -168,3 +168,27 @@ def test_what_unknown_events_explain_is_one_incident_after_the_upgrade_from_sche
 
     assert [(one.observed, one.alerts) for one in second.incidents()] == [("x", 1), ("<new>", 8)]
     second.close()
+
+
+def test_a_suppression_of_schema_8_holds_for_its_kind(store: Store, url: str) -> None:
+    store.write([other(1)])
+    wish = Wish(everywhere=True, seconds=60.0, evidence=("p",))
+    store.record("a1", "normal", "", "", wish)
+    leave_as(store, 8)
+
+    second = Store(url)
+    (stored,) = second.write([other(2)], grounds=lambda _: ["q"])
+
+    assert [one.evidence for one in second.suppressions()] == [()]
+    assert stored.status == "suppressed"
+    second.close()
+
+
+def test_a_store_of_schema_2_learns_of_mechanisms(store: Store, url: str) -> None:
+    store.write([other(number) for number in range(1500)])
+    leave_as(store, 2)
+
+    second = Store(url)
+
+    assert len(second.similar(second.alert("a1499").alert, limit=2000)) == 1499
+    second.close()

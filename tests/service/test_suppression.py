@@ -17,7 +17,6 @@ from offscript.service.store import Store
 from offscript.service.stored import Filter
 from offscript.service.suppression import Wish
 from offscript.tests.service.alerts import ALERT, other
-from offscript.tests.service.schemas import leave_as
 
 Lines = Callable[..., list[str]]
 HERE, EVERYWHERE = Wish(everywhere=False, seconds=60.0), Wish(everywhere=True, seconds=60.0)
@@ -103,17 +102,20 @@ def test_two_reasons_of_one_kind_can_be_quiet_and_one_heard_again(store: Store) 
     assert statuses_of(6) == ["suppressed", "open", "open"]
 
 
-def test_a_suppression_of_schema_8_holds_for_its_kind(store: Store, url: str) -> None:
-    store.write([other(1)])
-    store.record("a1", "normal", "", "", replace(EVERYWHERE, evidence=("p",)))
-    leave_as(store, 8)
+def test_a_suppression_of_an_unseen_event_has_its_line_as_long_as_its_alert_is_kept(
+    store: Store,
+) -> None:
+    store.write([other(1, observed="<new>", text="disk 7\0 failed"), other(2)])
+    _, unseen = store.record("a1", "normal", "", "", EVERYWHERE)
+    _, known = store.record("a2", "normal", "", "", EVERYWHERE)
+    assert unseen is not None
+    assert known is not None
 
-    second = Store(url)
-    (stored,) = second.write([other(2)], grounds=lambda _: ["q"])
-
-    assert [one.evidence for one in second.suppressions()] == [()]
-    assert stored.status == "suppressed"
-    second.close()
+    assert (unseen.line, known.line) == ("disk 7\N{REPLACEMENT CHARACTER} failed", "")
+    assert store.suppressions() == [known, unseen]
+    assert store.revoke(unseen.id).line == unseen.line
+    store.forget(before=time.time() + 1.0, most=9)
+    assert [one.line for one in store.suppressions()] == ["", ""]
 
 
 def test_one_stream_can_be_kept_quiet_alone(store: Store) -> None:
@@ -207,16 +209,6 @@ def test_a_suppression_that_is_not_there_cannot_be_revoked(store: Store) -> None
     for stranger in ("", "%", "nothing"):
         with pytest.raises(NotFoundError, match="no suppression"):
             store.revoke(stranger)
-
-
-def test_a_store_of_schema_2_learns_of_mechanisms(store: Store, url: str) -> None:
-    store.write([other(number) for number in range(1500)])
-    leave_as(store, 2)
-
-    second = Store(url)
-
-    assert len(second.similar(second.alert("a1499").alert, limit=2000)) == 1499
-    second.close()
 
 
 @pytest.fixture
