@@ -20,7 +20,10 @@ _LONGEST = 512  # events of a stream that are taken
 _PIECE = 8  # events of another stream, at most
 _WIDER = (*range(2, 11), 20)  # times the budget, what is tried
 _WIDEST = 0.1  # false alerts a stream
-_SEEN = 0.5  # of the streams with an unknown event
+_SEEN = 0.5  # of the streams with an unknown event, beyond those that raise an alert without it
+_BLIND = 0.1  # of the streams with a change; fewer are hardly any
+_NOISY = 0.5  # of the pieces of an endless stream as it is, which hold many blocks
+_FAR = 5  # times the budget, of streams as they are
 _STEADY = 10  # streams past a threshold that no single one sets
 
 Names = list[str | None]
@@ -63,14 +66,14 @@ def _cut_short(names: Names, _: Names, rng: np.random.Generator) -> Names:
     return names[: rng.integers(len(names) // 4, 3 * len(names) // 4 + 1)]
 
 
-UNCHANGED, UNKNOWN = "unchanged", "unknown event"
+UNCHANGED, UNKNOWN, SHUFFLED = "unchanged", "unknown event", "shuffled"
 CHANGES: dict[str, Change] = {
     UNKNOWN: _unknown,
     "other event": _other,
     "event left out": _left_out,
     "two swapped": _swapped,
     "foreign piece": _foreign,
-    "shuffled": _shuffled,
+    SHUFFLED: _shuffled,
     "cut short": _cut_short,
 }
 
@@ -93,6 +96,22 @@ def sentence(found: Sequence[Noticed]) -> str:
     return f"alerts on normal streams with one change: {', '.join(shares)}"
 
 
+def warning(model: Model, found: Sequence[Noticed], wider: Budget | None) -> str | None:
+    """What makes the model useless, if anything does, and what may help: a `wider` budget or logs.
+
+    Order alone is not enough to see: of a long stream a shuffle leaves nothing as it was.
+    """
+    alone = next(one.share for one in found if one.change == UNCHANGED)
+    endless, rate = model.config.streams.endless, model.calibration.rate
+    if alone >= (_NOISY if endless else max(_BLIND, _FAR * rate)):
+        unit = "pieces of the log" if endless else "streams"
+        return f"warning: {alone:.0%} of the normal {unit} raise an alert; train on more logs"
+    if max(one.share - alone for one in found if one.change != SHUFFLED) >= _BLIND:
+        return None
+    advice = f"train with --budget '{wider}', or on more logs" if wider else "train on more logs"
+    return f"warning: this model raises an alert for hardly any change; {advice}"
+
+
 def calibrate_to_see(
     model: Model,
     held: HeldOut,
@@ -102,41 +121,51 @@ def calibrate_to_see(
     *,
     asked: bool,
     seed: int,
-) -> tuple[Calibration, str | None]:
+) -> tuple[Calibration, str | None, Budget | None]:
     """The calibration for this budget if half of the streams with an unknown event raise an alert
-    then, else for one at which they do; and what there is to say about that.
+    then that they do not raise without it, else for one at which they do; what there is to say
+    about that; and the budget at which they would.
 
     Where few streams calibrate, the oddest one or two may set a threshold that nothing else passes.
     A budget that was asked for stays, and so does one that more than ten streams calibrate: there
     odd streams are a part of the log. What budget would do is said, then.
     """
     rng = np.random.default_rng(seed)
-    taken = _changed(_taken(model, normal, rng), _unknown, rng)
+    taken = _taken(model, normal, rng)
     calibration = calibrate(model, held, budget=budget, rate=rate)
-    statistics = statistics_of(replace(model, calibration=calibration), taken)
+    calibrated = replace(model, calibration=calibration)
+    unchanged, unknown = (
+        statistics_of(calibrated, some) for some in (taken, _changed(taken, _unknown, rng))
+    )
 
-    def seen(calibration: Calibration) -> float:
-        scores = scores_of(replace(model, calibration=calibration), statistics)
-        return float(scores.alerts().mean())
+    def seen(calibration: Calibration) -> tuple[float, float]:
+        """The share that an unknown event adds, and the share that raises an alert without it."""
+        judge = replace(model, calibration=calibration)
+        alone, share = (
+            float(scores_of(judge, some).alerts().mean()) for some in (unchanged, unknown)
+        )
+        return share - alone, alone
 
-    share = seen(calibration)
+    share, alone = seen(calibration)
     if share >= _SEEN:
-        return calibration, None
+        return calibration, None, None
     said = "an event that training never saw raises an alert"
     for factor in _WIDER:
         if rate * factor > _WIDEST:
             break
-        wider = calibrate(model, held, budget=budget.scaled(factor), rate=rate * factor)
-        widely = seen(wider)
+        wish = budget.scaled(factor)
+        wider = calibrate(model, held, budget=wish, rate=rate * factor)
+        widely, _ = seen(wider)
         if widely < _SEEN:
             continue
         if asked or wider.rate * (len(held.whole.values) + 1) > _STEADY:
-            words = f"with --budget '{wider.budget}' {widely:.0%}"
-            return calibration, f"{said} {share:.0%} of the time, {words}"
+            words = f"with --budget '{wish}' {widely:.0%}"
+            return calibration, f"{said} {share:.0%} of the time, {words}", wish
         words = f"at {budget} {said} {share:.0%} of the time, here {widely:.0%}"
-        return wider, f"budget: {wider.budget}; {words}"
-    words = "whatever the budget; more normal streams may help"
-    return calibration, f"{said} {share:.0%} of the time, {words}"
+        return wider, f"budget: {wish} instead; {words}", None
+    without = f" more often than the {alone:.0%} without it" if alone else " of the time"
+    words = "whatever the budget; more normal logs may help"
+    return calibration, f"{said} {share:.0%}{without}, {words}", None
 
 
 def _taken(model: Model, normal: Sequence[Stream], rng: np.random.Generator) -> list[Stream]:

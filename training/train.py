@@ -45,7 +45,7 @@ from .partition import (
     stream_config,
 )
 from .review import Record, oddest, write_list
-from .sensitivity import calibrate_to_see, noticed, sentence
+from .sensitivity import calibrate_to_see, noticed, sentence, warning
 from .source import Source, check, event_config, read
 from .team import leads, team
 
@@ -62,17 +62,21 @@ def train_model(config: TrainConfig, report: Callable[[str], None] = print) -> M
     with team(config.device) as device:
         if not leads():
             return _trained(replace(config, device=device, quiet=True), _silent)[0]
-        model, listed = _trained(replace(config, device=device), report)
+        model, listed, warned = _trained(replace(config, device=device), report)
         write_list(config, listed, report)
         model = save_model(model, config.out)
         for path in checkpoints_of(config):
             path.unlink()
     report(f"model written to {config.out} in {model.summary['train_seconds']:.0f} s")
+    if warned is not None:
+        report(warned)
     return model
 
 
-def _trained(config: TrainConfig, report: Callable[[str], None]) -> tuple[Model, list[Record]]:
-    """The model, and the oddest streams for somebody to judge."""
+def _trained(
+    config: TrainConfig, report: Callable[[str], None]
+) -> tuple[Model, list[Record], str | None]:
+    """The model, the oddest streams for somebody to judge, and what makes the model useless."""
     began = time.perf_counter()
     budget = parse_budget(config.budget) if config.budget else None
     # Beside the model, where there is room for what is large: /tmp is often in memory.
@@ -110,7 +114,9 @@ def _trained(config: TrainConfig, report: Callable[[str], None]) -> tuple[Model,
             report(f"budget: {wish}, the smallest that the others support")
     normal = data.held if data.streams.endless else list(compress(data.calibrating, ~apart))
     asked, seed = budget is not None, config.seed
-    calibration, said = calibrate_to_see(model, held, normal, wish, rate, asked=asked, seed=seed)
+    calibration, said, wider = calibrate_to_see(
+        model, held, normal, wish, rate, asked=asked, seed=seed
+    )
     if said is not None:
         report(said)
     learned = replace(learned, held=held)
@@ -123,10 +129,12 @@ def _trained(config: TrainConfig, report: Callable[[str], None]) -> tuple[Model,
         "sensitivity": [asdict(one) for one in found],
     }
     model = replace(model, summary=summary)
+    warned = warning(model, found, wider)
     if data.streams.endless:
-        return model, []
+        return model, [], warned
     every = data.fit if data.folds else data.fit + data.held
-    return model, oddest(model, values, data.calibrating, apart, every=every, normal=config.normal)
+    listed = oddest(model, values, data.calibrating, apart, every=every, normal=config.normal)
+    return model, listed, warned
 
 
 def _silent(_: str) -> None:

@@ -21,6 +21,7 @@ from offscript.training.sensitivity import (
     calibrate_to_see,
     noticed,
     sentence,
+    warning,
 )
 
 NAMES: list[str | None] = [*"abcdefgh"]
@@ -108,11 +109,14 @@ def test_one_odd_stream_does_not_leave_a_model_blind_for_a_budget_that_nobody_as
     odd = replace(held, whole=replace(held.whole, values=values))
     smallest, rate = Budget(1, len(normal) + 1, "stream"), 1 / (len(normal) + 1)
 
-    usual, nothing = calibrate_to_see(model, held, normal, smallest, rate, asked=False, seed=0)
-    chosen, widened = calibrate_to_see(model, odd, normal, smallest, rate, asked=False, seed=0)
-    asked, advice = calibrate_to_see(model, odd, normal, smallest, rate, asked=True, seed=0)
+    usual, nothing, _ = calibrate_to_see(model, held, normal, smallest, rate, asked=False, seed=0)
+    chosen, widened, held_to = calibrate_to_see(
+        model, odd, normal, smallest, rate, asked=False, seed=0
+    )
+    asked, advice, wider = calibrate_to_see(model, odd, normal, smallest, rate, asked=True, seed=0)
 
     assert (usual.budget, usual.rate, nothing) == (str(smallest), rate, None)
+    assert (held_to, str(wider)) == (None, chosen.budget)
     assert chosen.budget == str(smallest.scaled(2.0))
     assert chosen.rate == 2.0 * rate
     assert f"at {smallest} an event that training never saw" in str(widened)
@@ -128,7 +132,54 @@ def test_what_many_streams_do_widens_no_budget(
     odd = replace(held, whole=replace(held.whole, values=values))
 
     budget = Budget(1, 100, "stream")
-    chosen, advice = calibrate_to_see(model, odd, normal, budget, 0.01, asked=False, seed=0)
+    chosen, advice, wider = calibrate_to_see(model, odd, normal, budget, 0.01, asked=False, seed=0)
 
     assert (chosen.budget, chosen.rate) == (str(budget), 0.01)
     assert "of the time" in str(advice)
+    assert f"--budget '{wider}'" in str(advice)
+
+
+def test_no_budget_is_widened_at_which_streams_raise_alerts_without_the_unknown_event(
+    model: Model, held: HeldOut
+) -> None:
+    # Far odder than what calibrates: whatever is added, they alert as they are.
+    odd = [Stream([None] * 6, np.full(6, np.nan), True, True)] * 30
+    budget, rate = Budget(1, 400, "stream"), 1 / 400
+
+    chosen, said, wider = calibrate_to_see(model, held, odd, budget, rate, asked=False, seed=0)
+
+    assert (chosen.budget, chosen.rate, wider) == (str(budget), rate, None)
+    assert "0% more often than the 100% without it, whatever the budget" in str(said)
+
+
+def found(**alerts: int) -> list[Noticed]:
+    """Of a hundred streams with each change none raises an alert, unless said."""
+    every = dict.fromkeys([UNCHANGED, *CHANGES], 0) | alerts
+    return [Noticed(change, count, 100) for change, count in every.items()]
+
+
+def test_a_model_that_no_change_makes_raise_an_alert_is_warned_of(model: Model) -> None:
+    blind = "this model raises an alert for hardly any change"
+
+    assert warning(model, found(), Budget(1, 26, "stream")) == (
+        f"warning: {blind}; train with --budget '1/26 streams', or on more logs"
+    )
+    assert warning(model, found(shuffled=100), None) == (f"warning: {blind}; train on more logs")
+
+
+def test_a_model_that_raises_alerts_without_any_change_is_warned_of(model: Model) -> None:
+    every = dict.fromkeys(CHANGES, 100)
+    streams = replace(model.config.streams, endless=True, block_seconds=60.0)
+    endless = replace(model, config=replace(model.config, streams=streams))
+
+    assert warning(model, found(unchanged=40, **every), None) == (
+        "warning: 40% of the normal streams raise an alert; train on more logs"
+    )
+    # A piece of an endless stream holds many blocks, each of which has the budget.
+    assert warning(endless, found(unchanged=40, **every), None) is None
+    assert "60% of the normal pieces" in str(warning(endless, found(unchanged=60, **every), None))
+
+
+def test_a_model_that_sees_one_kind_of_change_is_not_warned_of(model: Model) -> None:
+    for change in (UNKNOWN, "cut short"):
+        assert warning(model, found(**{change: 30}), None) is None
