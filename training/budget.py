@@ -30,7 +30,7 @@ class Size:
 
     streams: int
     events: int
-    days: float
+    days: float  # nan: events have no times
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,9 @@ class Budget:
         if self.unit == "event":
             return self.count / self.per * size.events / size.streams
         if not size.days > 0.0:
+            none = "have none" if math.isnan(size.days) else "are all of the same time"
             raise BudgetError(
-                f"a budget of {self} needs events with times, and these have none; give the budget "
+                f"a budget of {self} needs events with times, and these {none}; give the budget "
                 "per streams, e.g. 1/1000 streams"
             )
         return self.count / self.per * size.days / size.streams

@@ -21,6 +21,7 @@ from ..model.config import StreamConfig
 from ..model.errors import InputError
 from .budget import DEFAULT, Budget, Size
 from .corpus import Corpus, streams_of
+from .counted import counted
 from .held_out import Stream
 
 FEWEST = 20  # streams to learn from and to calibrate on
@@ -52,9 +53,9 @@ class Partition:
 
 
 def days_of(corpus: Corpus) -> float:
-    """Time between the first and the last event, in days; 0 where events have no times."""
+    """Time between the first and the last event, in days; nan where events have no times."""
     if not corpus.timed:
-        return 0.0
+        return math.nan
     return float(np.nanmax(corpus.time) - np.nanmin(corpus.time)) / _SECONDS_A_DAY
 
 
@@ -63,8 +64,9 @@ def partition(corpus: Corpus, budget: Budget | None, *, newest: bool) -> Partiti
     n = len(corpus)
     if n < FEWEST:
         raise InputError(
-            f"{n} streams are too few to learn from and to calibrate on, at least {FEWEST} are "
-            "needed; give more of the log, or no stream key if it is one endless stream"
+            f"{counted(n, 'stream')} {'is' if n == 1 else 'are'} too few to learn from and to "
+            f"calibrate on, at least {FEWEST} are needed; give more of the log, or no stream key "
+            "if it is one endless stream"
         )
     order = np.arange(n) if newest else np.random.default_rng(0).permutation(n)
     rate = (budget or DEFAULT).rate(Size(n, len(corpus.event), days_of(corpus)))
@@ -152,8 +154,15 @@ def endless_parts(corpus: Corpus) -> tuple[list[Stream], list[Stream]]:
         for part, few in zip(parts, (slice(0, at), slice(at, len(names))), strict=True):
             if len(names[few]):
                 part.append(Stream(names[few], moments[few], False, False))
-    if not all(parts):
-        raise InputError("the log is too short to learn from and to calibrate on; give more of it")
+    count = sum(len(stream.names) for stream in parts[1])
+    seconds = max((span(stream.times) for stream in parts[1]), default=0.0)
+    if not parts[0] or count < _EVENTS_A_BLOCK or not seconds > 0.0:
+        raise InputError(
+            f"the log is too short for an endless stream: the newest {_HELD:.0%} of it, which set "
+            f"the threshold, are {counted(count, 'event')} within {seconds:g} s; give more of it, "
+            f"at least {math.ceil(_EVENTS_A_BLOCK / _HELD)} events that are not all of one time, "
+            "or a stream key"
+        )
     return parts
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from offscript.model.errors import BudgetError, InputError
@@ -51,6 +53,8 @@ def test_without_a_wish_the_smallest_supported_budget_is_taken() -> None:
     assert supported(None, Size(5000, 50_000, 2.0)) == Budget(1, 1000, "stream")
 
 
-def test_a_budget_by_the_day_needs_times() -> None:
-    with pytest.raises(BudgetError, match="needs events with times"):
+def test_a_budget_by_the_day_needs_times_that_differ() -> None:
+    with pytest.raises(BudgetError, match="needs events with times, and these have none"):
+        Budget(5, 1, "day").rate(Size(10, 100, math.nan))
+    with pytest.raises(BudgetError, match="and these are all of the same time"):
         Budget(5, 1, "day").rate(Size(10, 100, 0.0))

@@ -8,9 +8,16 @@ import numpy as np
 import pytest
 
 from offscript.model.config import StreamConfig
+from offscript.model.errors import InputError
 from offscript.training.corpus import Corpus, read_sequences
 from offscript.training.held_out import units_of
-from offscript.training.partition import block_seconds, endless_parts, judged, stream_config
+from offscript.training.partition import (
+    block_seconds,
+    endless_parts,
+    judged,
+    partition,
+    stream_config,
+)
 
 
 def corpus(*, again: float, timed: bool = True) -> Corpus:
@@ -66,3 +73,21 @@ def test_an_event_without_a_time_at_the_end_of_an_endless_log_changes_no_block()
     assert seconds == block_seconds(dated[1])
     assert len(units_of(undated[1], blocks)) == len(units_of(dated[1], blocks))
     assert [len(stream.names) for part in undated for stream in part] == [1399, 601]
+
+
+def test_an_endless_log_that_holds_out_less_than_a_block_is_told_how_much_it_needs() -> None:
+    def log(times: list[float]) -> Corpus:
+        events = ["beat"] * len(times)
+        return read_sequences([json.dumps({"id": "host", "events": events, "t": times})])
+
+    for times in ([*map(float, range(10))], [1.0] * 100):
+        with pytest.raises(InputError, match="log is too short.* at least 67 events"):
+            endless_parts(log(times))
+    assert all(endless_parts(log([*map(float, range(67))])))
+
+
+def test_one_stream_is_one_stream() -> None:
+    one = read_sequences([json.dumps({"id": "host", "events": ["beat"]})])
+
+    with pytest.raises(InputError, match="^1 stream is too few"):
+        partition(one, None, newest=False)
