@@ -161,8 +161,8 @@ def calibrate_to_see(
         if asked or wider.rate * (len(held.whole.values) + 1) > _STEADY:
             words = f"with --budget '{wish}' {widely:.0%}"
             return calibration, f"{said} {share:.0%} of the time, {words}", wish
-        words = f"at {budget} {said} {share:.0%} of the time, here {widely:.0%}"
-        return wider, f"budget: {wish} instead; {words}", None
+        words = f"at that {said} {share:.0%} of the time, here {widely:.0%}"
+        return wider, f"budget: {wish} instead of {budget}; {words}", None
     without = f" more often than the {alone:.0%} without it" if alone else " of the time"
     words = "whatever the budget; more normal logs may help"
     return calibration, f"{said} {share:.0%}{without}, {words}", None

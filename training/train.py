@@ -27,10 +27,11 @@ from ..model.config import StreamConfig
 from ..model.event import EventConfig
 from ..model.folder import Model, save_model
 from ..model.templates import Templates
-from .budget import Budget, Size, parse_budget, supported
+from .budget import DEFAULT, Budget, Size, parse_budget, supported
 from .calibrate import least_count_scale
 from .config import TrainConfig
 from .corpus import Corpus
+from .counted import counted
 from .fit import bare_model
 from .folds import Data, Fits, Learned, checkpoint_of, checkpoints_of, learn
 from .held_out import Stream, tokens_of, units_of
@@ -52,6 +53,8 @@ from .team import leads, team
 _SHOWN = 5  # keys in a sentence
 _MOST_RATE = 0.5  # false alerts a stream or block, whatever the budget
 _FEW_BLOCKS = 0.01  # share of the blocks of an endless stream that may raise a false alert
+_A_DAY = Budget(1, 1, "day")
+_ROUNDED = 1.1  # times the smallest rate, at most, after rounding up to two digits
 
 
 def train_model(config: TrainConfig, report: Callable[[str], None] = print) -> Model:
@@ -110,8 +113,8 @@ def _trained(
         report(_what_was_set_apart(apart, unit))
         least = 1.0 / (len(held.whole.values) + 1)
         if rate < least:
-            wish, rate = wish.scaled(least / rate), least
-            report(f"budget: {wish}, the smallest that the others support")
+            before, wish, rate = wish, wish.scaled(least / rate), least
+            report(f"budget: {wish} instead of {before}, the smallest that the others support")
     normal = data.held if data.streams.endless else list(compress(data.calibrating, ~apart))
     asked, seed = budget is not None, config.seed
     calibration, said, wider = calibrate_to_see(
@@ -173,9 +176,8 @@ def _budget(budget: Budget | None, streams: StreamConfig, size: Size) -> tuple[B
 
 def _a_day(size: Size) -> Budget:
     """One false alert a day; more if the data supports no less, less where blocks are few a day."""
-    day = Budget(1, 1, "day")
-    rate = day.rate(size)
-    return day.scaled(max(1.0 / (rate * (size.streams + 1)), min(1.0, _FEW_BLOCKS / rate)))
+    rate = _A_DAY.rate(size)
+    return _A_DAY.scaled(max(1.0 / (rate * (size.streams + 1)), min(1.0, _FEW_BLOCKS / rate)))
 
 
 def _calibrated(
@@ -231,9 +233,12 @@ def _history(data: Data, learned: Learned) -> dict[str, Any]:
 
 def _what_is_budgeted(wish: Budget, rate: float, size: Size, unit: str, *, asked: bool) -> str:
     text = f"budget: {wish} ({rate:.2g} false alerts a {unit})"
-    if not asked and rate * (size.streams + 1) < 1.0 + 1e-9:
-        text += f", the smallest that {size.streams:,} held-out {unit}s support"
-    return text
+    if asked or wish in (DEFAULT, _A_DAY):
+        return text
+    if rate * (size.streams + 1) <= _ROUNDED:
+        held = counted(size.streams, f"held-out {unit}")
+        return f"{text}, the smallest that {held} can support"
+    return f"{text}, for one {unit} in {1 / _FEW_BLOCKS:.0f}"
 
 
 def _what_was_read(corpus: Corpus, lines: int) -> str:

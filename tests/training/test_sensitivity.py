@@ -119,7 +119,7 @@ def test_one_odd_stream_does_not_leave_a_model_blind_for_a_budget_that_nobody_as
     assert (held_to, str(wider)) == (None, chosen.budget)
     assert chosen.budget == str(smallest.scaled(2.0))
     assert chosen.rate == 2.0 * rate
-    assert f"at {smallest} an event that training never saw" in str(widened)
+    assert f"instead of {smallest}; at that an event that training never saw" in str(widened)
     assert (asked.budget, asked.rate) == (str(smallest), rate)
     assert f"with --budget '{chosen.budget}'" in str(advice)
 

@@ -68,6 +68,8 @@ def test_a_model_that_alerts_on_what_is_normal_ends_its_report_with_a_warning(
 
     train_model(config(log, tmp_path / "m", stream_key=None), said.append)
 
+    (budget,) = (line for line in said if line.startswith("budget: "))
+    assert re.search(r"/day .*, the smallest that 2 held-out blocks can support", budget)
     assert said[-2].startswith("model written to")
     assert said[-1].startswith("warning: ")
     assert said[-1].endswith("train on more logs")
@@ -265,7 +267,9 @@ def test_streams_that_are_no_normals_set_no_threshold_and_are_named(tmp_path: Pa
     model = train_model(asked, said.append)
 
     assert "8 of 408 streams lie far outside of what the others do" in "\n".join(said)
-    assert "budget: 1/401 streams, the smallest that the others support" in said
+    assert "budget: 1/401 streams instead of 1/409 streams, the smallest that the" in "\n".join(
+        said
+    )
     assert model.calibration.rate == pytest.approx(1 / 401)
     assert model.calibration.whole.streams == len(model.held["whole"]) == 400
     assert read_ids(read_lines([tmp_path / "m.oddest"]), label=1) == bad
