@@ -70,6 +70,8 @@ class Budget:
 
 
 DEFAULT = Budget(1, 1000, "stream")
+A_DAY = Budget(1, 1, "day")  # of endless streams
+FEW_BLOCKS = 0.01  # share of the blocks of an endless stream that may raise a false alert
 
 
 def parse_budget(text: str) -> Budget:

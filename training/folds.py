@@ -15,6 +15,7 @@ from ..model.config import StreamConfig
 from ..model.event import EventConfig
 from ..model.vocabulary import SPECIAL
 from .config import TrainConfig
+from .counted import counted
 from .fit import (
     Baselines,
     Fitted,
@@ -171,9 +172,10 @@ def numbered(checkpoint: Path, fold: int) -> Path:
 
 
 def _vocabulary(fitted: Fitted, streams: int) -> str:
+    kinds, distinct = len(fitted.vocabulary) - len(SPECIAL), len(fitted.sequences.tokens)
     return (
-        f"vocabulary: {len(fitted.vocabulary) - len(SPECIAL)} kinds of events; "
-        f"{len(fitted.sequences.tokens):,} distinct streams of {streams:,}"
+        f"vocabulary: {counted(kinds, 'kind')} of events; "
+        f"{counted(distinct, 'distinct stream')} of {streams:,}"
     )
 
 

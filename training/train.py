@@ -7,13 +7,12 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from itertools import compress, islice
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool
 from numpy.typing import NDArray
 
 from ..interpret.contexts import fit_contexts
@@ -27,11 +26,10 @@ from ..model.config import StreamConfig
 from ..model.event import EventConfig
 from ..model.folder import Model, save_model
 from ..model.templates import Templates
-from .budget import DEFAULT, Budget, Size, parse_budget, supported
+from .budget import A_DAY, FEW_BLOCKS, Budget, Size, parse_budget, supported
 from .calibrate import least_count_scale
 from .config import TrainConfig
 from .corpus import Corpus
-from .counted import counted
 from .fit import bare_model
 from .folds import Data, Fits, Learned, checkpoint_of, checkpoints_of, learn
 from .held_out import Stream, tokens_of, units_of
@@ -45,16 +43,21 @@ from .partition import (
     span,
     stream_config,
 )
+from .report import (
+    what_is_budgeted,
+    what_looks_like_a_habit,
+    what_teaches_nothing,
+    what_was_read,
+    what_was_set_apart,
+    when_streams_end,
+)
 from .review import Record, oddest, write_list
 from .sensitivity import calibrate_to_see, noticed, sentence, warning
 from .source import Source, check, event_config, read
 from .team import leads, team
 
-_SHOWN = 5  # keys in a sentence
 _MOST_RATE = 0.5  # false alerts a stream or block, whatever the budget
-_FEW_BLOCKS = 0.01  # share of the blocks of an endless stream that may raise a false alert
-_A_DAY = Budget(1, 1, "day")
-_ROUNDED = 1.1  # times the smallest rate, at most, after rounding up to two digits
+_MOST_UNKEYED = 0.5  # share of the lines
 
 
 def train_model(config: TrainConfig, report: Callable[[str], None] = print) -> Model:
@@ -89,14 +92,16 @@ def _trained(
         events = event_config(config, source, report)
         parser, corpus = read(config, source, events, budget)
     check(config, source, corpus)
-    report(_what_was_read(corpus, source.lines))
+    report(what_was_read(corpus, source.lines))
+    if corpus.unkeyed > _MOST_UNKEYED * source.lines:
+        report(what_teaches_nothing(corpus, source.lines))
     data = _divided(config, corpus, events, budget)
-    report(_when_streams_end(data))
+    report(when_streams_end(data))
     # Said before the minutes of fitting, not after them.
     size = _size(data.streams, data.held, days_of(corpus) / len(corpus))
     wish, rate = _budget(budget, data.streams, size)
     unit = "block" if data.streams.endless else "stream"
-    report(_what_is_budgeted(wish, rate, size, unit, asked=budget is not None))
+    report(what_is_budgeted(wish, rate, size, unit, asked=budget is not None))
     learned = learn(Fits(config, events, data, checkpoint_of(config)), report)
     model = bare_model(learned.fitted, learned.fit)
     held, values = learned.held, learned.held.whole.values
@@ -108,9 +113,9 @@ def _trained(
         scale = least_count_scale(model)
         held, apart, habit = set_apart(held, data.calibrating, count_scale=scale, normal=known)
         if habit.any():
-            report(_what_looks_like_a_habit(habit, keys, unit))
+            report(what_looks_like_a_habit(habit, keys, unit))
     if apart.any():
-        report(_what_was_set_apart(apart, unit))
+        report(what_was_set_apart(apart, unit))
         least = 1.0 / (len(held.whole.values) + 1)
         if rate < least:
             before, wish, rate = wish, wish.scaled(least / rate), least
@@ -176,8 +181,8 @@ def _budget(budget: Budget | None, streams: StreamConfig, size: Size) -> tuple[B
 
 def _a_day(size: Size) -> Budget:
     """One false alert a day; more if the data supports no less, less where blocks are few a day."""
-    rate = _A_DAY.rate(size)
-    return _A_DAY.scaled(max(1.0 / (rate * (size.streams + 1)), min(1.0, _FEW_BLOCKS / rate)))
+    rate = A_DAY.rate(size)
+    return A_DAY.scaled(max(1.0 / (rate * (size.streams + 1)), min(1.0, FEW_BLOCKS / rate)))
 
 
 def _calibrated(
@@ -229,67 +234,6 @@ def _history(data: Data, learned: Learned) -> dict[str, Any]:
     watch, stages = learned.fitted.watch, learned.fitted.stages
     assert watch is not None  # it has the held-out streams
     return watch.history(stages, None if data.folds else learned.baselines.control)
-
-
-def _what_is_budgeted(wish: Budget, rate: float, size: Size, unit: str, *, asked: bool) -> str:
-    text = f"budget: {wish} ({rate:.2g} false alerts a {unit})"
-    if asked or wish in (DEFAULT, _A_DAY):
-        return text
-    if rate * (size.streams + 1) <= _ROUNDED:
-        held = counted(size.streams, f"held-out {unit}")
-        return f"{text}, the smallest that {held} can support"
-    return f"{text}, for one {unit} in {1 / _FEW_BLOCKS:.0f}"
-
-
-def _what_was_read(corpus: Corpus, lines: int) -> str:
-    text = f"read {lines:,} lines: {len(corpus.event):,} events in {len(corpus):,} streams"
-    if corpus.unkeyed:
-        text += f"; {corpus.unkeyed:,} lines without a stream key"
-    if corpus.continuations:
-        text += f"; {corpus.continuations:,} lines that go on with the record before"
-    return text
-
-
-def _what_was_set_apart(apart: Bool[np.ndarray, " streams"], unit: str) -> str:
-    return (
-        f"{apart.sum():,} of {len(apart):,} {unit}s lie far outside of what the others do, "
-        "and set no threshold"
-    )
-
-
-def _what_looks_like_a_habit(
-    habit: Bool[np.ndarray, " streams"], keys: Sequence[str], unit: str
-) -> str:
-    some = ", ".join(islice(compress(keys, habit), _SHOWN))
-    such = f" (such as {some})" if some else ""
-    return (
-        f"{habit.sum():,} of {len(habit):,} {unit}s lie far outside of what the others do, most of "
-        f"them in the same ways, and pass for a rare habit{such}: look at them, and "
-        "train again with --exclude if they are no normals"
-    )
-
-
-def _when_streams_end(data: Data) -> str:
-    streams = data.streams
-    if streams.endless:
-        return f"one endless stream, scored in blocks of {streams.block_seconds:g} s"
-    every = data.fit if data.folds else data.fit + data.held
-    ended, total = sum(stream.ended for stream in every), len(every)
-    text = f"{ended:,} of {total:,} streams end within the recording"
-    if streams.idle_seconds > 0:
-        text += (
-            f"; in service a stream has ended after {_duration(streams.idle_seconds)} of silence"
-        )
-    if ended < 0.1 * total:
-        text += " (give --complete if all of them do, or --idle SECONDS)"
-    return text
-
-
-def _duration(seconds: float) -> str:
-    for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.1f} s"
 
 
 def _summary(

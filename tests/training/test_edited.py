@@ -58,7 +58,7 @@ def test_every_edit_is_on_record_and_on_the_card(version: Model, tiny_model: Pat
     text = card_text(card)
     assert "Edited: L1H1 damped by 50 %" in text
     assert [each.last is None for each in card.edits] == [True, True, False]
-    assert re.search("Edited: L[01]H[0-3], .* … .* → .*, removed", text)
+    assert re.search("Edited: L[01]H[0-3], .* … .* → .*, removed", " ".join(text.split()))
     assert "the model was edited" in text
     assert "Edited: L1H1" in card_page(card)
     assert json.loads(json.dumps(card.to_json()))["edits"][1]["path"] == "L0H0"

@@ -57,24 +57,6 @@ def test_a_report_tells_what_was_read_learned_and_promised(tiny_log: Path, tmp_p
     assert not list(tmp_path.glob(".m.checkpoint*"))
 
 
-def test_a_model_that_alerts_on_what_is_normal_ends_its_report_with_a_warning(
-    tmp_path: Path,
-) -> None:
-    log = tmp_path / "short.log"
-    words = [random.Random(i).choice(["open", "read", "write", "shut"]) for i in range(70)]
-    lines = [f"2026-03-01 12:{i // 60:02d}:{i % 60:02d} {word}" for i, word in enumerate(words)]
-    log.write_text("\n".join(lines) + "\n")
-    said: list[str] = []
-
-    train_model(config(log, tmp_path / "m", stream_key=None), said.append)
-
-    (budget,) = (line for line in said if line.startswith("budget: "))
-    assert re.search(r"/day .*, the smallest that 2 held-out blocks can support", budget)
-    assert said[-2].startswith("model written to")
-    assert said[-1].startswith("warning: ")
-    assert said[-1].endswith("train on more logs")
-
-
 @pytest.mark.slow
 def test_the_same_seed_trains_the_same_model(tmp_path: Path) -> None:
     log = sequences(tmp_path / "s.jsonl", 60)
