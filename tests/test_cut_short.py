@@ -19,8 +19,8 @@ KEY = r"session=(\w+)"
 def test_a_model_is_written_though_nobody_reads_what_training_says(
     tiny_log: Path, tmp_path: Path
 ) -> None:
-    words = ["train", tiny_log, "--stream-key", KEY, "--newest", "--steps", "40", "--out"]
-    command = [sys.executable, "-m", "offscript.cli", *words, tmp_path / "m"]
+    words = ["train", tiny_log, "--stream-key", KEY, "--newest", "--steps", 40, "--out"]
+    command = [sys.executable, "-m", "offscript.cli", *map(str, [*words, tmp_path / "m"])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.close()
@@ -34,7 +34,7 @@ def test_an_edited_model_is_written_though_nobody_reads_what_it_does(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     words = ["edit", tiny_model, "--head", "L0H0", "--by", "0.5", "--out", tmp_path / "edited"]
-    command = [sys.executable, "-m", "offscript.cli", *words]
+    command = [sys.executable, "-m", "offscript.cli", *map(str, words)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.close()
